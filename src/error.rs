@@ -110,6 +110,13 @@ impl Error {
         self
     }
 
+    /// The same error, found in line `number` of a batch, at byte `start` of it.
+    pub(crate) fn in_line(mut self, number: usize, start: usize) -> Self {
+        let offset = self.0.offset.unwrap_or(0) + start as u64;
+        self.0.message = format!("line {number}: {}", self.0.message);
+        self.at(offset)
+    }
+
     /// What kind of failure it is.
     pub fn kind(&self) -> Kind {
         self.0.kind

@@ -123,7 +123,19 @@ mod tests {
 
     #[test]
     fn names_cannot_leave_their_folder() {
-        for bad in ["", ".", "..", ".auditrail", "a/b", "../x", "a\\b", "a b", "\u{e9}", "index.json", "a\0"] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            ".auditrail",
+            "a/b",
+            "../x",
+            "a\\b",
+            "a b",
+            "\u{e9}",
+            "index.json",
+            "a\0",
+        ] {
             assert!(name_fault(bad.as_bytes()).is_some(), "{bad:?}");
         }
         assert!(name_fault(&[b'a'; 129]).is_some());

@@ -1,5 +1,29 @@
 //! An embedded audit trail.
+mod batch;
+mod commit;
 mod error;
+mod event;
+#[doc(hidden)]
+pub mod ffi;
+mod index;
+mod journal;
 mod layout;
+mod lines;
+mod lock;
+mod options;
+mod os;
+mod recover;
+mod segment;
+mod state;
+mod stats;
+#[doc(hidden)]
 pub mod storage;
+mod sync;
+mod trail;
+mod writer;
 pub use error::{Error, Kind, Result};
+pub use event::{Event, Names, Rules};
+pub use options::{Durability, Options, WarningHandler};
+pub use recover::{Warning, WarningKind};
+pub use stats::Stats;
+pub use writer::Writer;

@@ -3,6 +3,7 @@
 use super::{Entry, File, Lock, Open, Stat, Storage};
 use std::fs;
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -56,6 +57,11 @@ impl Storage for Disk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         fs::File::open(dir)?.sync_all()
+    }
+
+    fn boot(&self) -> Option<String> {
+        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        Some(id.trim().to_owned())
     }
 }
 
@@ -113,6 +119,10 @@ impl File for fs::File {
 
     fn unlock(&self) -> io::Result<()> {
         fs::File::unlock(self)
+    }
+
+    fn descriptor(&self) -> i32 {
+        self.as_raw_fd()
     }
 }
 

@@ -79,6 +79,10 @@ pub trait Storage: Send + Sync + fmt::Debug {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Makes a folder's names durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// What is different after a restart of the machine and the same until
+    /// then: whatever the kernel was given is still there while it lives.
+    /// `None` where that is not known.
+    fn boot(&self) -> Option<String>;
 }
 
 /// An open file.
@@ -102,6 +106,8 @@ pub trait File: Send + Sync + fmt::Debug {
     fn lock(&self) -> io::Result<()>;
     /// Gives the lock back.
     fn unlock(&self) -> io::Result<()>;
+    /// The file descriptor, -1 where there is none.
+    fn descriptor(&self) -> i32;
 }
 
 /// Reads `len` bytes at `offset`, or fewer where the file ends before.

@@ -1,0 +1,612 @@
+/* auditrail: an embedded audit trail.
+ *
+ * A program opens a directory, appends structured events as JSON, gets back a
+ * strictly increasing event id, and closes:
+ *
+ *     auditrail_error error;
+ *     auditrail_writer *writer;
+ *     uint64_t id;
+ *     if (auditrail_writer_open("audit", NULL, &writer, &error)) …
+ *     if (auditrail_writer_append(writer, text, strlen(text), &id, &error)) …
+ *     if (auditrail_writer_close(writer, &error)) …
+ *
+ * Rules for all functions
+ * - Fallible functions return an auditrail_status and take, last, a pointer to
+ *   an auditrail_error that the caller owns (NULL allowed). Results are written
+ *   only on success.
+ * - A text that is taken with a length need not be NUL-terminated; (NULL, 0) is
+ *   the empty text. Names and paths without a length are NUL-terminated. What
+ *   is passed in stays the caller's and is not kept.
+ * - Handles come from _new or _open and go to _free or _close, which accept
+ *   NULL. A handle is used after that by nobody.
+ * - Many threads may use a writer at once; options, filters and readers are for
+ *   one thread at a time. A child made by fork must open its own handles.
+ * - The library prints nothing, reads no environment variable, installs no
+ *   signal handler, and never ends the process.
+ *
+ * This file is made from the sources by `cargo build`; do not edit it.
+ */
+
+#ifndef AUDITRAIL_H
+#define AUDITRAIL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The version of this header. */
+#define AUDITRAIL_VERSION "0.1.0"
+#define AUDITRAIL_VERSION_MAJOR 0
+#define AUDITRAIL_VERSION_MINOR 1
+#define AUDITRAIL_VERSION_PATCH 0
+
+/**
+ * Bytes that the library made and the caller owns, until
+ * `auditrail_buffer_free`. They may be read by many threads at once.
+ */
+typedef struct auditrail_buffer auditrail_buffer;
+
+/**
+ * How a trail is opened. For one thread at a time.
+ */
+typedef struct auditrail_options auditrail_options;
+
+/**
+ * An open trail. Many threads may use it at once; closing it comes last.
+ */
+typedef struct auditrail_writer auditrail_writer;
+
+/**
+ * What a fallible function returns: 0 for success, positive for an answer
+ * that is no failure, negative for an error. The numbers never change; later
+ * versions may add some.
+ */
+typedef int32_t auditrail_status;
+
+/**
+ * Why a function failed. The caller owns it; there is nothing to free. 512
+ * bytes in all versions. Every function that takes one accepts NULL; a
+ * function that succeeds leaves status 0 and an empty message in it.
+ */
+typedef struct auditrail_error {
+    /**
+     * What the function returned.
+     */
+    int32_t status;
+    /**
+     * The operating system's error number; 0: none.
+     */
+    int32_t os_errno;
+    /**
+     * The byte in the text or file that the error is about; -1: none.
+     */
+    int64_t offset;
+    /**
+     * For a person: UTF-8, NUL-terminated, cut at a character.
+     */
+    char message[496];
+} auditrail_error;
+
+/**
+ * What an append waits for before it returns: one of AUDITRAIL_DURABILITY_….
+ */
+typedef int32_t auditrail_durability;
+
+/**
+ * A sort of warning: one of AUDITRAIL_WARNING_….
+ */
+typedef int32_t auditrail_warning;
+
+/**
+ * Called with a warning: its sort and a message for a person (UTF-8,
+ * NUL-terminated, valid during the call). It may be called from any thread
+ * that uses the writer and from the flusher's, from one at a time or from
+ * several, with no lock held; it must return normally.
+ */
+typedef void (*auditrail_warning_callback)(void *user_data,
+                                           auditrail_warning warning,
+                                           const char *message);
+
+/**
+ * One event as fields, for `auditrail_writer_append_event`. Set `size` and
+ * zero the rest (`auditrail_event e = {sizeof e};`), then fill in. All texts
+ * are UTF-8 and NUL-terminated, and stay the caller's.
+ */
+typedef struct auditrail_event {
+    /**
+     * sizeof(auditrail_event): later versions may add fields at the end.
+     */
+    size_t size;
+    /**
+     * Seconds since 1970, UTC; 0: now.
+     */
+    int64_t timestamp;
+    /**
+     * One of the allowed domains.
+     */
+    const char *domain;
+    /**
+     * 1 to 128 of A-Z a-z 0-9 . _ -, not starting with a dot.
+     */
+    const char *category;
+    /**
+     * Any text.
+     */
+    const char *model_name;
+    /**
+     * One of the allowed operations.
+     */
+    const char *operation;
+    /**
+     * Who did it: any text.
+     */
+    const char *logical_user_id;
+    /**
+     * Any text; NULL: none.
+     */
+    const char *request_id;
+    /**
+     * The text of a JSON object; NULL: none.
+     */
+    const char *payload;
+    /**
+     * Its length in bytes.
+     */
+    size_t payload_length;
+} auditrail_event;
+
+/**
+ * What a writer has done and where it is. Ids are 0 where there is no event.
+ */
+typedef struct auditrail_stats {
+    /**
+     * sizeof(auditrail_stats), set by the caller: later versions may add
+     * fields at the end; only what fits is filled in.
+     */
+    size_t size;
+    /**
+     * Events that this writer has written.
+     */
+    uint64_t events;
+    /**
+     * Bytes that it has written to segments.
+     */
+    uint64_t bytes;
+    /**
+     * Commits: each wrote one or more events.
+     */
+    uint64_t batches;
+    /**
+     * Segments that were opened because the one before was full.
+     */
+    uint64_t rotations;
+    /**
+     * Times that something was synced.
+     */
+    uint64_t syncs;
+    /**
+     * The last id that was given.
+     */
+    uint64_t last_id;
+    /**
+     * All events up to this one are in their segment files.
+     */
+    uint64_t written_id;
+    /**
+     * All events up to this one are on disk.
+     */
+    uint64_t synced_id;
+    /**
+     * Torn tails that were cut off, at opening and since.
+     */
+    uint64_t torn_tails;
+    /**
+     * Their bytes, kept under .auditrail/torn/.
+     */
+    uint64_t torn_bytes;
+    /**
+     * Ids whose events a crash took, found at opening.
+     */
+    uint64_t missing_ids;
+    /**
+     * BUFFERED: events that were accepted and wait to be written.
+     */
+    uint64_t waiting;
+    /**
+     * Streams that this writer has written to.
+     */
+    uint64_t streams;
+    /**
+     * Segment files that are held open.
+     */
+    uint64_t open_files;
+    /**
+     * BUFFERED: flushes that failed.
+     */
+    uint64_t flush_failures;
+} auditrail_stats;
+
+/**
+ * Success.
+ */
+#define AUDITRAIL_OK 0
+
+/**
+ * There is nothing more.
+ */
+#define AUDITRAIL_END 1
+
+/**
+ * An argument is NULL, out of range, or makes no sense together with another.
+ */
+#define AUDITRAIL_ERR_INVALID_ARGUMENT -10
+
+/**
+ * The event breaks a rule; nothing was written. `offset` is the byte.
+ */
+#define AUDITRAIL_ERR_INVALID_EVENT -11
+
+/**
+ * The event or batch is larger than a limit; nothing was written.
+ */
+#define AUDITRAIL_ERR_TOO_LARGE -12
+
+/**
+ * These options do not go together.
+ */
+#define AUDITRAIL_ERR_UNSUPPORTED -13
+
+/**
+ * The operating system refused a file operation; `os_errno` says why.
+ */
+#define AUDITRAIL_ERR_IO -20
+
+/**
+ * The disk or the quota is full; nothing of the event was kept.
+ */
+#define AUDITRAIL_ERR_NO_SPACE -21
+
+/**
+ * Another writer has the trail; the message names its process.
+ */
+#define AUDITRAIL_ERR_BUSY -22
+
+/**
+ * The writer has failed for good and must be reopened: a sync failed, a failed
+ * batch could not be undone, or its files were changed from outside. If an
+ * append is the first to say so, only reopening tells whether its event is in.
+ */
+#define AUDITRAIL_ERR_FAILED -23
+
+/**
+ * BUFFERED: the buffer is full and cannot be flushed, for the reason that the
+ * message tells. The event was not accepted; those that were are still there.
+ */
+#define AUDITRAIL_ERR_BUFFER_FULL -24
+
+/**
+ * There is no trail at the path.
+ */
+#define AUDITRAIL_ERR_NOT_FOUND -25
+
+/**
+ * What is on disk is not what a trail may hold.
+ */
+#define AUDITRAIL_ERR_CORRUPT -30
+
+/**
+ * What is on disk is not what was signed.
+ */
+#define AUDITRAIL_ERR_TAMPERED -31
+
+/**
+ * The handle was inherited by a forked child, which must open its own.
+ */
+#define AUDITRAIL_ERR_FORKED -40
+
+/**
+ * A defect of the library; nothing that was accepted before is lost.
+ */
+#define AUDITRAIL_ERR_PANIC -90
+
+/**
+ * The event is in memory. A flush follows by size or time (this starts one
+ * thread, in which no signal is delivered); until then, the end of the process
+ * loses the event.
+ */
+#define AUDITRAIL_DURABILITY_BUFFERED 0
+
+/**
+ * The default. The event is in its segment file, visible to any reader. The
+ * end of the process loses nothing; a loss of power loses what the operating
+ * system had not yet written.
+ */
+#define AUDITRAIL_DURABILITY_WRITTEN 1
+
+/**
+ * The event is on disk. Nothing loses it.
+ */
+#define AUDITRAIL_DURABILITY_SYNCED 2
+
+/**
+ * Bytes that were no whole event were cut off and kept under .auditrail/torn/.
+ */
+#define AUDITRAIL_WARNING_TORN_TAIL 1
+
+/**
+ * A crash took events, as the durability that was chosen allows.
+ */
+#define AUDITRAIL_WARNING_MISSING_IDS 2
+
+/**
+ * index.json was missing or unreadable, and was made anew.
+ */
+#define AUDITRAIL_WARNING_INDEX_REBUILT 3
+
+/**
+ * A whole line is no event; it was left as it is.
+ */
+#define AUDITRAIL_WARNING_DAMAGED_LINE 4
+
+/**
+ * Synced events were put back from the journal.
+ */
+#define AUDITRAIL_WARNING_REDONE 5
+
+/**
+ * Accepted events could not be flushed; they are kept, and tried again.
+ */
+#define AUDITRAIL_WARNING_FLUSH_FAILED 6
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * The version of the library, as in AUDITRAIL_VERSION. Static.
+ */
+const char *auditrail_version(void);
+
+/**
+ * The name of a status, such as "AUDITRAIL_ERR_BUSY"; "AUDITRAIL_UNKNOWN" for
+ * a number that is none. Static, never NULL.
+ */
+const char *auditrail_status_name(auditrail_status status);
+
+/**
+ * The bytes of a buffer; behind them stands a NUL that does not count. Valid
+ * until the buffer is freed. NULL for NULL.
+ */
+const char *auditrail_buffer_data(const struct auditrail_buffer *buffer);
+
+/**
+ * How many bytes a buffer holds. 0 for NULL.
+ */
+size_t auditrail_buffer_length(const struct auditrail_buffer *buffer);
+
+/**
+ * Frees a buffer. NULL is accepted.
+ */
+void auditrail_buffer_free(struct auditrail_buffer *buffer);
+
+/**
+ * New options, all at their defaults. Free them with `auditrail_options_free`.
+ */
+struct auditrail_options *auditrail_options_new(void);
+
+/**
+ * Frees options. NULL is accepted. Writers that were opened with them go on.
+ */
+void auditrail_options_free(struct auditrail_options *options);
+
+/**
+ * The size at which a segment is full, so that the next event goes into the
+ * next one; a segment can pass it by less than one event. 1 byte or more;
+ * default 5242880 (5 MiB). Otherwise AUDITRAIL_ERR_INVALID_ARGUMENT.
+ */
+auditrail_status auditrail_options_set_max_segment_bytes(struct auditrail_options *options,
+                                                         uint64_t bytes,
+                                                         struct auditrail_error *error);
+
+/**
+ * What an append waits for. Default AUDITRAIL_DURABILITY_WRITTEN. A number
+ * that is no durability: AUDITRAIL_ERR_INVALID_ARGUMENT.
+ */
+auditrail_status auditrail_options_set_durability(struct auditrail_options *options,
+                                                  auditrail_durability durability,
+                                                  struct auditrail_error *error);
+
+/**
+ * The largest event, in bytes of its line, the newline included and the id
+ * counted as 20 digits. 256 to 1073741824; default 1048576 (1 MiB). Otherwise
+ * AUDITRAIL_ERR_INVALID_ARGUMENT. Larger events: AUDITRAIL_ERR_TOO_LARGE.
+ */
+auditrail_status auditrail_options_set_max_event_bytes(struct auditrail_options *options,
+                                                       uint64_t bytes,
+                                                       struct auditrail_error *error);
+
+/**
+ * Allows events of a domain. The first call replaces the default (`legacy` and
+ * `v2`), each further one adds to the list. 1 to 128 of A-Z a-z 0-9 . _ -, not
+ * starting with a dot; otherwise AUDITRAIL_ERR_INVALID_ARGUMENT.
+ */
+auditrail_status auditrail_options_add_domain(struct auditrail_options *options,
+                                              const char *domain,
+                                              size_t length,
+                                              struct auditrail_error *error);
+
+/**
+ * Allows events of any domain whose name has the right form.
+ */
+auditrail_status auditrail_options_set_any_domain(struct auditrail_options *options,
+                                                  struct auditrail_error *error);
+
+/**
+ * Allows events with an operation. The first call replaces the default
+ * (`create`, `update` and `delete`), each further one adds to the list. 1 to
+ * 128 bytes of UTF-8; otherwise AUDITRAIL_ERR_INVALID_ARGUMENT.
+ */
+auditrail_status auditrail_options_add_operation(struct auditrail_options *options,
+                                                 const char *operation,
+                                                 size_t length,
+                                                 struct auditrail_error *error);
+
+/**
+ * Allows events with any operation of 1 to 128 bytes.
+ */
+auditrail_status auditrail_options_set_any_operation(struct auditrail_options *options,
+                                                     struct auditrail_error *error);
+
+/**
+ * Not 0: other writers, in this process or others, may write to the trail at
+ * the same time; all of them must say so. Each batch then takes a turn, which
+ * costs a few system calls. Default 0. Not with
+ * AUDITRAIL_DURABILITY_BUFFERED: opening says AUDITRAIL_ERR_UNSUPPORTED.
+ */
+auditrail_status auditrail_options_set_shared(struct auditrail_options *options,
+                                              int32_t shared,
+                                              struct auditrail_error *error);
+
+/**
+ * BUFFERED: how many bytes of events are held at most. When they cannot be
+ * flushed, an append that does not fit says AUDITRAIL_ERR_BUFFER_FULL. 4096 to
+ * 1073741824; default 2097152 (2 MiB). Otherwise
+ * AUDITRAIL_ERR_INVALID_ARGUMENT.
+ */
+auditrail_status auditrail_options_set_buffer_bytes(struct auditrail_options *options,
+                                                    uint64_t bytes,
+                                                    struct auditrail_error *error);
+
+/**
+ * BUFFERED: for how many milliseconds an event is held at most. 0: no thread,
+ * and no flush by time. Default 1000.
+ */
+auditrail_status auditrail_options_set_flush_interval_ms(struct auditrail_options *options,
+                                                         uint64_t milliseconds,
+                                                         struct auditrail_error *error);
+
+/**
+ * How many segment files are held open at most. 1 or more; default 128.
+ * Otherwise AUDITRAIL_ERR_INVALID_ARGUMENT.
+ */
+auditrail_status auditrail_options_set_max_open_files(struct auditrail_options *options,
+                                                      uint64_t files,
+                                                      struct auditrail_error *error);
+
+/**
+ * Who is told what is worth telling and no error: what recovery did and could
+ * not do, that a flush failed. `user_data` is handed to each call and must
+ * stay valid until the writer is closed. A NULL callback: nobody.
+ */
+auditrail_status auditrail_options_set_warning_callback(struct auditrail_options *options,
+                                                        auditrail_warning_callback callback,
+                                                        void *user_data,
+                                                        struct auditrail_error *error);
+
+/**
+ * Opens the trail at `root` for writing. The folder is made, with its parents,
+ * where it is missing; what a crash has left is recovered. NULL options: the
+ * defaults. The options stay the caller's. On success `*writer` must be closed
+ * with `auditrail_writer_close`.
+ *
+ * AUDITRAIL_ERR_INVALID_ARGUMENT; AUDITRAIL_ERR_UNSUPPORTED for options that
+ * do not go together; AUDITRAIL_ERR_BUSY when another writer has the trail;
+ * AUDITRAIL_ERR_IO, AUDITRAIL_ERR_NO_SPACE; AUDITRAIL_ERR_CORRUPT.
+ */
+auditrail_status auditrail_writer_open(const char *root,
+                                       const struct auditrail_options *options,
+                                       struct auditrail_writer **writer,
+                                       struct auditrail_error *error);
+
+/**
+ * Appends one event, given as the text of one JSON object with the fields of
+ * `auditrail_event` (but `event_id`), in any order. Returns when it is as safe
+ * as the durability promises; `*event_id` (NULL allowed) is then its id. After
+ * an error nothing of it is in the trail, unless it is AUDITRAIL_ERR_FAILED.
+ *
+ * AUDITRAIL_ERR_INVALID_EVENT with the key and the byte; AUDITRAIL_ERR_TOO_LARGE;
+ * AUDITRAIL_ERR_IO, AUDITRAIL_ERR_NO_SPACE, AUDITRAIL_ERR_BUFFER_FULL,
+ * AUDITRAIL_ERR_FAILED; AUDITRAIL_ERR_FORKED; AUDITRAIL_ERR_INVALID_ARGUMENT.
+ */
+auditrail_status auditrail_writer_append(struct auditrail_writer *writer,
+                                         const char *event_json,
+                                         size_t length,
+                                         uint64_t *event_id,
+                                         struct auditrail_error *error);
+
+/**
+ * Appends one event, given as fields. Everything else is as for
+ * `auditrail_writer_append`; the line is the same as for the same event there.
+ * An error's offset counts in the payload or the text that the message names.
+ */
+auditrail_status auditrail_writer_append_event(struct auditrail_writer *writer,
+                                               const struct auditrail_event *fields,
+                                               uint64_t *event_id,
+                                               struct auditrail_error *error);
+
+/**
+ * Appends events, given as lines of JSON, all or none; blank lines are
+ * skipped, a batch without an event is an error. Their ids are consecutive and
+ * in the order of the lines: `*first_id` and on, `*count` of them (each NULL
+ * allowed). Everything else is as for `auditrail_writer_append`; an error's
+ * offset counts from the start of the batch. At most 256 MiB.
+ */
+auditrail_status auditrail_writer_append_batch(struct auditrail_writer *writer,
+                                               const char *jsonl,
+                                               size_t length,
+                                               uint64_t *first_id,
+                                               size_t *count,
+                                               struct auditrail_error *error);
+
+/**
+ * Appends one event as `auditrail_writer_append` does, and gives its line as
+ * it was persisted, with its id, timestamp and newline. Free `*line` with
+ * `auditrail_buffer_free`.
+ */
+auditrail_status auditrail_writer_append_returning(struct auditrail_writer *writer,
+                                                   const char *event_json,
+                                                   size_t length,
+                                                   struct auditrail_buffer **line,
+                                                   struct auditrail_error *error);
+
+/**
+ * Gives all events that were accepted so far to the operating system: readers
+ * see them, and the end of the process does not lose them.
+ *
+ * AUDITRAIL_ERR_IO, AUDITRAIL_ERR_NO_SPACE (the events wait, and are tried
+ * again), AUDITRAIL_ERR_FAILED, AUDITRAIL_ERR_FORKED.
+ */
+auditrail_status auditrail_writer_flush(struct auditrail_writer *writer,
+                                        struct auditrail_error *error);
+
+/**
+ * Brings all events that were accepted so far to disk; other threads can go on
+ * appending meanwhile. If the disk fails, nobody knows what is on it: the
+ * writer has failed for good, and this and every later call says
+ * AUDITRAIL_ERR_FAILED. Otherwise as `auditrail_writer_flush`.
+ */
+auditrail_status auditrail_writer_sync(struct auditrail_writer *writer,
+                                       struct auditrail_error *error);
+
+/**
+ * Fills in what the writer has done and where it is. `stats->size` must be
+ * set. AUDITRAIL_ERR_INVALID_ARGUMENT, AUDITRAIL_ERR_FAILED,
+ * AUDITRAIL_ERR_FORKED.
+ */
+auditrail_status auditrail_writer_stats(struct auditrail_writer *writer,
+                                        struct auditrail_stats *stats,
+                                        struct auditrail_error *error);
+
+/**
+ * Flushes, syncs, marks the trail as closed whole, lets it go, and frees the
+ * writer, whatever it returns; an error says what could not be done. No other
+ * call may use the writer any more. In a forked child it only frees what the
+ * child has, and says AUDITRAIL_ERR_FORKED. NULL is accepted.
+ */
+auditrail_status auditrail_writer_close(struct auditrail_writer *writer,
+                                        struct auditrail_error *error);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* AUDITRAIL_H */

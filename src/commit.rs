@@ -1,0 +1,478 @@
+//! Who commits for whom: batches, ids, watermarks.
+//!
+//! Two locks. Behind the first, short one is the *queue*: the batch that is
+//! being gathered. Behind the second, long one is the *trail*: the files. Who
+//! has the trail takes the whole queue in one swap.
+//!
+//! WRITTEN and SYNCED: the first thread to join an empty queue leads. It waits
+//! for the trail, takes whatever has joined by then, commits it, and opens the
+//! gate on which the others of that batch sleep. Meanwhile the next batch
+//! gathers behind the next leader. A thread alone pays for three free locks.
+//!
+//! BUFFERED: an event gets its id as it joins the queue, and the append
+//! returns. Whoever finds the queue large enough, the flusher thread, or a
+//! flush commits it. A batch that fails keeps its events and is tried again;
+//! the bound on the buffer counts them.
+
+use crate::batch::{Batch, Slot};
+use crate::error::{Error, Kind, Result};
+use crate::event::Line;
+use crate::os;
+use crate::recover::{Warning, WarningKind};
+use crate::stats::Stats;
+use crate::sync::{
+    Arc, AtomicBool, AtomicU64, Condvar, Gate, Mutex, MutexGuard, OnceLock, Ordering, TryLockError,
+};
+use crate::trail::{Safety, Trail};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// The buffer is flushed when it holds this much for each stream in it: enough
+/// for one write to be worth its call, and soon done.
+const FLUSH_BYTES: usize = 32 * 1024;
+
+/// Milliseconds after a failed flush in which it is not tried again unasked.
+const RETRY_AFTER: u64 = 100;
+
+#[derive(Debug)]
+pub(crate) struct Committer {
+    queue: Mutex<Queue>,
+    trail: Mutex<Files>,
+    /// One sync at a time, so that a second one does not report what the first
+    /// has not yet done.
+    syncing: Mutex<()>,
+    /// Set once, by what makes it unknown what is on disk.
+    failed: OnceLock<Error>,
+    written: AtomicU64,
+    synced: AtomicU64,
+    events: AtomicU64,
+    batches: AtomicU64,
+    flush_failures: AtomicU64,
+    /// Whether there is something to warn of.
+    warned: AtomicBool,
+    buffer_bytes: usize,
+    /// For the flusher: whether the writer is being closed.
+    closing: Mutex<bool>,
+    closed: Condvar,
+}
+
+/// What gathers.
+#[derive(Debug, Default)]
+struct Queue {
+    batch: Batch,
+    /// Those who sleep until this batch is committed, if there are any.
+    group: Option<Arc<Group>>,
+    slots: HashMap<Box<str>, Slot>,
+    /// Streams that the trail does not know yet.
+    new_streams: Vec<Box<str>>,
+    /// BUFFERED: the last id given.
+    last_id: u64,
+    /// BUFFERED: bytes of the batch whose flush failed.
+    held: usize,
+    /// BUFFERED: when an unasked flush may be tried again.
+    retry_at: u64,
+}
+
+/// What is written.
+#[derive(Debug)]
+struct Files {
+    trail: Trail,
+    /// The batch that is being written. After a failed flush it holds what has
+    /// to be tried again.
+    batch: Batch,
+}
+
+/// Threads that wait for one batch.
+#[derive(Debug, Default)]
+struct Group {
+    gate: Gate,
+    /// The ids of the batch's events, in the order in which they joined.
+    outcome: OnceLock<Result<Vec<u64>>>,
+}
+
+impl Group {
+    fn publish(&self, outcome: Result<Vec<u64>>) {
+        // The first word counts; the second is a leader's that panicked.
+        let _ = self.outcome.set(outcome);
+        self.gate.open();
+    }
+}
+
+/// Tells a group that its leader panicked, if it did.
+struct Leading(Option<Arc<Group>>);
+
+impl Drop for Leading {
+    fn drop(&mut self) {
+        if let Some(group) = self.0.take() {
+            group.publish(Err(panicked()));
+        }
+    }
+}
+
+fn panicked() -> Error {
+    Error::new(
+        Kind::Failed,
+        "the writer was interrupted by a panic; reopen it",
+    )
+}
+
+impl Committer {
+    pub fn new(trail: Trail, synced_id: u64, buffer_bytes: usize) -> Self {
+        let last_id = trail.last_id();
+        Self {
+            queue: Mutex::new(Queue {
+                last_id,
+                ..Queue::default()
+            }),
+            trail: Mutex::new(Files {
+                trail,
+                batch: Batch::default(),
+            }),
+            syncing: Mutex::default(),
+            failed: OnceLock::new(),
+            written: AtomicU64::new(last_id),
+            synced: AtomicU64::new(synced_id),
+            events: AtomicU64::default(),
+            batches: AtomicU64::default(),
+            flush_failures: AtomicU64::default(),
+            warned: AtomicBool::new(true),
+            buffer_bytes,
+            closing: Mutex::new(false),
+            closed: Condvar::new(),
+        }
+    }
+
+    /// Appends one event, and waits until it is as safe as asked. Says its id.
+    pub fn append(&self, line: &Line<'_>, safety: Safety) -> Result<u64> {
+        self.check()?;
+        let mut queue = self.queue()?;
+        let slot = queue.slot(line.stream);
+        let leads = queue.batch.is_empty();
+        let event = queue.batch.push(slot, line, 0);
+        self.commit_joined(queue, leads, event, safety)
+    }
+
+    /// Appends events with consecutive ids, all or none. Says the first id.
+    pub fn append_all(&self, lines: &[Line<'_>], safety: Safety) -> Result<u64> {
+        self.check()?;
+        let mut queue = self.queue()?;
+        let slots: Vec<Slot> = lines.iter().map(|line| queue.slot(line.stream)).collect();
+        let leads = queue.batch.is_empty();
+        let first = queue
+            .batch
+            .push_in_order(slots.into_iter().zip(lines.iter().copied()));
+        self.commit_joined(queue, leads, first, safety)
+    }
+
+    fn commit_joined(
+        &self,
+        mut queue: MutexGuard<'_, Queue>,
+        leads: bool,
+        event: usize,
+        safety: Safety,
+    ) -> Result<u64> {
+        if !leads {
+            let group = queue.group.get_or_insert_default().clone();
+            drop(queue);
+            group.gate.wait();
+            return match group.outcome.get() {
+                Some(Ok(ids)) => Ok(ids[event]),
+                Some(Err(error)) => Err(error.clone()),
+                None => Err(panicked()),
+            };
+        }
+        drop(queue);
+        let mut files = self.files()?;
+        let mut queue = self.queue()?;
+        let group = queue.hand_over(&mut files);
+        drop(queue);
+        let mut leading = Leading(group);
+        let result = self.check().and_then(|()| self.commit(&mut files, safety));
+        let id = files.batch.id(event);
+        if let Some(group) = leading.0.take() {
+            group.publish(match &result {
+                Ok(()) => Ok(files.batch.ids().collect()),
+                Err(error) => Err(error.clone()),
+            });
+        }
+        files.batch.clear();
+        result.map(|()| id)
+    }
+
+    /// Accepts one event into the buffer. Says its id.
+    pub fn buffer(&self, line: &Line<'_>) -> Result<u64> {
+        self.buffer_all(std::slice::from_ref(line))
+    }
+
+    /// Accepts events into the buffer, all or none. Says the first id.
+    pub fn buffer_all(&self, lines: &[Line<'_>]) -> Result<u64> {
+        self.check()?;
+        let size: usize = lines.iter().map(Line::len).sum();
+        if size > self.buffer_bytes {
+            return Err(Error::new(
+                Kind::TooLarge,
+                format!(
+                    "{size} bytes of events do not fit into the buffer of {} bytes",
+                    self.buffer_bytes
+                ),
+            ));
+        }
+        let mut queue = self.queue()?;
+        while queue.batch.bytes() + queue.held + size > self.buffer_bytes {
+            drop(queue);
+            self.flush_buffer(self.files()?).map_err(|error| {
+                if self.failed.get().is_some() {
+                    return error;
+                }
+                error.wrap(Kind::BufferFull, "the buffer is full and cannot be flushed")
+            })?;
+            queue = self.queue()?;
+        }
+        let first = queue.last_id.checked_add(1).ok_or_else(no_more_ids)?;
+        for line in lines {
+            let slot = queue.slot(line.stream);
+            queue.last_id += 1;
+            let id = queue.last_id;
+            queue.batch.push(slot, line, id);
+        }
+        let due = queue.batch.bytes() >= FLUSH_BYTES * queue.batch.runs()
+            || queue.batch.bytes() * 2 >= self.buffer_bytes;
+        let due = due && (queue.retry_at == 0 || queue.retry_at <= os::coarse_millis());
+        drop(queue);
+        if due && let Ok(files) = self.trail.try_lock() {
+            // A failure is counted and warned of; the events are still here.
+            let _ = self.flush_buffer(files);
+        }
+        Ok(first)
+    }
+
+    /// Writes what the buffer holds.
+    fn flush_buffer(&self, mut files: MutexGuard<'_, Files>) -> Result<()> {
+        self.check()?;
+        // First what failed before, for its ids are smaller.
+        if !files.batch.is_empty() {
+            self.flush_batch(&mut files)?;
+        }
+        let mut queue = self.queue()?;
+        if queue.batch.is_empty() {
+            return Ok(());
+        }
+        queue.hand_over(&mut files);
+        drop(queue);
+        self.flush_batch(&mut files)
+    }
+
+    fn flush_batch(&self, files: &mut Files) -> Result<()> {
+        let result = self.commit(files, Safety::Written);
+        let mut queue = self.queue()?;
+        match result {
+            Ok(()) => {
+                queue.held = 0;
+                queue.retry_at = 0;
+                files.batch.clear();
+                Ok(())
+            }
+            Err(error) => {
+                queue.held = files.batch.bytes();
+                queue.retry_at = os::coarse_millis() + RETRY_AFTER;
+                drop(queue);
+                self.flush_failures.fetch_add(1, Ordering::Relaxed);
+                files.trail.report.warn(
+                    WarningKind::FlushFailed,
+                    format!(
+                        "{} events wait, for a flush failed: {error}",
+                        files.batch.len()
+                    ),
+                );
+                self.warned.store(true, Ordering::Relaxed);
+                Err(error)
+            }
+        }
+    }
+
+    /// Commits the batch that was taken over.
+    fn commit(&self, files: &mut Files, safety: Safety) -> Result<()> {
+        let Files { trail, batch } = files;
+        let result = trail.commit(batch, safety);
+        if !trail.report.warnings.is_empty() {
+            self.warned.store(true, Ordering::Relaxed);
+        }
+        if let Err(error) = result {
+            if error.kind() == Kind::Failed {
+                let _ = self.failed.set(error.clone());
+            }
+            return Err(error);
+        }
+        self.written.store(trail.last_id(), Ordering::Release);
+        if safety == Safety::Synced {
+            self.synced.store(trail.last_id(), Ordering::Release);
+        }
+        let count = |counter: &AtomicU64, n: usize| {
+            counter.fetch_add(n as u64, Ordering::Relaxed);
+        };
+        count(&self.events, batch.len());
+        count(&self.batches, 1);
+        Ok(())
+    }
+
+    /// Gives all accepted events to the kernel.
+    pub fn flush(&self) -> Result<()> {
+        self.check()?;
+        // Whatever was written by then is written when the trail is free.
+        let files = self.files()?;
+        self.flush_buffer(files)
+    }
+
+    /// Brings all accepted events to disk.
+    pub fn sync(&self) -> Result<()> {
+        self.check()?;
+        let _one_at_a_time = self.syncing.lock().map_err(|_| panicked())?;
+        let mut files = self.files()?;
+        let before = files.trail.last_id();
+        if self.synced.load(Ordering::Acquire) == before && self.queue()?.batch.is_empty() {
+            return files.trail.look().map_err(|error| self.fail(error));
+        }
+        self.flush_buffer(files)?;
+        files = self.files()?;
+        files.trail.look().map_err(|error| self.fail(error))?;
+        let up_to = files.trail.last_id();
+        let unsynced = files.trail.take_unsynced(up_to);
+        let (storage, layout) = (files.trail.storage.clone(), files.trail.layout.clone());
+        // Appends go on while the disk works.
+        drop(files);
+        let up_to = unsynced.up_to;
+        unsynced
+            .sync(&*storage, &layout)
+            .map_err(|error| self.fail(error.wrap(Kind::Failed, "a sync failed")))?;
+        self.synced.fetch_max(up_to, Ordering::AcqRel);
+        self.files()?.trail.set_synced(up_to)
+    }
+
+    /// Fails the writer for good.
+    fn fail(&self, error: Error) -> Error {
+        let _ = self.failed.set(error.clone());
+        error
+    }
+
+    /// Flushes, syncs, and says in the trail that it was closed whole. Nothing
+    /// may be appended after.
+    pub fn finish(&self) -> Result<()> {
+        self.sync()?;
+        self.files()?.trail.finish()
+    }
+
+    /// An error if the writer has failed.
+    fn check(&self) -> Result<()> {
+        match self.failed.get() {
+            None => Ok(()),
+            Some(cause) => Err(cause
+                .clone()
+                .wrap(Kind::Failed, "the writer has failed and must be reopened")),
+        }
+    }
+
+    pub fn stats(&self) -> Result<Stats> {
+        let files = self.files()?;
+        let queue = self.queue()?;
+        let waiting = queue.batch.len() + files.batch.len();
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let trail = &files.trail;
+        Ok(Stats {
+            events: load(&self.events),
+            bytes: trail.bytes,
+            batches: load(&self.batches),
+            rotations: trail.rotations,
+            syncs: trail.syncs,
+            last_id: trail.last_id() + waiting as u64,
+            written_id: trail.last_id(),
+            synced_id: self.synced.load(Ordering::Acquire),
+            torn_tails: trail.report.torn_tails,
+            torn_bytes: trail.report.torn_bytes,
+            missing_ids: trail.report.missing_ids,
+            waiting: waiting as u64,
+            streams: trail.streams() as u64,
+            open_files: trail.open_files() as u64,
+            flush_failures: load(&self.flush_failures),
+        })
+    }
+
+    /// Whether [`Committer::take_warnings`] may have something.
+    pub fn has_warnings(&self) -> bool {
+        self.warned.load(Ordering::Relaxed)
+    }
+
+    /// What there is to warn of since the last time.
+    pub fn take_warnings(&self) -> Vec<Warning> {
+        // A writer at work is not waited for: its warnings come next time.
+        match self.trail.try_lock() {
+            Ok(mut files) => {
+                self.warned.store(false, Ordering::Relaxed);
+                std::mem::take(&mut files.trail.report.warnings)
+            }
+            Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => Vec::new(),
+        }
+    }
+
+    /// The flusher's life: flushes the buffer every `interval`, until
+    /// [`Committer::close`].
+    pub fn flush_by_time(&self, interval: Duration, tell: impl Fn()) {
+        let Ok(mut closing) = self.closing.lock() else {
+            return;
+        };
+        while !*closing {
+            match self.closed.wait_timeout(closing, interval) {
+                Ok((guard, _)) => closing = guard,
+                Err(_) => return,
+            }
+            if !*closing {
+                drop(closing);
+                // A failure is counted and warned of; the events are still here.
+                let _ = self.flush();
+                tell();
+                match self.closing.lock() {
+                    Ok(guard) => closing = guard,
+                    Err(_) => return,
+                }
+            }
+        }
+    }
+
+    /// Ends the flusher.
+    pub fn close(&self) {
+        if let Ok(mut closing) = self.closing.lock() {
+            *closing = true;
+        }
+        self.closed.notify_all();
+    }
+
+    fn queue(&self) -> Result<MutexGuard<'_, Queue>> {
+        self.queue.lock().map_err(|_| panicked())
+    }
+
+    fn files(&self) -> Result<MutexGuard<'_, Files>> {
+        self.trail.lock().map_err(|_| panicked())
+    }
+}
+
+fn no_more_ids() -> Error {
+    Error::new(Kind::TooLarge, "the trail has no more event ids")
+}
+
+impl Queue {
+    fn slot(&mut self, stream: &str) -> Slot {
+        if let Some(&slot) = self.slots.get(stream) {
+            return slot;
+        }
+        let slot = self.slots.len() as Slot;
+        self.slots.insert(stream.into(), slot);
+        self.new_streams.push(stream.into());
+        slot
+    }
+
+    /// Gives the gathered batch to who has the files, whose own is empty.
+    fn hand_over(&mut self, files: &mut Files) -> Option<Arc<Group>> {
+        std::mem::swap(&mut self.batch, &mut files.batch);
+        files.trail.add_streams(self.new_streams.drain(..));
+        self.group.take()
+    }
+}

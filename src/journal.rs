@@ -1,0 +1,293 @@
+//! The redo log of synced commits: one sync a batch, whatever it touches.
+//!
+//! `.auditrail/journal` is made once, filled with zeros and synced, and then
+//! written over and over from its start, so that syncing it never has to write
+//! metadata. All numbers are little-endian.
+//!
+//! ```text
+//! 0     8  "ATRJRNL1"
+//! 8     8  epoch: records of another one are left-overs
+//! 16    4  CRC-32 of the 16 bytes before it
+//! 4096     the records, one after the other
+//!
+//! a record, one for each batch:
+//! 0     4  CRC-32 of all that follows in it
+//! 4     4  length of the body in bytes
+//! 8     8  epoch
+//! 16    8  sequence number: 0, 1, 2, … in each epoch
+//! 24    8  the last event id of the batch
+//! 32       the body: for each piece that went into a segment
+//!          2  length of the stream's name, then the name
+//!          8  segment number
+//!          8  offset in the segment
+//!          4  length, then the bytes: whole lines
+//! ```
+//!
+//! The records of an epoch end at the first one whose epoch, sequence number
+//! or checksum is not what it has to be: a torn record was never acknowledged.
+//!
+//! The journal starts anew, in the next epoch, only when all segments that its
+//! records went into have been synced. Redoing it is idempotent: each piece has
+//! its place. Redo only fills what a power loss can have left (bytes that are
+//! missing or zero); where other bytes stand, they are someone's, and the piece
+//! is kept aside instead.
+
+use crate::batch::Slot;
+use crate::error::{Error, Result};
+use crate::layout::Layout;
+use crate::storage::{File, Open, Storage, read_range};
+use std::io;
+use std::sync::Arc;
+
+/// Bytes of the journal's file.
+pub(crate) const SIZE: u64 = 16 * 1024 * 1024;
+
+const MAGIC: &[u8; 8] = b"ATRJRNL1";
+const START: u64 = 4096;
+const HEAD: usize = 32;
+
+/// A part of a batch: bytes `from..to` of its lines, which went to `offset` of
+/// segment `number` of a stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Piece {
+    pub slot: Slot,
+    pub number: u64,
+    pub offset: u64,
+    pub from: usize,
+    pub to: usize,
+}
+
+/// The same, read back.
+#[derive(Debug)]
+pub(crate) struct Redo {
+    pub stream: String,
+    pub number: u64,
+    pub offset: u64,
+    pub bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Journal {
+    file: Arc<dyn File>,
+    layout: Layout,
+    size: u64,
+    epoch: u64,
+    sequence: u64,
+    end: u64,
+    record: Vec<u8>,
+}
+
+impl Journal {
+    /// Opens the journal, making it where it is missing, in a new epoch: the
+    /// caller has redone what was in it.
+    pub fn open(storage: &dyn Storage, layout: &Layout, size: u64) -> Result<Self> {
+        let path = layout.hidden_file("journal");
+        let file = storage
+            .open(&path, Open::Create)
+            .map_err(|e| Error::io("open", &path, &e))?;
+        let epoch = read_epoch(&*file).map_err(|e| Error::io("read", &path, &e))?;
+        let len = file
+            .stat()
+            .map_err(|e| Error::io("look at", &path, &e))?
+            .len;
+        if len < size {
+            fill(&*file, len, size).map_err(|e| Error::io("fill", &path, &e))?;
+        }
+        let mut journal = Self {
+            file,
+            layout: layout.clone(),
+            size: size.max(len),
+            epoch: epoch.unwrap_or(0),
+            sequence: 0,
+            end: START,
+            record: Vec::new(),
+        };
+        journal.start_anew()?;
+        Ok(journal)
+    }
+
+    /// Forgets all records, durably. What they went into must be synced.
+    pub fn start_anew(&mut self) -> Result<()> {
+        self.epoch = next_epoch(self.epoch);
+        self.sequence = 0;
+        self.end = START;
+        write_epoch(&*self.file, self.epoch)
+            .map_err(|e| Error::io("write", &self.layout.hidden_file("journal"), &e))
+    }
+
+    fn record_len(pieces: &[Piece], lines: usize) -> u64 {
+        // A name is at most 2 × 128 + 1 bytes.
+        (HEAD + pieces.len() * (22 + 257) + lines) as u64
+    }
+
+    /// Whether such a batch can be journaled at all.
+    pub fn fits(&self, pieces: &[Piece], lines: usize) -> bool {
+        START + Self::record_len(pieces, lines) <= self.size
+    }
+
+    /// Whether it can be journaled now.
+    pub fn has_room(&self, pieces: &[Piece], lines: usize) -> bool {
+        self.end + Self::record_len(pieces, lines) <= self.size
+    }
+
+    /// Writes a batch behind the last one, and syncs. After an error nobody
+    /// knows whether it is there.
+    pub fn append<'n>(
+        &mut self,
+        last_id: u64,
+        pieces: &[Piece],
+        lines: &[u8],
+        name: impl Fn(Slot) -> &'n str,
+    ) -> Result<()> {
+        let record = &mut self.record;
+        record.clear();
+        record.extend_from_slice(&[0; 8]);
+        record.extend_from_slice(&self.epoch.to_le_bytes());
+        record.extend_from_slice(&self.sequence.to_le_bytes());
+        record.extend_from_slice(&last_id.to_le_bytes());
+        for piece in pieces {
+            let name = name(piece.slot).as_bytes();
+            let bytes = &lines[piece.from..piece.to];
+            record.extend_from_slice(&(name.len() as u16).to_le_bytes());
+            record.extend_from_slice(name);
+            record.extend_from_slice(&piece.number.to_le_bytes());
+            record.extend_from_slice(&piece.offset.to_le_bytes());
+            record.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+            record.extend_from_slice(bytes);
+        }
+        let body = (record.len() - HEAD) as u32;
+        record[4..8].copy_from_slice(&body.to_le_bytes());
+        let crc = crc32fast::hash(&record[4..]);
+        record[..4].copy_from_slice(&crc.to_le_bytes());
+        self.file
+            .write_at(record, self.end)
+            .and_then(|()| self.file.sync())
+            .map_err(|e| Error::io("sync", &self.layout.hidden_file("journal"), &e))?;
+        self.end += record.len() as u64;
+        self.sequence += 1;
+        Ok(())
+    }
+}
+
+/// Hands the pieces in the journal, if there is one, to `redo`, oldest first;
+/// calls `done`, which makes durable what was redone; and forgets them. Says the
+/// last event id of the last batch.
+pub(crate) fn replay(
+    storage: &dyn Storage,
+    layout: &Layout,
+    mut redo: impl FnMut(Redo) -> Result<()>,
+    done: impl FnOnce() -> Result<()>,
+) -> Result<Option<u64>> {
+    let path = layout.hidden_file("journal");
+    let failed = |e: io::Error| Error::io("read", &path, &e);
+    let file = match storage.open(&path, Open::Update) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Error::io("open", &path, &e)),
+    };
+    // A header that is no header was being written when the power went, and it
+    // is only written when there is nothing to redo.
+    let Some(epoch) = read_epoch(&*file).map_err(failed)? else {
+        return Ok(None);
+    };
+    let size = file.stat().map_err(failed)?.len;
+    let mut last_id = None;
+    let mut at = START;
+    for sequence in 0.. {
+        let Some(record) = read_record(&*file, at, size, epoch, sequence).map_err(failed)? else {
+            break;
+        };
+        at += record.len() as u64;
+        last_id = Some(number(&record, 24));
+        let mut rest = &record[HEAD..];
+        while let Some((piece, after)) = read_piece(rest) {
+            redo(piece)?;
+            rest = after;
+        }
+    }
+    if last_id.is_some() {
+        done()?;
+        write_epoch(&*file, next_epoch(epoch)).map_err(|e| Error::io("write", &path, &e))?;
+    }
+    Ok(last_id)
+}
+
+fn read_record(
+    file: &dyn File,
+    at: u64,
+    size: u64,
+    epoch: u64,
+    sequence: u64,
+) -> io::Result<Option<Vec<u8>>> {
+    let head = read_range(file, at, HEAD)?;
+    if head.len() < HEAD || number(&head, 8) != epoch || number(&head, 16) != sequence {
+        return Ok(None);
+    }
+    let body = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
+    if at + HEAD as u64 + u64::from(body) > size {
+        return Ok(None);
+    }
+    let record = read_range(file, at, HEAD + body as usize)?;
+    let crc = u32::from_le_bytes([record[0], record[1], record[2], record[3]]);
+    let whole = record.len() == HEAD + body as usize && crc32fast::hash(&record[4..]) == crc;
+    Ok(whole.then_some(record))
+}
+
+fn read_piece(bytes: &[u8]) -> Option<(Redo, &[u8])> {
+    let (len, rest) = bytes.split_first_chunk::<2>()?;
+    let (name, rest) = rest.split_at_checked(u16::from_le_bytes(*len).into())?;
+    let (segment, rest) = rest.split_first_chunk::<8>()?;
+    let (offset, rest) = rest.split_first_chunk::<8>()?;
+    let (len, rest) = rest.split_first_chunk::<4>()?;
+    let (bytes, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+    let piece = Redo {
+        stream: String::from_utf8(name.to_vec()).ok()?,
+        number: u64::from_le_bytes(*segment),
+        offset: u64::from_le_bytes(*offset),
+        bytes: bytes.to_vec(),
+    };
+    Some((piece, rest))
+}
+
+fn number(bytes: &[u8], at: usize) -> u64 {
+    let mut number = [0; 8];
+    number.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(number)
+}
+
+fn read_epoch(file: &dyn File) -> io::Result<Option<u64>> {
+    let head = read_range(file, 0, 20)?;
+    let whole = head.len() == 20
+        && head.starts_with(MAGIC)
+        && crc32fast::hash(&head[..16]).to_le_bytes() == head[16..];
+    Ok(whole.then(|| number(&head, 8)))
+}
+
+fn write_epoch(file: &dyn File, epoch: u64) -> io::Result<()> {
+    let mut head = MAGIC.to_vec();
+    head.extend_from_slice(&epoch.to_le_bytes());
+    head.extend_from_slice(&crc32fast::hash(&head).to_le_bytes());
+    file.write_at(&head, 0)?;
+    file.sync()
+}
+
+/// An epoch that no left-over record can have, even when the header was lost:
+/// the clock, unless the last one is ahead of it.
+fn next_epoch(last: u64) -> u64 {
+    let clock = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_micros() as u64);
+    clock.max(last + 1)
+}
+
+/// Writes zeros, so that no later write has to allocate.
+fn fill(file: &dyn File, from: u64, to: u64) -> io::Result<()> {
+    let zeros = vec![0; 256 * 1024];
+    let mut at = from;
+    while at < to {
+        let len = (to - at).min(zeros.len() as u64);
+        file.write_at(&zeros[..len as usize], at)?;
+        at += len;
+    }
+    file.sync()
+}

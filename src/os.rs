@@ -1,0 +1,127 @@
+//! The few system calls that std does not offer, each behind a safe function.
+//!
+//! Forks: a child that inherits a writer must not use it, and must not keep
+//! its parent's lock alive after the parent has died. A handler that the C
+//! library runs in every forked child counts the fork, so that a writer can see
+//! it with one load, and puts `/dev/null` in the place of each registered lock
+//! file, which gives the child's share of the lock back.
+
+#![allow(unsafe_code)]
+
+use once_cell::sync::OnceCell;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+
+/// Forks that lie between the process that loaded the library and this one.
+static FORKS: AtomicU64 = AtomicU64::new(0);
+
+/// The lock files that a forked child lets go of; -1 is a free place. Locks
+/// past the last place work all the same, but a child keeps them alive.
+static LOCK_FILES: [AtomicI32; 256] = [const { AtomicI32::new(-1) }; 256];
+
+/// `/dev/null`, opened ahead: a child of a threaded process may only make
+/// async-signal-safe calls.
+static NULL: OnceCell<File> = OnceCell::new();
+
+/// How many forks ago the library was loaded. A writer remembers the value of
+/// its opening; another value means that this process is a child of its opener.
+pub(crate) fn forks() -> u64 {
+    FORKS.load(Ordering::Relaxed)
+}
+
+/// Starts to notice forks, once a process.
+pub(crate) fn watch_forks() -> io::Result<()> {
+    static NULL_FD: AtomicI32 = AtomicI32::new(-1);
+
+    extern "C" fn in_child() {
+        FORKS.fetch_add(1, Ordering::Relaxed);
+        let null = NULL_FD.load(Ordering::Relaxed);
+        for place in &LOCK_FILES {
+            let fd = place.swap(-1, Ordering::Relaxed);
+            if fd >= 0 {
+                // SAFETY: dup3 is async-signal-safe and takes any two numbers;
+                // `fd` is a lock file of ours, whose owner is refused in this
+                // process from now on and at most closes it.
+                unsafe { libc::dup3(null, fd, libc::O_CLOEXEC) };
+            }
+        }
+    }
+
+    NULL.get_or_try_init(|| {
+        let null = File::options().read(true).write(true).open("/dev/null")?;
+        NULL_FD.store(null.as_raw_fd(), Ordering::Relaxed);
+        // SAFETY: the handler is a plain function of this library that makes
+        // only async-signal-safe calls; glibc forgets it if the library is unloaded.
+        match unsafe { libc::pthread_atfork(None, None, Some(in_child)) } {
+            0 => Ok(null),
+            error => Err(io::Error::from_raw_os_error(error)),
+        }
+    })
+    .map(|_| ())
+}
+
+/// A lock file that a forked child lets go of, for as long as this lives. It
+/// must be dropped before the file is closed.
+#[derive(Debug)]
+pub(crate) struct ReleasedInChild(Option<(usize, RawFd)>);
+
+impl ReleasedInChild {
+    pub fn register(fd: RawFd) -> Self {
+        let place = LOCK_FILES.iter().position(|place| {
+            place
+                .compare_exchange(-1, fd, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        });
+        Self(place.map(|place| (place, fd)))
+    }
+}
+
+impl Drop for ReleasedInChild {
+    fn drop(&mut self) {
+        if let Some((place, fd)) = self.0 {
+            // In a forked child the place is free already, or taken anew.
+            let _ =
+                LOCK_FILES[place].compare_exchange(fd, -1, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Milliseconds of a clock that only goes forward, to within a few; cheap
+/// enough to be read at every append.
+pub(crate) fn coarse_millis() -> u64 {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    #[cfg(target_os = "linux")]
+    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC_COARSE;
+    #[cfg(not(target_os = "linux"))]
+    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
+    // SAFETY: `now` is a valid place for the answer; the clock always exists.
+    unsafe { libc::clock_gettime(CLOCK, &raw mut now) };
+    now.tv_sec.unsigned_abs() * 1000 + now.tv_nsec.unsigned_abs() / 1_000_000
+}
+
+/// Starts a thread that no signal of the host is delivered to.
+pub(crate) fn spawn_quiet(
+    name: &str,
+    body: impl FnOnce() + Send + 'static,
+) -> io::Result<std::thread::JoinHandle<()>> {
+    let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: both sets are valid places; the mask is this thread's own, and
+    // is put back below. A new thread inherits the mask of its maker.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+    }
+    let thread = std::thread::Builder::new()
+        .name(name.to_owned())
+        .stack_size(256 * 1024)
+        .spawn(body);
+    // SAFETY: `before` was filled in above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
+    thread
+}

@@ -1,0 +1,570 @@
+//! What opening a trail does with what it finds.
+//!
+//! A trail that says it was closed whole is believed, unless its index was
+//! changed since: someone else has written. Otherwise, in this order:
+//!
+//! 1. The journal is redone: what a synced commit has lost is put back.
+//! 2. If the machine was restarted, or a marked batch was not finished, the
+//!    events after the last point that is known to be whole are read. Where the
+//!    machine was restarted, each segment is cut at the first line with zeros
+//!    in it, which stand for pages that never reached the disk. Ids that are in
+//!    no segment are reported.
+//! 3. The tail of every stream's newest segment is looked at. Bytes that are no
+//!    whole line, or zeros that a power loss left, are cut off. A whole event
+//!    that lacks only its newline gets it. A whole line that is no event was
+//!    not torn: it is reported and left as it is.
+//! 4. The last id is the largest that any of these has shown.
+//!
+//! Whatever is cut is first kept, durably, under `.auditrail/torn/`. The whole
+//! of it can be repeated: a crash in the midst of it loses nothing.
+
+use crate::error::{Error, Kind, Result};
+use crate::index;
+use crate::journal::{self, Redo};
+use crate::layout::{Layout, name_fault, segment_number};
+use crate::lines::{Lines, event_id, last_line_start};
+use crate::segment::Stream;
+use crate::state::{Phase, State};
+use crate::storage::{Open, Storage};
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What a writer has to tell about what it found; nothing of it is an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Warning {
+    /// What sort of thing was found.
+    pub kind: WarningKind,
+    /// It, for a person, with path, offset and ids.
+    pub message: String,
+}
+
+/// The sorts of [`Warning`]; the numbers are those of the C interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(i32)]
+pub enum WarningKind {
+    /// Bytes that were no whole event were cut off and kept aside.
+    TornTail = 1,
+    /// Ids that were given are in no segment: a crash took their events, as the
+    /// durability that was chosen allows.
+    MissingIds = 2,
+    /// `index.json` was missing or unreadable, and was made anew.
+    IndexRebuilt = 3,
+    /// A whole line is no event; it was left as it is.
+    DamagedLine = 4,
+    /// Events were put back from the journal.
+    Redone = 5,
+    /// Accepted events could not be flushed; they are kept, and tried again.
+    FlushFailed = 6,
+}
+
+/// What recovery did, added up.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub warnings: Vec<Warning>,
+    pub torn_tails: u64,
+    pub torn_bytes: u64,
+    pub missing_ids: u64,
+}
+
+impl Report {
+    pub fn warn(&mut self, kind: WarningKind, message: String) {
+        // A badly damaged trail must not fill the memory with its complaints.
+        if self.warnings.len() < 1000 {
+            self.warnings.push(Warning { kind, message });
+        }
+    }
+}
+
+/// Where recovery leaves a trail.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Recovered {
+    pub last_id: u64,
+    /// Ids up to this one are on disk.
+    pub synced_id: u64,
+    /// `index.json` does not say the last id.
+    pub index_is_stale: bool,
+}
+
+/// Recovers the trail; `state` is what its last writer has left, `boot` the
+/// present run of the machine.
+pub(crate) fn trail(
+    storage: &dyn Storage,
+    layout: &Layout,
+    state: Option<&State>,
+    boot: &str,
+    report: &mut Report,
+) -> Result<Recovered> {
+    let index = index::read(storage, layout)?;
+    if let (Some(state), index::Found::Last(last)) = (state, &index)
+        && state.phase == Phase::Clean
+        && state.written == *last
+    {
+        return Ok(Recovered {
+            last_id: *last,
+            synced_id: state.synced,
+            index_is_stale: false,
+        });
+    }
+    let indexed = match &index {
+        index::Found::Last(last) => *last,
+        index::Found::Missing => 0,
+        index::Found::Unreadable(why) => {
+            report.warn(
+                WarningKind::IndexRebuilt,
+                format!("{} cannot be read: {why}", layout.index().display()),
+            );
+            0
+        }
+    };
+    let mut last_id = indexed.max(redo(storage, layout, report)?);
+    let mut synced_id = 0;
+    if let Some(state) = state {
+        let same_boot = !boot.is_empty() && state.boot == boot;
+        synced_id = state.synced;
+        last_id = last_id.max(state.synced);
+        if same_boot {
+            last_id = last_id.max(state.written);
+        }
+        if state.phase != Phase::Clean && (!same_boot || state.phase == Phase::Busy) {
+            let whole = if same_boot {
+                state.written
+            } else {
+                state.synced
+            };
+            let found = since(storage, layout, whole, !same_boot, report)?;
+            last_id = last_id.max(report_missing(whole, last_id, found, report));
+        }
+    }
+    last_id = last_id.max(tails(storage, layout, report)?);
+    if index == index::Found::Missing
+        && last_id > 0
+        && state.is_some_and(|s| s.phase == Phase::Clean)
+    {
+        report.warn(
+            WarningKind::IndexRebuilt,
+            format!("{} was missing", layout.index().display()),
+        );
+    }
+    Ok(Recovered {
+        last_id,
+        synced_id,
+        index_is_stale: index != index::Found::Last(last_id),
+    })
+}
+
+/// Where a stream goes on, after its tail was looked at, and its last id (0:
+/// none was found).
+pub(crate) fn stream(
+    storage: &dyn Storage,
+    layout: &Layout,
+    name: &str,
+    report: &mut Report,
+) -> Result<(Stream, u64)> {
+    let numbers = segments(storage, layout, name)?;
+    let Some(&newest) = numbers.last() else {
+        return Ok((Stream::new(name, 1, 0), 0));
+    };
+    let (len, mut last) = tail(storage, layout, name, newest, report)?;
+    // A segment that was opened and not yet written to says nothing.
+    for &number in numbers.iter().rev().skip(1) {
+        if last.is_some() {
+            break;
+        }
+        last = tail(storage, layout, name, number, report)?.1;
+    }
+    Ok((Stream::new(name, newest, len), last.unwrap_or(0)))
+}
+
+/// Looks at the tails of all streams; says the largest id.
+pub(crate) fn tails(storage: &dyn Storage, layout: &Layout, report: &mut Report) -> Result<u64> {
+    let mut last = 0;
+    for name in streams(storage, layout)? {
+        last = last.max(stream(storage, layout, &name, report)?.1);
+    }
+    Ok(last)
+}
+
+/// The names of all streams, in no order.
+fn streams(storage: &dyn Storage, layout: &Layout) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for domain in folders(storage, layout.root())? {
+        for category in folders(storage, &layout.domain(&domain))? {
+            names.push(format!("{domain}/{category}"));
+        }
+    }
+    Ok(names)
+}
+
+fn folders(storage: &dyn Storage, parent: &Path) -> Result<Vec<String>> {
+    let entries = storage
+        .list(parent)
+        .map_err(|e| Error::io("list", parent, &e))?;
+    Ok(entries
+        .into_iter()
+        .filter(|entry| entry.is_dir && name_fault(entry.name.as_bytes()).is_none())
+        .map(|entry| entry.name)
+        .collect())
+}
+
+/// The numbers of a stream's segments, rising.
+fn segments(storage: &dyn Storage, layout: &Layout, name: &str) -> Result<Vec<u64>> {
+    let folder = layout.stream(name);
+    let entries = match storage.list(&folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(Error::io("list", &folder, &e)),
+    };
+    let mut numbers: Vec<u64> = entries
+        .iter()
+        .filter(|entry| !entry.is_dir)
+        .filter_map(|entry| segment_number(&entry.name))
+        .collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// Mends the tail of a segment; says its length and the id of its last event.
+fn tail(
+    storage: &dyn Storage,
+    layout: &Layout,
+    name: &str,
+    number: u64,
+    report: &mut Report,
+) -> Result<(u64, Option<u64>)> {
+    let path = layout.segment(name, number);
+    let failed = |e: io::Error| Error::io("read", &path, &e);
+    let file = storage
+        .open(&path, Open::Read)
+        .map_err(|e| Error::io("open", &path, &e))?;
+    let len = file.stat().map_err(failed)?.len;
+    let mut keep = len;
+    let mut lacks_newline = false;
+    let mut last = None;
+    // From the end on, line by line, until one is an event.
+    let mut end = len;
+    while end > 0 && last.is_none() {
+        let start = last_line_start(&*file, end).map_err(failed)?;
+        let line = crate::lines::read_line(&*file, start, end).map_err(failed)?;
+        let (whole, text) = match line.split_last() {
+            Some((b'\n', text)) => (true, text),
+            _ => (false, &line[..]),
+        };
+        if let Some(id) = event_id(text) {
+            last = Some(id);
+            lacks_newline = !whole;
+        } else if keep == end && (!whole || text.contains(&0)) {
+            keep = start;
+        } else if !text.iter().all(u8::is_ascii_whitespace) {
+            report.warn(
+                WarningKind::DamagedLine,
+                format!("{} holds no event at byte {start}", path.display()),
+            );
+        }
+        end = start;
+    }
+    if keep < len {
+        cut(storage, layout, &path, keep, len, report)?;
+    }
+    if lacks_newline {
+        let file = storage
+            .open(&path, Open::Append)
+            .map_err(|e| Error::io("open", &path, &e))?;
+        file.append(b"\n")
+            .map_err(|e| Error::io("append to", &path, &e))?;
+        keep += 1;
+    }
+    Ok((keep, last))
+}
+
+/// Cuts `keep..len` off the file, after it was kept aside.
+fn cut(
+    storage: &dyn Storage,
+    layout: &Layout,
+    path: &Path,
+    keep: u64,
+    len: u64,
+    report: &mut Report,
+) -> Result<()> {
+    let file = storage
+        .open(path, Open::Update)
+        .map_err(|e| Error::io("open", path, &e))?;
+    let mut torn = Aside::new(storage, layout, path, keep)?;
+    let mut at = keep;
+    while at < len {
+        let bytes = crate::storage::read_range(&*file, at, 256 * 1024)
+            .map_err(|e| Error::io("read", path, &e))?;
+        if bytes.is_empty() {
+            break;
+        }
+        torn.write(&bytes)?;
+        at += bytes.len() as u64;
+    }
+    let kept = torn.finish(storage, layout)?;
+    file.set_len(keep)
+        .and_then(|()| file.sync())
+        .map_err(|e| Error::io("cut", path, &e))?;
+    report.torn_tails += 1;
+    report.torn_bytes += len - keep;
+    report.warn(
+        WarningKind::TornTail,
+        format!(
+            "{} bytes from byte {keep} of {} were no whole event; they are kept in {}",
+            len - keep,
+            path.display(),
+            kept.display()
+        ),
+    );
+    Ok(())
+}
+
+/// A file under `.auditrail/torn/` for bytes that are taken out of a segment.
+/// Its name says which segment and from which byte on.
+struct Aside {
+    path: PathBuf,
+    file: std::sync::Arc<dyn crate::storage::File>,
+    len: u64,
+}
+
+impl Aside {
+    fn new(storage: &dyn Storage, layout: &Layout, segment: &Path, offset: u64) -> Result<Self> {
+        let folder = layout.hidden_file("torn");
+        match storage.create_dir(&folder) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(Error::io("create the folder", &folder, &e));
+            }
+            _ => {}
+        }
+        let stem: Vec<_> = segment
+            .strip_prefix(layout.root())
+            .unwrap_or(segment)
+            .iter()
+            .map(|part| part.to_string_lossy())
+            .collect();
+        let stem = format!("{}-at-{offset}", stem.join("-"));
+        for attempt in 1_u32.. {
+            let path = folder.join(if attempt == 1 {
+                stem.clone()
+            } else {
+                format!("{stem}-{attempt}")
+            });
+            match storage.stat(&path) {
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    let file = storage
+                        .open(&path, Open::Create)
+                        .map_err(|e| Error::io("create", &path, &e))?;
+                    return Ok(Self { path, file, len: 0 });
+                }
+                Err(e) => return Err(Error::io("look at", &path, &e)),
+            }
+        }
+        Err(Error::new(
+            Kind::Corrupt,
+            format!("{} has no free name left", folder.display()),
+        ))
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file
+            .write_at(bytes, self.len)
+            .map_err(|e| Error::io("write", &self.path, &e))?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn finish(self, storage: &dyn Storage, layout: &Layout) -> Result<PathBuf> {
+        self.file
+            .sync()
+            .and_then(|()| storage.sync_dir(&layout.hidden_file("torn")))
+            .and_then(|()| storage.sync_dir(&layout.hidden()))
+            .map_err(|e| Error::io("sync", &self.path, &e))?;
+        Ok(self.path)
+    }
+}
+
+/// Redoes the journal; says the last id that it holds.
+fn redo(storage: &dyn Storage, layout: &Layout, report: &mut Report) -> Result<u64> {
+    let touched = std::cell::RefCell::new(BTreeSet::new());
+    let mut redone = 0;
+    let last = journal::replay(
+        storage,
+        layout,
+        |piece| {
+            redone += redo_piece(storage, layout, &piece, report)?;
+            touched.borrow_mut().insert((piece.stream, piece.number));
+            Ok(())
+        },
+        || {
+            for (stream, number) in touched.borrow().iter() {
+                let path = layout.segment(stream, *number);
+                let folder = layout.stream(stream);
+                storage
+                    .open(&path, Open::Update)
+                    .and_then(|file| file.sync())
+                    .and_then(|()| storage.sync_dir(&folder))
+                    .and_then(|()| storage.sync_dir(folder.parent().unwrap_or(layout.root())))
+                    .map_err(|e| Error::io("sync", &path, &e))?;
+            }
+            storage
+                .sync_dir(layout.root())
+                .map_err(|e| Error::io("sync", layout.root(), &e))
+        },
+    )?;
+    if redone > 0 {
+        report.warn(
+            WarningKind::Redone,
+            format!("{redone} bytes of synced events were put back from the journal"),
+        );
+    }
+    Ok(last.unwrap_or(0))
+}
+
+/// Puts a piece where it was written to; says how many bytes had been lost.
+fn redo_piece(
+    storage: &dyn Storage,
+    layout: &Layout,
+    piece: &Redo,
+    report: &mut Report,
+) -> Result<u64> {
+    let names: Vec<&str> = piece.stream.split('/').collect();
+    let (&[domain, category], true) = (&names[..], piece.number > 0) else {
+        return Err(bad_piece(layout, piece));
+    };
+    if name_fault(domain.as_bytes()).is_some() || name_fault(category.as_bytes()).is_some() {
+        return Err(bad_piece(layout, piece));
+    }
+    for folder in [layout.domain(domain), layout.stream(&piece.stream)] {
+        match storage.create_dir(&folder) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(Error::io("create the folder", &folder, &e));
+            }
+            _ => {}
+        }
+    }
+    let path = layout.segment(&piece.stream, piece.number);
+    let failed = |e: io::Error| Error::io("redo", &path, &e);
+    let file = storage.open(&path, Open::Create).map_err(failed)?;
+    let len = file.stat().map_err(failed)?.len;
+    let there =
+        crate::storage::read_range(&*file, piece.offset, piece.bytes.len()).map_err(failed)?;
+    if there == piece.bytes {
+        return Ok(0);
+    }
+    let lost = there
+        .iter()
+        .zip(&piece.bytes)
+        .all(|(there, journaled)| there == journaled || *there == 0);
+    if len < piece.offset || !lost {
+        // Not what a power loss leaves: someone has written there, or cut.
+        let mut aside = Aside::new(storage, layout, &path, piece.offset)?;
+        aside.write(&piece.bytes)?;
+        let kept = aside.finish(storage, layout)?;
+        report.warn(
+            WarningKind::DamagedLine,
+            format!(
+                "{} was changed from outside at byte {}; the synced events of that place are kept in {}",
+                path.display(),
+                piece.offset,
+                kept.display()
+            ),
+        );
+        return Ok(0);
+    }
+    file.write_at(&piece.bytes, piece.offset).map_err(failed)?;
+    Ok(piece.bytes.len() as u64)
+}
+
+fn bad_piece(layout: &Layout, piece: &Redo) -> Error {
+    Error::new(
+        Kind::Corrupt,
+        format!(
+            "{} names the stream {:?}, segment {}, which cannot be",
+            layout.hidden_file("journal").display(),
+            piece.stream,
+            piece.number
+        ),
+    )
+}
+
+/// Reads all events after id `whole`; says their ids, as rising runs. With
+/// `may_be_torn`, cuts each segment at its first damaged line after that id.
+fn since(
+    storage: &dyn Storage,
+    layout: &Layout,
+    whole: u64,
+    may_be_torn: bool,
+    report: &mut Report,
+) -> Result<Vec<(u64, u64)>> {
+    let mut runs = Vec::new();
+    for name in streams(storage, layout)? {
+        let numbers = segments(storage, layout, &name)?;
+        let mut from = numbers.len();
+        while from > 0 {
+            from -= 1;
+            let path = layout.segment(&name, numbers[from]);
+            let mut lines = Lines::open(storage, &path)?;
+            if matches!(lines.next()?, Some(line) if event_id(line.text).is_some_and(|id| id <= whole))
+            {
+                break;
+            }
+        }
+        for &number in &numbers[from..] {
+            let path = layout.segment(&name, number);
+            let mut lines = Lines::open(storage, &path)?;
+            let mut zeros_at = None;
+            while let Some(line) = lines.next()? {
+                match event_id(line.text).filter(|_| line.whole) {
+                    Some(id) if id <= whole => {}
+                    Some(id) => add_run(&mut runs, id),
+                    // Pages that never reached the disk.
+                    None if may_be_torn && line.text.contains(&0) => {
+                        zeros_at = Some(line.offset);
+                        break;
+                    }
+                    // The tail is looked at later; other damage is not from a
+                    // loss of power, and not ours to cut.
+                    None => {}
+                }
+            }
+            if let Some(offset) = zeros_at {
+                cut(storage, layout, &path, offset, lines.file_len()?, report)?;
+            }
+        }
+    }
+    runs.sort_unstable();
+    Ok(runs)
+}
+
+fn add_run(runs: &mut Vec<(u64, u64)>, id: u64) {
+    match runs.last_mut() {
+        Some((_, last)) if id == *last + 1 => *last = id,
+        _ => runs.push((id, id)),
+    }
+}
+
+/// Reports the ids after `whole` that are in no run; says the largest id.
+fn report_missing(whole: u64, known: u64, runs: Vec<(u64, u64)>, report: &mut Report) -> u64 {
+    let mut next = whole + 1;
+    let mut holes = Vec::new();
+    for (first, last) in runs {
+        if first > next {
+            holes.push((next, first - 1));
+        }
+        next = next.max(last + 1);
+    }
+    if next <= known {
+        holes.push((next, known));
+        next = known + 1;
+    }
+    for (first, last) in holes {
+        report.missing_ids += last - first + 1;
+        report.warn(
+            WarningKind::MissingIds,
+            format!("the events {first} to {last} were lost in a crash"),
+        );
+    }
+    next - 1
+}

@@ -1,0 +1,304 @@
+//! One stream's files: where its next line goes.
+//!
+//! A [`Stream`] appends whole lines to its newest segment, and opens the next
+//! number once that one has reached its limit; so a segment can pass the limit
+//! by less than a line, and a line is never split. It knows its length without
+//! asking, because nobody else may write; it looks now and then whether that is
+//! still so, and says it when its file was deleted, replaced, cut or written to
+//! from outside, instead of writing into the void.
+//!
+//! Left to others: which lines, in what order and with which ids (`trail`);
+//! what to do about a tail that a crash left (`recover`).
+
+use crate::error::{Error, Kind, Result};
+use crate::layout::Layout;
+use crate::os;
+use crate::storage::{File, Open, Stat, Storage};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Milliseconds after which a writer looks again whether its file is still
+/// there: what it writes into the void is at most what it writes in this time.
+const LOOK_EVERY: u64 = 10;
+
+#[derive(Debug)]
+pub(crate) struct Stream {
+    /// `domain/category`.
+    name: Box<str>,
+    /// The newest segment.
+    number: u64,
+    /// Its length, as far as it was written with success.
+    len: u64,
+    /// Open while the stream is in use; the trail bounds how many are.
+    file: Option<OpenSegment>,
+    /// The oldest segment that holds bytes which are not known to be on disk.
+    unsynced_from: Option<u64>,
+    /// An append failed: past `len`, there may be a part of what it wrote.
+    ragged: bool,
+}
+
+#[derive(Debug)]
+struct OpenSegment {
+    file: Arc<dyn File>,
+    identity: (u64, u64),
+    looked: u64,
+}
+
+/// A place in a stream to which it can be cut back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    number: u64,
+    len: u64,
+    unsynced_from: Option<u64>,
+}
+
+impl Stream {
+    /// A stream that goes on at `len` bytes of segment `number`. Segment 1 need
+    /// not be there yet.
+    pub fn new(name: &str, number: u64, len: u64) -> Self {
+        Self {
+            name: name.into(),
+            number,
+            len,
+            file: None,
+            unsynced_from: None,
+            ragged: false,
+        }
+    }
+
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.file.is_some()
+    }
+
+    pub fn close_file(&mut self) {
+        self.file = None;
+    }
+
+    pub fn mark(&self) -> Mark {
+        Mark {
+            number: self.number,
+            len: self.len,
+            unsynced_from: self.unsynced_from,
+        }
+    }
+
+    /// Opens the newest segment's file, making it and its folders where they
+    /// are missing. Folders whose names changed are added to `changed`.
+    pub fn open_file(
+        &mut self,
+        storage: &dyn Storage,
+        layout: &Layout,
+        changed: &mut Vec<PathBuf>,
+    ) -> Result<()> {
+        if self.file.is_some() {
+            return Ok(());
+        }
+        let path = layout.segment(&self.name, self.number);
+        if self.len == 0 {
+            // Perhaps new: its name must become durable too.
+            self.make_folders(storage, layout, changed)?;
+            changed.push(layout.stream(&self.name));
+        } else if let Err(error) = storage.stat(&path) {
+            return Err(if error.kind() == io::ErrorKind::NotFound {
+                self.lost(layout, "was deleted or renamed")
+            } else {
+                Error::io("look at", &path, &error)
+            });
+        }
+        let file = storage
+            .open(&path, Open::Append)
+            .map_err(|e| Error::io("open", &path, &e))?;
+        let stat = file.stat().map_err(|e| Error::io("look at", &path, &e))?;
+        let opened = OpenSegment {
+            file,
+            identity: stat.identity,
+            looked: os::coarse_millis(),
+        };
+        self.judge(layout, &opened, &stat)?;
+        self.file = Some(opened);
+        Ok(())
+    }
+
+    fn make_folders(
+        &self,
+        storage: &dyn Storage,
+        layout: &Layout,
+        changed: &mut Vec<PathBuf>,
+    ) -> Result<()> {
+        let folder = layout.stream(&self.name);
+        match storage.create_dir(&folder) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let domain = self.name.split('/').next().unwrap_or_default();
+                let domain = layout.domain(domain);
+                match storage.create_dir(&domain) {
+                    Ok(()) => changed.push(layout.root().to_owned()),
+                    Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                    Err(e) => return Err(Error::io("create the folder", &domain, &e)),
+                }
+                storage
+                    .create_dir(&folder)
+                    .map_err(|e| Error::io("create the folder", &folder, &e))?;
+            }
+            Err(e) => return Err(Error::io("create the folder", &folder, &e)),
+        }
+        if let Some(domain) = folder.parent() {
+            changed.push(domain.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Finds the end of the stream after others have written to it.
+    pub fn go_to_end(&mut self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
+        self.file = None;
+        self.len = 0;
+        loop {
+            let path = self.path(layout);
+            match storage.stat(&path) {
+                Ok(stat) => self.len = stat.len,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => break,
+                Err(e) => return Err(Error::io("look at", &path, &e)),
+            }
+            if storage
+                .stat(&layout.segment(&self.name, self.number + 1))
+                .is_err()
+            {
+                break;
+            }
+            self.number += 1;
+        }
+        Ok(())
+    }
+
+    /// Goes on to the next number.
+    pub fn rotate(&mut self) {
+        self.file = None;
+        self.number += 1;
+        self.len = 0;
+    }
+
+    /// Appends whole lines to the open segment. After an error an unknown part
+    /// of them may be there: cut back to a mark.
+    pub fn append(&mut self, layout: &Layout, lines: &[u8]) -> Result<()> {
+        if let Err(error) = self.opened(layout)?.file.append(lines) {
+            self.ragged = true;
+            return Err(Error::io("append to", &self.path(layout), &error));
+        }
+        self.len += lines.len() as u64;
+        self.unsynced_from.get_or_insert(self.number);
+        Ok(())
+    }
+
+    /// Looks, if the last look is a while ago, whether the open file is still
+    /// the one under its name and as long as we made it.
+    pub fn look(&mut self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
+        let now = os::coarse_millis();
+        let opened = self.opened(layout)?;
+        if now < opened.looked + LOOK_EVERY {
+            return Ok(());
+        }
+        self.look_now(storage, layout)?;
+        if let Some(opened) = &mut self.file {
+            opened.looked = now;
+        }
+        Ok(())
+    }
+
+    /// The same, at once.
+    pub fn look_now(&self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
+        let Some(opened) = &self.file else {
+            return Ok(());
+        };
+        let path = self.path(layout);
+        match storage.stat(&path) {
+            Ok(stat) => self.judge(layout, opened, &stat),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                Err(self.lost(layout, "was deleted or renamed"))
+            }
+            Err(e) => Err(Error::io("look at", &path, &e)),
+        }
+    }
+
+    fn judge(&self, layout: &Layout, opened: &OpenSegment, stat: &Stat) -> Result<()> {
+        if stat.identity != opened.identity {
+            Err(self.lost(layout, "was replaced by another file"))
+        } else if stat.len < self.len {
+            Err(self.lost(layout, "was cut"))
+        } else if stat.len > self.len {
+            Err(self.lost(layout, "was written to"))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn lost(&self, layout: &Layout, what: &str) -> Error {
+        Error::new(
+            Kind::Failed,
+            format!("{} {what} by someone else", self.path(layout).display()),
+        )
+    }
+
+    /// Takes back what was appended since `mark`, durably: bytes that a power
+    /// loss brought back would carry ids that were given to other events since.
+    /// Segments that were opened since stay, empty, for a number is used once.
+    pub fn cut(&mut self, storage: &dyn Storage, layout: &Layout, mark: Mark) -> Result<()> {
+        if (self.number, self.len) == (mark.number, mark.len) && !self.ragged {
+            return Ok(());
+        }
+        for number in mark.number..=self.number {
+            let len = if number == mark.number { mark.len } else { 0 };
+            let path = layout.segment(&self.name, number);
+            let file = match &self.file {
+                Some(opened) if number == self.number => opened.file.clone(),
+                _ => match storage.open(&path, Open::Update) {
+                    Ok(file) => file,
+                    // It was to be made by the batch that failed.
+                    Err(e) if e.kind() == io::ErrorKind::NotFound && len == 0 => continue,
+                    Err(e) => return Err(Error::io("open", &path, &e)),
+                },
+            };
+            file.set_len(len)
+                .and_then(|()| file.sync())
+                .map_err(|e| Error::io("cut", &path, &e))?;
+        }
+        self.ragged = false;
+        self.unsynced_from = mark.unsynced_from;
+        self.len = if self.number == mark.number {
+            mark.len
+        } else {
+            0
+        };
+        Ok(())
+    }
+
+    /// The segments that hold bytes not known to be on disk, oldest first, the
+    /// newest with its file if that is open; from here on they count as synced.
+    pub fn take_unsynced(&mut self) -> Option<(u64, u64, Option<Arc<dyn File>>)> {
+        let from = self.unsynced_from.take()?;
+        let file = self.file.as_ref().map(|opened| opened.file.clone());
+        Some((from, self.number, file))
+    }
+
+    fn path(&self, layout: &Layout) -> PathBuf {
+        layout.segment(&self.name, self.number)
+    }
+
+    fn opened(&self, layout: &Layout) -> Result<&OpenSegment> {
+        self.file.as_ref().ok_or_else(|| {
+            Error::new(
+                Kind::Panic,
+                format!("{} is not open", self.path(layout).display()),
+            )
+        })
+    }
+}

@@ -1,0 +1,520 @@
+//! The trail's files as one thing: batches go in whole, or not at all.
+//!
+//! A commit, in this order:
+//!
+//! 1. (shared writers) take the turn, and see what others have done since;
+//! 2. give ids to the batch, if it does not have them, in the order of its runs;
+//! 3. write run after run to the segments. If anything fails, cut every segment
+//!    that was touched back to where it was; the ids are free again. If even
+//!    that fails, the writer has failed;
+//! 4. (SYNCED) write the batch to the journal and sync that. Nobody knows what a
+//!    failed sync has left on disk, so the writer has failed;
+//! 5. move the last id.
+//!
+//! At each moment in between, a kill leaves a prefix of the ids in the
+//! segments. After a loss of power, the journal holds what was acknowledged,
+//! and recovery puts it back where the segments have lost it.
+
+use crate::batch::{Batch, Slot};
+use crate::error::{Error, Kind, Result};
+use crate::journal::{Journal, Piece};
+use crate::layout::Layout;
+use crate::lock::{Turn, TurnLock};
+use crate::recover::{self, Report};
+use crate::segment::{Mark, Stream};
+use crate::state::{Phase, State, StateFile};
+use crate::storage::{File, Open, Storage};
+use std::collections::{BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Bytes that are gathered before they are written.
+const CHUNK: usize = 256 * 1024;
+
+/// How a commit is made as safe as its durability asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Safety {
+    /// In the kernel.
+    Written,
+    /// On disk.
+    Synced,
+}
+
+#[derive(Debug)]
+pub(crate) struct Trail {
+    pub storage: Arc<dyn Storage>,
+    pub layout: Layout,
+    max_segment_bytes: u64,
+    max_open_files: usize,
+    last_id: u64,
+    synced_id: u64,
+    boot: String,
+    state: StateFile,
+    /// A batch that is being written is marked in the state, so that who finds
+    /// the mark knows that it was not finished.
+    mark_batches: bool,
+    turns: Option<TurnLock>,
+    journal: Option<Journal>,
+    streams: Vec<Entry>,
+    /// Slots whose files are open, the longest open first.
+    open: VecDeque<Slot>,
+    /// Folders with names that are not known to be on disk.
+    changed: BTreeSet<PathBuf>,
+    /// Rises whenever another shared writer has written.
+    era: u64,
+    lines: Vec<u8>,
+    pieces: Vec<Piece>,
+    marks: Vec<(Slot, Mark)>,
+    pub report: Report,
+    pub rotations: u64,
+    pub syncs: u64,
+    pub bytes: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    name: Box<str>,
+    /// What is known of it; found out at its first event.
+    stream: Option<Stream>,
+    era: u64,
+}
+
+/// What the opening of a writer has found out.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub last_id: u64,
+    pub synced_id: u64,
+    pub state: StateFile,
+    pub boot: String,
+    pub report: Report,
+}
+
+/// How a trail is written.
+#[derive(Debug)]
+pub(crate) struct Manner {
+    pub max_segment_bytes: u64,
+    pub max_open_files: usize,
+    pub mark_batches: bool,
+    pub turns: Option<TurnLock>,
+    pub journal: Option<Journal>,
+}
+
+/// Files and folders that a sync has to make durable, and how far it reaches.
+pub(crate) struct Unsynced {
+    files: Vec<(String, u64, u64, Option<Arc<dyn File>>)>,
+    folders: BTreeSet<PathBuf>,
+    pub up_to: u64,
+}
+
+impl Trail {
+    pub fn new(storage: Arc<dyn Storage>, layout: Layout, start: Start, manner: Manner) -> Self {
+        Self {
+            storage,
+            layout,
+            max_segment_bytes: manner.max_segment_bytes,
+            max_open_files: manner.max_open_files,
+            last_id: start.last_id,
+            synced_id: start.synced_id,
+            boot: start.boot,
+            state: start.state,
+            mark_batches: manner.mark_batches || manner.turns.is_some(),
+            turns: manner.turns,
+            journal: manner.journal,
+            streams: Vec::new(),
+            open: VecDeque::new(),
+            changed: BTreeSet::new(),
+            era: 0,
+            lines: Vec::new(),
+            pieces: Vec::new(),
+            marks: Vec::new(),
+            report: start.report,
+            rotations: 0,
+            syncs: 0,
+            bytes: 0,
+        }
+    }
+
+    pub fn last_id(&self) -> u64 {
+        self.last_id
+    }
+
+    pub fn streams(&self) -> usize {
+        self.streams.len()
+    }
+
+    pub fn open_files(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Adds streams to the table, at the next slots.
+    pub fn add_streams(&mut self, names: impl IntoIterator<Item = Box<str>>) {
+        self.streams.extend(names.into_iter().map(|name| Entry {
+            name,
+            stream: None,
+            era: 0,
+        }));
+    }
+
+    /// Makes the batch part of the trail, or leaves the trail as it was.
+    pub fn commit(&mut self, batch: &mut Batch, safety: Safety) -> Result<()> {
+        // The lock is taken out and put back, for the turn borrows it.
+        let turns = self.turns.take();
+        let result = match turns.as_ref().map(|turns| turns.wait(&self.layout)) {
+            Some(Err(error)) => Err(error),
+            Some(Ok(turn)) => self.commit_in_turn(batch, safety, Some(&turn)),
+            None => self.commit_in_turn(batch, safety, None),
+        };
+        self.turns = turns;
+        result
+    }
+
+    fn commit_in_turn(
+        &mut self,
+        batch: &mut Batch,
+        safety: Safety,
+        turn: Option<&Turn<'_>>,
+    ) -> Result<()> {
+        if turn.is_some() {
+            self.see_others()?;
+        }
+        if self.mark_batches {
+            self.write_state(Phase::Busy, self.last_id)?;
+        }
+        self.marks.clear();
+        self.pieces.clear();
+        self.lines.clear();
+        let written = self.write(batch, safety);
+        let last = match written {
+            Ok(last) => last,
+            Err(error) => {
+                self.take_back(&error)?;
+                if self.mark_batches {
+                    self.write_state(Phase::Open, self.last_id)?;
+                }
+                return Err(error);
+            }
+        };
+        if safety == Safety::Synced {
+            self.make_durable(last)?;
+        }
+        self.lines.shrink_to(CHUNK);
+        self.last_id = last;
+        if self.mark_batches {
+            // The batch is in. If this fails, the mark of an unfinished batch
+            // stays, and whoever finds it looks at the segments, which is right.
+            let _ = self.write_state(Phase::Open, last);
+        }
+        Ok(())
+    }
+
+    /// Writes the batch to its segments.
+    fn write(&mut self, batch: &mut Batch, safety: Safety) -> Result<u64> {
+        let last = if batch.runs() > 0 && batch.id(0) != 0 {
+            // A buffered batch has its ids.
+            self.last_id + batch.len() as u64
+        } else {
+            if self.last_id.checked_add(batch.len() as u64).is_none() {
+                return Err(Error::new(
+                    Kind::TooLarge,
+                    "the trail has no more event ids",
+                ));
+            }
+            batch.number_after(self.last_id)
+        };
+        let keep_lines = safety == Safety::Synced && self.journal.is_some();
+        for index in 0..batch.runs() {
+            let run = batch.run(index);
+            self.enter(run.slot)?;
+            let mut from = self.lines.len();
+            for event in batch.events(run) {
+                let stream = self.streams[run.slot as usize].stream_mut()?;
+                let ahead = (self.lines.len() - from) as u64;
+                if stream.len() + ahead >= self.max_segment_bytes {
+                    self.put(run.slot, from, keep_lines)?;
+                    self.rotate(run.slot)?;
+                    from = self.start_of_next(keep_lines);
+                } else if self.lines.len() - from >= CHUNK {
+                    self.put(run.slot, from, keep_lines)?;
+                    from = self.start_of_next(keep_lines);
+                }
+                batch.render(event, &mut self.lines);
+            }
+            self.put(run.slot, from, keep_lines)?;
+            self.start_of_next(keep_lines);
+        }
+        Ok(last)
+    }
+
+    /// Where the lines of the next write begin.
+    fn start_of_next(&mut self, keep_lines: bool) -> usize {
+        if !keep_lines {
+            self.lines.clear();
+        }
+        self.lines.len()
+    }
+
+    /// Appends the lines from `from` on to the stream's segment.
+    fn put(&mut self, slot: Slot, from: usize, keep_lines: bool) -> Result<()> {
+        if self.lines.len() == from {
+            return Ok(());
+        }
+        let stream = self.streams[slot as usize].stream_mut()?;
+        if keep_lines {
+            self.pieces.push(Piece {
+                slot,
+                number: stream.number(),
+                offset: stream.len(),
+                from,
+                to: self.lines.len(),
+            });
+        }
+        stream.append(&self.layout, &self.lines[from..])?;
+        self.bytes += (self.lines.len() - from) as u64;
+        Ok(())
+    }
+
+    fn rotate(&mut self, slot: Slot) -> Result<()> {
+        let storage = self.storage.clone();
+        let stream = self.streams[slot as usize].stream_mut()?;
+        stream.look_now(&*storage, &self.layout)?;
+        stream.rotate();
+        let mut changed = Vec::new();
+        let opened = stream.open_file(&*storage, &self.layout, &mut changed);
+        self.changed.extend(changed);
+        self.rotations += 1;
+        opened
+    }
+
+    /// Makes the stream ready for events: knows where it goes on, has its file
+    /// open, and is marked to be cut back if the batch fails.
+    fn enter(&mut self, slot: Slot) -> Result<()> {
+        let storage = self.storage.clone();
+        let entry = &mut self.streams[slot as usize];
+        match &mut entry.stream {
+            None => {
+                let (stream, last) =
+                    recover::stream(&*storage, &self.layout, &entry.name, &mut self.report)?;
+                if last > self.last_id {
+                    // Fails the writer, so that its end is not a clean one.
+                    return Err(Error::new(
+                        Kind::Failed,
+                        format!(
+                            "the stream {} holds event {last}, but the trail was closed at an \
+                             earlier one: someone wrote to it since; reopen the trail, so that \
+                             all streams are looked at",
+                            entry.name
+                        ),
+                    ));
+                }
+                entry.stream = Some(stream);
+            }
+            Some(stream) if entry.era != self.era => stream.go_to_end(&*storage, &self.layout)?,
+            Some(_) => {}
+        }
+        entry.era = self.era;
+        let stream = entry.stream_mut()?;
+        if stream.is_open() {
+            stream.look(&*storage, &self.layout)?;
+        } else {
+            let mut changed = Vec::new();
+            let opened = stream.open_file(&*storage, &self.layout, &mut changed);
+            self.changed.extend(changed);
+            opened?;
+            self.open.push_back(slot);
+        }
+        let mark = self.streams[slot as usize].stream_mut()?.mark();
+        self.marks.push((slot, mark));
+        while self.open.len() > self.max_open_files.max(1) {
+            if let Some(oldest) = self.open.pop_front()
+                && let Some(stream) = &mut self.streams[oldest as usize].stream
+            {
+                stream.close_file();
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves nothing of a batch that failed with `cause`.
+    fn take_back(&mut self, cause: &Error) -> Result<()> {
+        // In reverse, for a stream may have been marked more than once.
+        for (slot, mark) in std::mem::take(&mut self.marks).into_iter().rev() {
+            let stream = self.streams[slot as usize].stream_mut()?;
+            stream
+                .cut(&*self.storage, &self.layout, mark)
+                .map_err(|error| {
+                    error.wrap(
+                        Kind::Failed,
+                        &format!("an append failed ({cause}) and could not be undone"),
+                    )
+                })?;
+        }
+        Ok(())
+    }
+
+    /// Makes the batch that was just written durable.
+    fn make_durable(&mut self, last: u64) -> Result<()> {
+        let failed = |error: Error| error.wrap(Kind::Failed, "an event may or may not be on disk");
+        let journaled = match &mut self.journal {
+            Some(journal) if journal.fits(&self.pieces, self.lines.len()) => {
+                if !journal.has_room(&self.pieces, self.lines.len()) {
+                    self.empty_journal().map_err(failed)?;
+                }
+                true
+            }
+            _ => false,
+        };
+        match &mut self.journal {
+            Some(journal) if journaled => {
+                let names = |slot: Slot| &*self.streams[slot as usize].name;
+                journal
+                    .append(last, &self.pieces, &self.lines, names)
+                    .map_err(failed)?;
+            }
+            _ => {
+                let unsynced = self.take_unsynced(last);
+                unsynced
+                    .sync(&*self.storage, &self.layout)
+                    .map_err(failed)?;
+            }
+        }
+        self.syncs += 1;
+        self.synced_id = last;
+        Ok(())
+    }
+
+    /// Syncs the segments, so that the journal can start anew.
+    fn empty_journal(&mut self) -> Result<()> {
+        let unsynced = self.take_unsynced(self.last_id);
+        unsynced.sync(&*self.storage, &self.layout)?;
+        if let Some(journal) = &mut self.journal {
+            journal.start_anew()?;
+        }
+        self.write_state(Phase::Open, self.last_id)
+    }
+
+    /// What has to be synced so that all events up to `up_to` are on disk. The
+    /// caller must sync it, or fail the writer.
+    pub fn take_unsynced(&mut self, up_to: u64) -> Unsynced {
+        let files = self
+            .streams
+            .iter_mut()
+            .filter_map(|entry| {
+                let (from, to, file) = entry.stream.as_mut()?.take_unsynced()?;
+                Some((entry.name.to_string(), from, to, file))
+            })
+            .collect();
+        Unsynced {
+            files,
+            folders: std::mem::take(&mut self.changed),
+            up_to,
+        }
+    }
+
+    /// Says that all events up to `id` are on disk.
+    pub fn set_synced(&mut self, id: u64) -> Result<()> {
+        self.syncs += 1;
+        if id > self.synced_id {
+            self.synced_id = id;
+            if self.turns.is_none() {
+                self.write_state(Phase::Open, self.last_id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether the open files are still the trail's.
+    pub fn look(&self) -> Result<()> {
+        self.streams
+            .iter()
+            .filter_map(|entry| entry.stream.as_ref())
+            .try_for_each(|stream| {
+                if self.turns.is_some() {
+                    return Ok(());
+                }
+                stream.look_now(&*self.storage, &self.layout)
+            })
+    }
+
+    /// Says in the trail that it was closed whole.
+    pub fn finish(&mut self) -> Result<()> {
+        if self.turns.is_some() {
+            // Others may be at work; the next to open looks at the segments.
+            return Ok(());
+        }
+        crate::index::write(&*self.storage, &self.layout, self.last_id)?;
+        if let Some(journal) = &mut self.journal {
+            journal.start_anew()?;
+        }
+        self.write_state(Phase::Clean, self.last_id)?;
+        self.state.sync(&self.layout)
+    }
+
+    fn write_state(&self, phase: Phase, written: u64) -> Result<()> {
+        self.state.write(
+            &self.layout,
+            &State {
+                phase,
+                written,
+                synced: self.synced_id,
+                boot: self.boot.clone(),
+            },
+        )
+    }
+
+    /// Learns what other shared writers have written since our last turn.
+    fn see_others(&mut self) -> Result<()> {
+        let state = self.state.read(&self.layout)?;
+        match state {
+            Some(state) if state.phase != Phase::Busy => {
+                if state.written != self.last_id {
+                    self.last_id = state.written;
+                    self.era += 1;
+                }
+            }
+            // One was killed in the midst of its batch.
+            state => {
+                self.era += 1;
+                let known = state.map_or(self.last_id, |state| state.written);
+                let found = recover::tails(&*self.storage, &self.layout, &mut self.report)?;
+                self.last_id = known.max(found);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Entry {
+    fn stream_mut(&mut self) -> Result<&mut Stream> {
+        self.stream
+            .as_mut()
+            .ok_or_else(|| Error::new(Kind::Panic, "a stream was used before it was opened"))
+    }
+}
+
+impl Unsynced {
+    /// Makes it all durable.
+    pub fn sync(self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
+        for (name, from, to, newest) in self.files {
+            for number in from..=to {
+                let path = layout.segment(&name, number);
+                match &newest {
+                    Some(file) if number == to => file.sync(),
+                    _ => storage
+                        .open(&path, Open::Update)
+                        .and_then(|file| file.sync()),
+                }
+                .map_err(|e| Error::io("sync", &path, &e))?;
+            }
+        }
+        sync_folders(storage, &self.folders)
+    }
+}
+
+fn sync_folders(storage: &dyn Storage, folders: &BTreeSet<PathBuf>) -> Result<()> {
+    for folder in folders {
+        storage
+            .sync_dir(folder)
+            .map_err(|e| Error::io("sync", folder, &e))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,430 @@
+//! The writer: open, append, flush, sync, close.
+//!
+//! An append renders its event on the caller's thread, outside any lock, and
+//! hands the line to the committer, which decides who writes it and when. What
+//! the durability changes is only what the append waits for.
+
+use crate::batch::{Rendered, line_of};
+use crate::commit::Committer;
+use crate::error::{Error, Kind, Result};
+use crate::event::{self, Event, Line, Renderer};
+use crate::index;
+use crate::journal::{self, Journal};
+use crate::layout::Layout;
+use crate::lock::{TurnLock, WriteLock};
+use crate::options::{Durability, Options};
+use crate::os;
+use crate::recover::{self, Report};
+use crate::state::{Phase, State, StateFile};
+use crate::stats::Stats;
+use crate::storage::{Disk, Storage};
+use crate::trail::{Manner, Safety, Start, Trail};
+use std::cell::RefCell;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// An open trail, to be written to from any number of threads.
+///
+/// Dropping it closes it as [`Writer::close`] does, and loses the error that
+/// that may give.
+#[derive(Debug)]
+pub struct Writer {
+    core: Arc<Core>,
+    flusher: Option<JoinHandle<()>>,
+    closed: bool,
+}
+
+/// What the flusher thread shares.
+#[derive(Debug)]
+struct Core {
+    committer: Committer,
+    options: Options,
+    /// `os::forks` of the process that opened it.
+    forks: u64,
+    _lock: WriteLock,
+}
+
+thread_local! {
+    static RENDERER: RefCell<Renderer> = RefCell::default();
+}
+
+impl Writer {
+    /// Opens the trail at `root`, which is made, with its parents, where it is
+    /// missing. Recovers what a crash has left.
+    pub fn open(root: impl AsRef<Path>, options: &Options) -> Result<Self> {
+        Self::open_on(Arc::new(Disk), root.as_ref(), options)
+    }
+
+    /// The same, over any storage.
+    #[doc(hidden)]
+    pub fn open_on(storage: Arc<dyn Storage>, root: &Path, options: &Options) -> Result<Self> {
+        if options.shared && options.durability == Durability::Buffered {
+            return Err(Error::new(
+                Kind::Unsupported,
+                "a shared trail cannot be BUFFERED: an id can only be given when it is written",
+            ));
+        }
+        os::watch_forks().map_err(|e| Error::io("watch forks with", Path::new("/dev/null"), &e))?;
+        let layout = Layout::new(root);
+        create_folders(&*storage, root)?;
+        create_folders(&*storage, &layout.hidden())?;
+
+        let mut opening = Opening {
+            storage: &*storage,
+            layout: &layout,
+            boot: storage.boot().unwrap_or_default(),
+            report: Report::default(),
+            synced_id: 0,
+            last_id: 0,
+        };
+        let lock = if options.shared {
+            let lock = WriteLock::shared(&*storage, &layout, || opening.recover())?;
+            opening.join()?;
+            lock
+        } else {
+            let lock = WriteLock::exclusive(&*storage, &layout)?;
+            opening.recover()?;
+            lock
+        };
+        let journal = if options.durability == Durability::Synced && !options.shared {
+            let journal = Journal::open(&*storage, &layout, journal::SIZE)?;
+            sync_folder(&*storage, &layout.hidden())?;
+            Some(journal)
+        } else {
+            None
+        };
+        let turns = if options.shared {
+            Some(TurnLock::open(&*storage, &layout)?)
+        } else {
+            None
+        };
+        let start = Start {
+            last_id: opening.last_id,
+            synced_id: opening.synced_id,
+            state: StateFile::open(&*storage, &layout)?,
+            boot: opening.boot,
+            report: opening.report,
+        };
+        let synced_id = start.synced_id;
+        let manner = Manner {
+            max_segment_bytes: options.max_segment_bytes,
+            max_open_files: options.max_open_files,
+            mark_batches: options.durability == Durability::Buffered,
+            turns,
+            journal,
+        };
+        let trail = Trail::new(storage.clone(), layout, start, manner);
+        let core = Arc::new(Core {
+            committer: Committer::new(trail, synced_id, options.buffer_bytes),
+            options: options.clone(),
+            forks: os::forks(),
+            _lock: lock,
+        });
+        core.tell_warnings();
+        let flusher = match options.flush_interval {
+            Some(interval) if options.durability == Durability::Buffered => {
+                let core = core.clone();
+                let body = move || {
+                    core.committer
+                        .flush_by_time(interval, || core.tell_warnings())
+                };
+                let thread = os::spawn_quiet("auditrail-flush", body)
+                    .map_err(|e| Error::io("start a thread for", root, &e))?;
+                Some(thread)
+            }
+            _ => None,
+        };
+        Ok(Self {
+            core,
+            flusher,
+            closed: false,
+        })
+    }
+
+    /// Appends one event, given as the text of a JSON object; returns its id
+    /// once it is as safe as the durability promises. After an error nothing of
+    /// it is in the trail.
+    pub fn append(&self, event_json: &[u8]) -> Result<u64> {
+        self.core.here()?;
+        let id = with_renderer(|renderer| {
+            let line = renderer.render_json(event_json, &self.core.options.rules)?;
+            self.core.append(&line)
+        });
+        self.core.told(id)
+    }
+
+    /// Appends one event, given as fields.
+    pub fn append_event(&self, event: &Event<'_>) -> Result<u64> {
+        self.core.here()?;
+        let id = with_renderer(|renderer| {
+            let line = renderer.render_event(event, &self.core.options.rules)?;
+            self.core.append(&line)
+        });
+        self.core.told(id)
+    }
+
+    /// Appends one event as [`Writer::append`] does, and gives back its line as
+    /// it was persisted, with its newline.
+    pub fn append_returning(&self, event_json: &[u8]) -> Result<Vec<u8>> {
+        self.core.here()?;
+        let persisted = with_renderer(|renderer| {
+            let line = renderer.render_json(event_json, &self.core.options.rules)?;
+            let id = self.core.append(&line)?;
+            let mut persisted = Vec::with_capacity(line.len() + 32);
+            line_of(id, &[line.head, line.tail], &mut persisted);
+            Ok(persisted)
+        });
+        self.core.told(persisted)
+    }
+
+    /// Appends events, given as lines of JSON, all or none; blank lines are
+    /// skipped. Their ids are consecutive, in the order of the lines. Returns
+    /// the first id and how many there are; an empty batch is an error. The
+    /// offset of an error counts from the start of the batch.
+    pub fn append_batch(&self, events_jsonl: &[u8]) -> Result<(u64, usize)> {
+        self.core.here()?;
+        if events_jsonl.len() > MAX_BATCH {
+            return Err(Error::new(
+                Kind::TooLarge,
+                format!(
+                    "a batch of {} bytes is larger than {MAX_BATCH}",
+                    events_jsonl.len()
+                ),
+            ));
+        }
+        let mut batch = Rendered::default();
+        with_renderer(|renderer| {
+            for (number, (offset, text)) in event::lines(events_jsonl) {
+                let line = renderer
+                    .render_json(text, &self.core.options.rules)
+                    .map_err(|error| error.in_line(number, offset))?;
+                batch.push(&line);
+            }
+            Ok(())
+        })?;
+        let lines: Vec<Line<'_>> = batch.lines().collect();
+        if lines.is_empty() {
+            return Err(Error::event(0, "the batch holds no event"));
+        }
+        let first = match self.core.safety() {
+            Some(safety) => self.core.committer.append_all(&lines, safety),
+            None => self.core.committer.buffer_all(&lines),
+        };
+        self.core.told(first).map(|first| (first, lines.len()))
+    }
+
+    /// Gives all events that were accepted so far to the kernel: any reader
+    /// sees them, and the end of the process does not lose them.
+    pub fn flush(&self) -> Result<()> {
+        self.core.here()?;
+        self.core.told(self.core.committer.flush())
+    }
+
+    /// Brings all events that were accepted so far to disk. If the disk fails,
+    /// nobody knows what is on it, and the writer has failed for good.
+    pub fn sync(&self) -> Result<()> {
+        self.core.here()?;
+        self.core.told(self.core.committer.sync())
+    }
+
+    /// What the writer has done and where it is.
+    pub fn stats(&self) -> Result<Stats> {
+        self.core.here()?;
+        self.core.committer.stats()
+    }
+
+    /// Flushes, syncs, marks the trail as closed whole, and lets it go. The
+    /// error says what could not be done; the writer is gone in any case. In a
+    /// forked child it only forgets what the parent has.
+    pub fn close(mut self) -> Result<()> {
+        self.shut()
+    }
+
+    fn shut(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.closed, true) {
+            return Ok(());
+        }
+        if let Err(error) = self.core.here() {
+            // The thread is the parent's, and so is what waits.
+            std::mem::forget(self.flusher.take());
+            return Err(error);
+        }
+        self.core.committer.close();
+        if let Some(flusher) = self.flusher.take() {
+            // A flusher that panicked has left its word in the committer.
+            let _ = flusher.join();
+        }
+        let result = self.core.committer.finish();
+        self.core.told(result)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // `close` is there for those who want to know.
+        let _ = self.shut();
+    }
+}
+
+/// Bytes of events that one batch may hold.
+const MAX_BATCH: usize = 256 * 1024 * 1024;
+
+impl Core {
+    /// An error in a process that did not open the writer.
+    fn here(&self) -> Result<()> {
+        if os::forks() == self.forks {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Forked,
+            "this process was forked from the one that opened the writer, and must open its own",
+        ))
+    }
+
+    /// What an append waits for; `None`: nothing.
+    fn safety(&self) -> Option<Safety> {
+        match self.options.durability {
+            Durability::Buffered => None,
+            Durability::Written => Some(Safety::Written),
+            Durability::Synced => Some(Safety::Synced),
+        }
+    }
+
+    fn append(&self, line: &Line<'_>) -> Result<u64> {
+        match self.safety() {
+            Some(safety) => self.committer.append(line, safety),
+            None => self.committer.buffer(line),
+        }
+    }
+
+    /// The same result, after those who asked for warnings have got them.
+    fn told<T>(&self, result: Result<T>) -> Result<T> {
+        if self.committer.has_warnings() {
+            self.tell_warnings();
+        }
+        result
+    }
+
+    fn tell_warnings(&self) {
+        let warnings = self.committer.take_warnings();
+        if let Some(handler) = &self.options.on_warning {
+            for warning in &warnings {
+                handler(warning);
+            }
+        }
+    }
+}
+
+/// What opening finds out.
+struct Opening<'a> {
+    storage: &'a dyn Storage,
+    layout: &'a Layout,
+    boot: String,
+    report: Report,
+    last_id: u64,
+    synced_id: u64,
+}
+
+impl Opening<'_> {
+    /// Recovers the trail while no other writer is there, and marks it open.
+    fn recover(&mut self) -> Result<()> {
+        let file = StateFile::open(self.storage, self.layout)?;
+        let state = file.read(self.layout)?;
+        let recovered = recover::trail(
+            self.storage,
+            self.layout,
+            state.as_ref(),
+            &self.boot,
+            &mut self.report,
+        )?;
+        self.last_id = recovered.last_id;
+        self.synced_id = recovered.synced_id;
+        if recovered.index_is_stale && self.last_id > 0 {
+            index::write(self.storage, self.layout, self.last_id)?;
+        }
+        // Before anything is written, it must be known that it was not closed.
+        file.write(
+            self.layout,
+            &State {
+                phase: Phase::Open,
+                written: self.last_id,
+                synced: self.synced_id,
+                boot: self.boot.clone(),
+            },
+        )?;
+        file.sync(self.layout)?;
+        sync_folder(self.storage, &self.layout.hidden())
+    }
+
+    /// Learns where the trail is that other shared writers have open.
+    fn join(&mut self) -> Result<()> {
+        let turns = TurnLock::open(self.storage, self.layout)?;
+        let _turn = turns.wait(self.layout)?;
+        let state = StateFile::open(self.storage, self.layout)?.read(self.layout)?;
+        // A state that says nothing is dealt with in the first turn.
+        self.last_id = state.map_or(0, |state| state.written);
+        Ok(())
+    }
+}
+
+/// Runs `body` with this thread's renderer.
+fn with_renderer<T>(body: impl FnOnce(&mut Renderer) -> Result<T>) -> Result<T> {
+    RENDERER.with(|renderer| match renderer.try_borrow_mut() {
+        Ok(mut renderer) => body(&mut renderer),
+        // A warning handler that appends comes here while its thread renders.
+        Err(_) => body(&mut Renderer::default()),
+    })
+}
+
+/// Makes a folder and the parents that it lacks, durably.
+fn create_folders(storage: &dyn Storage, folder: &Path) -> Result<()> {
+    let mut missing: Vec<PathBuf> = Vec::new();
+    let mut at = folder;
+    loop {
+        match storage.create_dir(at) {
+            Ok(()) => missing.push(at.to_owned()),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => break,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                missing.push(at.to_owned());
+                match at.parent() {
+                    Some(parent) if !parent.as_os_str().is_empty() => {
+                        at = parent;
+                        continue;
+                    }
+                    _ => return Err(Error::io("create the folder", at, &e)),
+                }
+            }
+            Err(e) => return Err(Error::io("create the folder", at, &e)),
+        }
+        break;
+    }
+    for made in missing.iter().rev() {
+        match storage.create_dir(made) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(Error::io("create the folder", made, &e));
+            }
+            _ => {}
+        }
+        let parent = match made.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        sync_folder(storage, parent)?;
+    }
+    match storage.stat(folder) {
+        Ok(stat) if stat.is_dir => Ok(()),
+        Ok(_) => Err(Error::new(
+            Kind::Io,
+            format!("{} is a file, not a folder", folder.display()),
+        )),
+        Err(e) => Err(Error::io("look at", folder, &e)),
+    }
+}
+
+fn sync_folder(storage: &dyn Storage, folder: &Path) -> Result<()> {
+    storage
+        .sync_dir(folder)
+        .map_err(|e| Error::io("sync", folder, &e))
+}
