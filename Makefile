@@ -1,0 +1,70 @@
+# auditrail: `make demo` shows it, `make test` proves it.
+
+CARGO   ?= cargo
+BUILD   := build
+TARGET  := target/release
+LIBRARY := $(TARGET)/libauditrail.so
+C99     := -std=c99 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wpedantic -Werror
+CXX17   := -std=c++17 -Wall -Wextra -Wpedantic -Werror
+LINK    := -L$(BUILD) -lauditrail -Wl,-rpath,'$$ORIGIN'
+
+.PHONY: all library demo test test-rust test-c test-conformance check-header lint clean
+
+all: library
+
+library: $(BUILD)/libauditrail.so
+
+# Cargo knows best what is stale.
+$(LIBRARY): FORCE
+	$(CARGO) build --release --lib
+FORCE:
+
+# Under the name that programs look for.
+$(BUILD)/libauditrail.so: $(LIBRARY)
+	@mkdir -p $(BUILD)
+	@cmp -s $(LIBRARY) $@ || cp $(LIBRARY) $@
+	@ln -sf libauditrail.so $(BUILD)/libauditrail.so.0
+
+$(BUILD)/record $(BUILD)/rate: $(BUILD)/%: examples/c/%.c include/auditrail.h $(BUILD)/libauditrail.so
+	$(CC) $(C99) -O2 -Iinclude $< -o $@ $(LINK)
+
+demo: $(BUILD)/record $(BUILD)/rate
+	@scripts/demo.sh $(BUILD)
+
+test: lint test-rust check-header test-c test-conformance
+	@echo "all tests passed"
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --all-features -- -D warnings
+
+test-rust:
+	$(CARGO) test --all-features
+
+# The committed header is the one that the sources make.
+check-header: library
+	@git diff --exit-code --stat -- include || { echo "include/ is not what the sources say: commit it"; exit 1; }
+
+$(BUILD)/test-c: tests/c/writer.c tests/c/check.h include/auditrail.h $(BUILD)/libauditrail.so
+	$(CC) $(C99) -g -Iinclude $< -o $@ $(LINK)
+
+$(BUILD)/test-cpp: tests/c/writer.c tests/c/check.h include/auditrail.h $(BUILD)/libauditrail.so
+	$(CXX) -x c++ $(CXX17) -g -Iinclude $< -o $@ $(LINK)
+
+$(BUILD)/conformance: tests/c/conformance.c include/auditrail.h $(BUILD)/libauditrail.so
+	$(CC) $(C99) -O2 -Iinclude $< -o $@ $(LINK)
+
+# Each program runs in an empty folder, plain and under valgrind.
+test-c: $(BUILD)/test-c
+	@scripts/need.sh c++=g++ valgrind=valgrind
+	@$(MAKE) --no-print-directory $(BUILD)/test-cpp
+	@for program in test-c test-cpp; do for under in '' 'valgrind -q --leak-check=full --error-exitcode=99'; do \
+		rm -rf $(BUILD)/scratch && mkdir $(BUILD)/scratch && echo "$$under $(BUILD)/$$program" && \
+		$$under $(BUILD)/$$program $(BUILD)/scratch || exit 1; done; done
+
+test-conformance: $(BUILD)/conformance
+	@tests/conformance.sh $(BUILD)/conformance
+
+clean:
+	$(CARGO) clean
+	rm -rf $(BUILD)
