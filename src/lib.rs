@@ -7,6 +7,7 @@ mod event;
 pub mod ffi;
 mod index;
 mod journal;
+mod json;
 mod layout;
 mod lines;
 mod lock;
