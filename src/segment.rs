@@ -53,6 +53,32 @@ pub(crate) struct Mark {
     unsynced_from: Option<u64>,
 }
 
+/// Segments of one stream that have to be synced.
+#[derive(Debug)]
+pub(crate) struct UnsyncedSegments {
+    stream: Box<str>,
+    from: u64,
+    to: u64,
+    /// The file of the newest, if it is open.
+    newest: Option<Arc<dyn File>>,
+}
+
+impl UnsyncedSegments {
+    pub fn sync(&self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
+        for number in self.from..=self.to {
+            let path = layout.segment(&self.stream, number);
+            match &self.newest {
+                Some(file) if number == self.to => file.sync(),
+                _ => storage
+                    .open(&path, Open::Update)
+                    .and_then(|file| file.sync()),
+            }
+            .map_err(|e| Error::io("sync", &path, &e))?;
+        }
+        Ok(())
+    }
+}
+
 impl Stream {
     /// A stream that goes on at `len` bytes of segment `number`. Segment 1 need
     /// not be there yet.
@@ -281,12 +307,15 @@ impl Stream {
         Ok(())
     }
 
-    /// The segments that hold bytes not known to be on disk, oldest first, the
-    /// newest with its file if that is open; from here on they count as synced.
-    pub fn take_unsynced(&mut self) -> Option<(u64, u64, Option<Arc<dyn File>>)> {
-        let from = self.unsynced_from.take()?;
-        let file = self.file.as_ref().map(|opened| opened.file.clone());
-        Some((from, self.number, file))
+    /// The segments that hold bytes not known to be on disk; from here on they
+    /// count as synced.
+    pub fn take_unsynced(&mut self) -> Option<UnsyncedSegments> {
+        Some(UnsyncedSegments {
+            from: self.unsynced_from.take()?,
+            to: self.number,
+            newest: self.file.as_ref().map(|opened| opened.file.clone()),
+            stream: self.name.clone(),
+        })
     }
 
     fn path(&self, layout: &Layout) -> PathBuf {

@@ -21,9 +21,9 @@ use crate::journal::{Journal, Piece};
 use crate::layout::Layout;
 use crate::lock::{Turn, TurnLock};
 use crate::recover::{self, Report};
-use crate::segment::{Mark, Stream};
+use crate::segment::{Mark, Stream, UnsyncedSegments};
 use crate::state::{Phase, State, StateFile};
-use crate::storage::{File, Open, Storage};
+use crate::storage::Storage;
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -101,7 +101,7 @@ pub(crate) struct Manner {
 
 /// Files and folders that a sync has to make durable, and how far it reaches.
 pub(crate) struct Unsynced {
-    files: Vec<(String, u64, u64, Option<Arc<dyn File>>)>,
+    segments: Vec<UnsyncedSegments>,
     folders: BTreeSet<PathBuf>,
     pub up_to: u64,
 }
@@ -395,16 +395,13 @@ impl Trail {
     /// What has to be synced so that all events up to `up_to` are on disk. The
     /// caller must sync it, or fail the writer.
     pub fn take_unsynced(&mut self, up_to: u64) -> Unsynced {
-        let files = self
+        let segments = self
             .streams
             .iter_mut()
-            .filter_map(|entry| {
-                let (from, to, file) = entry.stream.as_mut()?.take_unsynced()?;
-                Some((entry.name.to_string(), from, to, file))
-            })
+            .filter_map(|entry| entry.stream.as_mut()?.take_unsynced())
             .collect();
         Unsynced {
-            files,
+            segments,
             folders: std::mem::take(&mut self.changed),
             up_to,
         }
@@ -494,17 +491,8 @@ impl Entry {
 impl Unsynced {
     /// Makes it all durable.
     pub fn sync(self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
-        for (name, from, to, newest) in self.files {
-            for number in from..=to {
-                let path = layout.segment(&name, number);
-                match &newest {
-                    Some(file) if number == to => file.sync(),
-                    _ => storage
-                        .open(&path, Open::Update)
-                        .and_then(|file| file.sync()),
-                }
-                .map_err(|e| Error::io("sync", &path, &e))?;
-            }
+        for segments in &self.segments {
+            segments.sync(storage, layout)?;
         }
         sync_folders(storage, &self.folders)
     }

@@ -372,7 +372,11 @@ impl Opening<'_> {
 /// Runs `body` with this thread's renderer.
 fn with_renderer<T>(body: impl FnOnce(&mut Renderer) -> Result<T>) -> Result<T> {
     RENDERER.with(|renderer| match renderer.try_borrow_mut() {
-        Ok(mut renderer) => body(&mut renderer),
+        Ok(mut renderer) => {
+            let result = body(&mut renderer);
+            renderer.trim();
+            result
+        }
         // A warning handler that appends comes here while its thread renders.
         Err(_) => body(&mut Renderer::default()),
     })

@@ -1,5 +1,3 @@
-use proptest::prelude::*;
-
 use super::*;
 
 fn line(text: &[u8], rules: &Rules) -> Result<(String, String)> {

@@ -428,7 +428,7 @@ static void recovery_is_told(void) {
     GIVES(AUDITRAIL_OK, auditrail_writer_stats(writer, &stats, &error));
     CHECK(stats.torn_tails == 1 && stats.torn_bytes == 19);
     GIVES(AUDITRAIL_OK, auditrail_writer_close(writer, &error));
-    CHECK(strcmp(content("torn/.auditrail/torn/v2-c-audit-000001.jsonl-at-112"), "{\"event_id\":2,\"time") == 0);
+    CHECK(strcmp(content("torn/.auditrail/torn/v2-c-audit-000001.jsonl-at-118"), "{\"event_id\":2,\"time") == 0);
     CHECK(strstr(content("torn/v2/c/audit-000001.jsonl"), "}\n{\"event_id\":2,") != NULL);
 }
 
