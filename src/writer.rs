@@ -115,7 +115,7 @@ impl Writer {
             turns,
             journal,
         };
-        let trail = Trail::new(storage.clone(), layout, start, manner);
+        let trail = Trail::new(storage, layout, start, manner);
         let core = Arc::new(Core {
             committer: Committer::new(trail, synced_id, options.buffer_bytes),
             options: options.clone(),
@@ -128,7 +128,7 @@ impl Writer {
                 let core = core.clone();
                 let body = move || {
                     core.committer
-                        .flush_by_time(interval, || core.tell_warnings())
+                        .flush_by_time(interval, || core.tell_warnings());
                 };
                 let thread = os::spawn_quiet("auditrail-flush", body)
                     .map_err(|e| Error::io("start a thread for", root, &e))?;
