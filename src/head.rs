@@ -1,0 +1,400 @@
+//! The head of an event's line: all but its payload.
+//!
+//! [`scan`] reads the shape that our writer and the predecessor produce, keys
+//! in their fixed order and no blanks, as far as it is asked to and without
+//! looking at the rest. [`parse`] reads any JSON object that holds an event,
+//! and with it checks the whole line. Neither allocates for a line of our own.
+//!
+//! Texts stay as they stand in the line, escapes and all; a [`Span`] says where.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// A text of a line: what stands between its quotes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub start: usize,
+    pub end: usize,
+    /// Whether a backslash is in it.
+    pub escaped: bool,
+}
+
+impl Span {
+    pub fn of(self, line: &[u8]) -> &[u8] {
+        line.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// The text itself.
+    pub fn text(self, line: &[u8]) -> Cow<'_, str> {
+        let raw = self.of(line);
+        if self.escaped {
+            decode(raw).map_or(Cow::Borrowed(""), Cow::Owned)
+        } else {
+            String::from_utf8_lossy(raw)
+        }
+    }
+}
+
+/// The fields of an event, as far as they were looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub event_id: u64,
+    pub timestamp: i64,
+    pub model_name: Span,
+    pub operation: Span,
+    pub user: Span,
+    pub request_id: Option<Span>,
+    /// Where the payload's object begins and ends.
+    pub payload: Option<(usize, usize)>,
+}
+
+/// How much of a line has to be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Depth {
+    /// Up to the category.
+    Names,
+    ModelName,
+    Operation,
+    User,
+    RequestId,
+    /// Up to the payload.
+    All,
+}
+
+/// The key that a line of ours begins with.
+const EVENT_ID: &[u8] = b"{\"event_id\":";
+
+/// What a line of ours holds between its timestamp and its model name.
+pub(crate) fn names(domain: &str, category: &str) -> Vec<u8> {
+    format!(",\"domain\":\"{domain}\",\"category\":\"{category}\",\"model_name\":\"").into_bytes()
+}
+
+/// The head of a line of our own shape in the stream with these [`names`].
+/// `None`: it has another shape, or is of another stream; [`parse`] knows more.
+pub(crate) fn scan(line: &[u8], names: &[u8], depth: Depth) -> Option<Head> {
+    let mut scan = Scan { line, at: 0 };
+    let mut head = Head::default();
+    if line.last() != Some(&b'}') {
+        return None;
+    }
+    scan.literal(EVENT_ID)?;
+    head.event_id = scan.number()?;
+    scan.literal(b",\"timestamp\":")?;
+    let negative = scan.literal(b"-").is_some();
+    let seconds = scan.number()?;
+    head.timestamp = if negative {
+        0i64.checked_sub_unsigned(seconds)?
+    } else {
+        i64::try_from(seconds).ok()?
+    };
+    scan.literal(names)?;
+    if depth == Depth::Names {
+        return Some(head);
+    }
+    head.model_name = scan.text()?;
+    if depth == Depth::ModelName {
+        return Some(head);
+    }
+    scan.literal(b",\"operation\":\"")?;
+    head.operation = scan.text()?;
+    if depth == Depth::Operation {
+        return Some(head);
+    }
+    scan.literal(b",\"logical_user_id\":\"")?;
+    head.user = scan.text()?;
+    if depth == Depth::User {
+        return Some(head);
+    }
+    if scan.literal(b",\"request_id\":\"").is_some() {
+        head.request_id = Some(scan.text()?);
+    }
+    if depth == Depth::RequestId {
+        return Some(head);
+    }
+    if scan.literal(b",\"payload\":").is_some() {
+        // What is in between, only a full check can say.
+        let end = line.len() - 1;
+        if line.get(scan.at) != Some(&b'{') || end <= scan.at || line[end - 1] != b'}' {
+            return None;
+        }
+        head.payload = Some((scan.at, end));
+    } else if scan.at != line.len() - 1 {
+        return None;
+    }
+    Some(head)
+}
+
+/// The id of a line that begins as ours do, however the line goes on.
+pub(crate) fn leading_id(line: &[u8]) -> Option<u64> {
+    let mut scan = Scan { line, at: 0 };
+    scan.literal(EVENT_ID)?;
+    let id = scan.number()?;
+    scan.literal(b",")?;
+    Some(id)
+}
+
+/// The id of a line of any shape.
+pub(crate) fn any_id(line: &[u8]) -> Option<u64> {
+    leading_id(line).or_else(|| parse(line).ok().map(|(head, _)| head.event_id))
+}
+
+struct Scan<'l> {
+    line: &'l [u8],
+    at: usize,
+}
+
+impl Scan<'_> {
+    #[inline]
+    fn literal(&mut self, text: &[u8]) -> Option<()> {
+        let rest = self.line.get(self.at..)?;
+        if rest.starts_with(text) {
+            self.at += text.len();
+            Some(())
+        } else {
+            None
+        }
+    }
+
+    /// A whole number of JSON, without sign.
+    #[inline]
+    fn number(&mut self) -> Option<u64> {
+        let first = self.at;
+        let mut number: u64 = 0;
+        while let Some(digit) = self.line.get(self.at).map(|b| b.wrapping_sub(b'0'))
+            && digit <= 9
+        {
+            number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
+            self.at += 1;
+        }
+        let digits = self.at - first;
+        let padded = digits > 1 && self.line[first] == b'0';
+        (digits > 0 && !padded).then_some(number)
+    }
+
+    /// A text, whose opening quote is behind us.
+    #[inline]
+    fn text(&mut self) -> Option<Span> {
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            match self.line.get(self.at)? {
+                b'"' => {
+                    self.at += 1;
+                    return Some(Span {
+                        start,
+                        end: self.at - 1,
+                        escaped,
+                    });
+                }
+                b'\\' => {
+                    escaped = true;
+                    self.at += 2;
+                }
+                _ => self.at += 1,
+            }
+        }
+    }
+}
+
+/// The stream that an event says it belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub domain: Span,
+    pub category: Span,
+}
+
+impl Place {
+    pub fn is(self, domain: &str, category: &str, line: &[u8]) -> bool {
+        self.domain.text(line) == domain && self.category.text(line) == category
+    }
+}
+
+/// The head of a line of any shape, and the stream that it names, once the
+/// whole line is found to be JSON and an event; else the reason.
+pub(crate) fn parse(line: &[u8]) -> Result<(Head, Place), String> {
+    #[derive(Deserialize)]
+    struct Event<'l> {
+        event_id: u64,
+        timestamp: i64,
+        #[serde(borrow)]
+        domain: &'l RawValue,
+        #[serde(borrow)]
+        category: &'l RawValue,
+        #[serde(borrow)]
+        model_name: &'l RawValue,
+        #[serde(borrow)]
+        operation: &'l RawValue,
+        #[serde(borrow)]
+        logical_user_id: &'l RawValue,
+        #[serde(borrow)]
+        request_id: Option<&'l RawValue>,
+        #[serde(borrow)]
+        payload: Option<&'l RawValue>,
+    }
+    let json = std::str::from_utf8(line).map_err(|e| e.to_string())?;
+    let event: Event<'_> = serde_json::from_str(json).map_err(|e| e.to_string())?;
+    let text = |key: &str, raw: &RawValue| -> Result<Span, String> {
+        let start = offset(line, raw);
+        let end = start + raw.get().len();
+        if !raw.get().starts_with('"') {
+            return Err(format!("{key} is no text"));
+        }
+        let span = Span {
+            start: start + 1,
+            end: end - 1,
+            escaped: raw.get().contains('\\'),
+        };
+        if span.escaped && decode(span.of(line)).is_none() {
+            return Err(format!("{key} is no text in Unicode"));
+        }
+        Ok(span)
+    };
+    let payload = match event.payload {
+        Some(raw) if raw.get().starts_with('{') => {
+            let start = offset(line, raw);
+            Some((start, start + raw.get().len()))
+        }
+        Some(_) => return Err("payload is no object".to_owned()),
+        None => None,
+    };
+    let head = Head {
+        event_id: event.event_id,
+        timestamp: event.timestamp,
+        model_name: text("model_name", event.model_name)?,
+        operation: text("operation", event.operation)?,
+        user: text("logical_user_id", event.logical_user_id)?,
+        request_id: event
+            .request_id
+            .map(|raw| text("request_id", raw))
+            .transpose()?,
+        payload,
+    };
+    let place = Place {
+        domain: text("domain", event.domain)?,
+        category: text("category", event.category)?,
+    };
+    Ok((head, place))
+}
+
+/// Whether the whole line is JSON; else the reason why not.
+pub(crate) fn check(line: &[u8]) -> Result<(), String> {
+    let text = std::str::from_utf8(line).map_err(|e| e.to_string())?;
+    serde_json::from_str::<IgnoredAny>(text)
+        .map(|_| ())
+        .map_err(|e| e.to_string())
+}
+
+/// Where in the line a value of it stands.
+fn offset(line: &[u8], raw: &RawValue) -> usize {
+    (raw.get().as_ptr() as usize).wrapping_sub(line.as_ptr() as usize)
+}
+
+/// The text that stands between the quotes of a JSON text.
+pub(crate) fn decode(raw: &[u8]) -> Option<String> {
+    let mut quoted = Vec::with_capacity(raw.len() + 2);
+    quoted.push(b'"');
+    quoted.extend_from_slice(raw);
+    quoted.push(b'"');
+    serde_json::from_slice(&quoted).ok()
+}
+
+/// A text as it stands between the quotes of a line of ours.
+pub(crate) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\u{8}' => out.push_str("\\b"),
+            '\t' => out.push_str("\\t"),
+            '\n' => out.push_str("\\n"),
+            '\u{c}' => out.push_str("\\f"),
+            '\r' => out.push_str("\\r"),
+            ' '..='~' => out.push(c),
+            _ => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    // Writing to a String cannot fail.
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = r#"{"event_id":12,"timestamp":-3,"domain":"v2","category":"a.b","model_name":"x\"y","operation":"create","logical_user_id":"u-1","request_id":"r","payload":{"after":{"a":1.10}}}"#;
+
+    #[test]
+    fn scanning_and_parsing_agree() {
+        let bare = LINE.split(",\"request_id\"").next().unwrap_or_default().to_owned() + "}";
+        for line in [LINE, &bare] {
+            let scanned = scan(line.as_bytes(), &names("v2", "a.b"), Depth::All);
+            let (parsed, place) = parse(line.as_bytes()).expect("an event");
+            assert_eq!(scanned, Some(parsed));
+            assert!(place.is("v2", "a.b", line.as_bytes()));
+            assert_eq!(parsed.model_name.text(line.as_bytes()), "x\"y");
+        }
+    }
+
+    #[test]
+    fn a_line_of_another_stream_or_shape_is_left_to_the_parser() {
+        let names_of = names("v2", "a.b");
+        assert_eq!(scan(LINE.as_bytes(), &names("v2", "a"), Depth::All), None);
+        for (from, to) in [
+            ("\"event_id\":12", "\"event_id\": 12"),
+            ("\"event_id\":12", "\"event_id\":012"),
+            ("\"event_id\":12", "\"event_id\":99999999999999999999"),
+            ("\"event_id\":12,\"timestamp\":-3", "\"timestamp\":-3,\"event_id\":12"),
+            ("-3", "-3.0"),
+            ("\"payload\":{", "\"payload\":[{"),
+            ("}}}", "}}"),
+        ] {
+            let line = LINE.replace(from, to);
+            assert_ne!(line, LINE);
+            // The last one only a full check can tell.
+            if to != "}}" {
+                assert_eq!(scan(line.as_bytes(), &names_of, Depth::All), None, "{line}");
+            } else {
+                assert!(parse(line.as_bytes()).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn every_prefix_of_a_line_is_refused() {
+        for end in 0..LINE.len() {
+            let prefix = &LINE.as_bytes()[..end];
+            assert!(parse(prefix).is_err());
+            let _ = scan(prefix, &names("v2", "a.b"), Depth::All);
+        }
+    }
+
+    #[test]
+    fn texts_are_escaped_as_the_line_has_them() {
+        assert_eq!(
+            escape("\u{0}\u{8}\t\n\u{c}\r\u{1f}\"\\/ ~\u{7f}\u{e9}\u{1f600}"),
+            r#"\u0000\b\t\n\f\r\u001f\"\\/ ~\u007f\u00e9\ud83d\ude00"#
+        );
+    }
+
+    #[test]
+    fn what_is_no_event_is_told_why() {
+        for (line, why) in [
+            (LINE.replace("\"x\\\"y\"", "5"), "model_name"),
+            (LINE.replace("\"x\\\"y\"", "\"\\ud800\""), "model_name"),
+            (LINE.replace("{\"after\":{\"a\":1.10}}", "3"), "payload"),
+            (LINE.replace("\"operation\":\"create\",", ""), "operation"),
+            ("{}".to_owned(), "event_id"),
+        ] {
+            let error = parse(line.as_bytes()).expect_err(&line);
+            assert!(error.contains(why), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! One stream, event by event.
+//!
+//! A cursor goes through a stream's segments, forward or backward, from the
+//! place of the first wanted id to a limit that the reader sets, and stops at
+//! each event that passes the filter. A line is looked at as far as the filter
+//! needs; one that is returned is checked whole. What is no event of this
+//! stream, or breaks the order of its ids, goes into the damage log.
+//!
+//! An id is out of order if it does not rise above the last good one. A single
+//! id that is too high would make all that follow look too low; so the line
+//! ahead is asked too, and the one that stands alone is the damaged one.
+
+use super::damage::DamageLog;
+use super::lines::{Line, Lines, Sort};
+use super::segments::{Place, Segments};
+use crate::error::{Error, Result};
+use crate::filter::Matcher;
+use crate::head::{self, Depth, Head, leading_id};
+use crate::layout::Layout;
+use crate::storage::{File, Open, Storage};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What all cursors of a reader share.
+pub(super) struct Env<'e> {
+    pub storage: &'e dyn Storage,
+    pub matcher: &'e Matcher,
+    pub damage: &'e mut DamageLog,
+    /// How much to read at once.
+    pub block: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Forward,
+    Backward,
+}
+
+#[derive(Debug)]
+pub(super) struct Cursor {
+    pub domain: String,
+    pub category: String,
+    /// What a line of this stream holds, see [`head::names`].
+    names: Vec<u8>,
+    way: Way,
+    segments: Segments,
+    /// The segment that is being read, and how far it is while it is not open.
+    at: usize,
+    resume: u64,
+    path: PathBuf,
+    file: Option<Arc<dyn File>>,
+    lines: Option<Lines>,
+    begun: bool,
+    done: bool,
+    limit: Place,
+    /// The last good id; 0, or the largest number going backward: none yet.
+    last_id: u64,
+    found: Option<Found>,
+}
+
+/// The event at which a cursor stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    line: Line,
+    pub head: Head,
+    pub place: Place,
+}
+
+impl Cursor {
+    pub fn new(layout: &Layout, domain: String, category: String, way: Way) -> Self {
+        let folder = layout.domain(&domain).join(&category);
+        Self {
+            names: head::names(&domain, &category),
+            domain,
+            category,
+            way,
+            segments: Segments::new(folder),
+            at: 0,
+            resume: 0,
+            path: PathBuf::new(),
+            file: None,
+            lines: None,
+            begun: false,
+            done: false,
+            limit: Place::default(),
+            last_id: match way {
+                Way::Forward => 0,
+                Way::Backward => u64::MAX,
+            },
+            found: None,
+        }
+    }
+
+    /// Where the stream ends now.
+    pub fn end(&mut self, storage: &dyn Storage) -> Result<Place> {
+        self.segments.end(storage)
+    }
+
+    /// Lets the cursor go up to `limit`; going backward, from there.
+    pub fn set_limit(&mut self, limit: Place) {
+        self.limit = limit;
+        let cut = self.way == Way::Forward
+            && self.begun
+            && self.segments.number(self.at) == limit.number
+            && limit.offset < self.position();
+        if cut {
+            // A batch that failed was taken back; its ids are used again.
+            self.close();
+            self.resume = limit.offset;
+            self.last_id = 0;
+        }
+    }
+
+    pub fn limit(&self) -> Place {
+        self.limit
+    }
+
+    /// Whether no further event can pass, ever.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// Whether there is something before the limit that was not yet read.
+    pub fn can_go_on(&self) -> bool {
+        !self.done && (!self.begun || self.here() < self.limit)
+    }
+
+    fn here(&self) -> Place {
+        Place {
+            number: self.segments.number(self.at),
+            offset: self.position(),
+        }
+    }
+
+    fn position(&self) -> u64 {
+        self.lines.as_ref().map_or(self.resume, Lines::position)
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Gives the file handle back; it is opened again when it is needed.
+    pub fn close_file(&mut self) {
+        self.file = None;
+    }
+
+    /// Gives the file and the buffer back. Going forward, the cursor can go on.
+    fn close(&mut self) {
+        self.resume = self.position();
+        self.lines = None;
+        self.file = None;
+        self.found = None;
+    }
+
+    pub fn found(&self) -> Option<&Found> {
+        self.found.as_ref()
+    }
+
+    /// The bytes of the event at which the cursor stands.
+    pub fn line(&self, found: &Found) -> &[u8] {
+        self.lines
+            .as_ref()
+            .map_or(&[], |lines| lines.text(found.line))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Goes on to the next event that passes; `false` at the limit.
+    pub fn next(&mut self, env: &mut Env<'_>) -> Result<bool> {
+        self.found = None;
+        if !self.begun {
+            self.begin(env);
+        }
+        while !self.done {
+            let Some(line) = self.next_line(env)? else {
+                break;
+            };
+            if let Some(head) = self.judge(line, env) {
+                self.found = Some(Found {
+                    line,
+                    head,
+                    place: Place {
+                        number: self.segments.number(self.at),
+                        offset: line.offset,
+                    },
+                });
+                return Ok(true);
+            }
+        }
+        self.close();
+        Ok(false)
+    }
+
+    /// Goes to where the wanted ids begin.
+    fn begin(&mut self, env: &Env<'_>) {
+        self.begun = true;
+        if self.segments.len() == 0 {
+            // Forward, segments may come yet; `at` is the first of them.
+            return;
+        }
+        let ids = &env.matcher.event_ids;
+        let place = match self.way {
+            Way::Forward if *ids.start() <= 1 => return,
+            Way::Forward => {
+                let bracket = self
+                    .segments
+                    .bracket(env.storage, *ids.start(), self.limit);
+                bracket.0
+            }
+            Way::Backward => match ids.end().checked_add(1) {
+                Some(above) => self.segments.bracket(env.storage, above, self.limit).1,
+                None => self.limit,
+            },
+        };
+        self.at = self.segments.index(place.number);
+        self.resume = place.offset;
+    }
+
+    fn next_line(&mut self, env: &mut Env<'_>) -> Result<Option<Line>> {
+        loop {
+            let number = self.segments.number(self.at);
+            let stop = match self.way {
+                Way::Forward => self.here() >= self.limit,
+                Way::Backward => self.at >= self.segments.len(),
+            };
+            if stop {
+                return Ok(None);
+            }
+            if !self.open(env)? {
+                if !self.next_segment() {
+                    return Ok(None);
+                }
+                continue;
+            }
+            let (Some(file), Some(lines)) = (&self.file, &mut self.lines) else {
+                return Ok(None);
+            };
+            // Once there is a next segment, this one is at rest.
+            let last = number < self.limit.number;
+            let line = lines
+                .advance(&**file, last)
+                .map_err(|e| Error::io("read", &self.path, &e))?;
+            if line.is_some() {
+                return Ok(line);
+            }
+            if !self.next_segment() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Opens the segment; `false` if it is not there any more.
+    fn open(&mut self, env: &mut Env<'_>) -> Result<bool> {
+        if self.file.is_none() {
+            self.path = self.segments.path(self.at);
+            match env.storage.open(&self.path, Open::Read) {
+                Ok(file) => self.file = Some(file),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    let reason = "the segment was taken away".to_owned();
+                    env.damage.add(&self.path, 0, reason);
+                    return Ok(false);
+                }
+                Err(e) => return Err(Error::io("open", &self.path, &e)),
+            }
+        }
+        if let (None, Some(file)) = (&self.lines, &self.file) {
+            self.lines = Some(match self.way {
+                Way::Forward => Lines::forward(self.resume, env.block),
+                Way::Backward => {
+                    let stat = file
+                        .stat()
+                        .map_err(|e| Error::io("look at", &self.path, &e))?;
+                    Lines::backward(self.resume.min(stat.len), env.block)
+                }
+            });
+        }
+        Ok(true)
+    }
+
+    fn next_segment(&mut self) -> bool {
+        let next = match self.way {
+            Way::Forward if self.segments.number(self.at) < self.limit.number => self.at + 1,
+            Way::Backward if self.at > 0 => self.at - 1,
+            Way::Forward => return false,
+            Way::Backward => {
+                self.done = true;
+                return false;
+            }
+        };
+        self.at = next;
+        self.file = None;
+        self.lines = None;
+        self.resume = match self.way {
+            Way::Forward => 0,
+            Way::Backward => u64::MAX,
+        };
+        true
+    }
+
+    /// The head of the line's event, if it is one and passes the filter.
+    fn judge(&mut self, line: Line, env: &mut Env<'_>) -> Option<Head> {
+        let lines = self.lines.as_ref()?;
+        let text = lines.text(line);
+        match line.sort {
+            Sort::Skipped => {
+                let reason = "a long line that is no event".to_owned();
+                env.damage.add(&self.path, line.offset, reason);
+                return None;
+            }
+            // Perhaps it is being written just now.
+            Sort::Cut if self.segments.number(self.at) >= self.limit.number => return None,
+            Sort::Cut | Sort::Whole => {}
+        }
+        let scanned = match line.sort {
+            Sort::Whole => head::scan(text, &self.names, env.matcher.depth),
+            _ => None,
+        };
+        let head = match scanned {
+            Some(head) => head,
+            None if text.iter().all(u8::is_ascii_whitespace) => return None,
+            None => match self.parse(text) {
+                Ok(head) => head,
+                Err(reason) => {
+                    env.damage.add(&self.path, line.offset, reason);
+                    return None;
+                }
+            },
+        };
+        let ahead = lines.ahead().and_then(leading_id);
+        if let Some(reason) = self.order_fault(head.event_id, ahead, env.storage) {
+            env.damage.add(&self.path, line.offset, reason);
+            return None;
+        }
+        let ids = &env.matcher.event_ids;
+        self.done = match self.way {
+            Way::Forward => head.event_id > *ids.end(),
+            Way::Backward => head.event_id < *ids.start(),
+        };
+        let lines = self.lines.as_ref()?;
+        let text = lines.text(line);
+        let passes = env.matcher.event(&head, text);
+        let head = if passes && scanned.is_some() {
+            match self.check(text) {
+                Ok(head) => head,
+                Err(reason) => {
+                    env.damage.add(&self.path, line.offset, reason);
+                    return None;
+                }
+            }
+        } else {
+            head
+        };
+        self.last_id = head.event_id;
+        passes.then_some(head)
+    }
+
+    /// The head of a line of any shape, once it is found to be an event of this
+    /// stream.
+    fn parse(&self, text: &[u8]) -> std::result::Result<Head, String> {
+        let (head, place) = head::parse(text)?;
+        if place.is(&self.domain, &self.category, text) {
+            Ok(head)
+        } else {
+            Err(format!(
+                "the event belongs to {}/{}",
+                place.domain.text(text),
+                place.category.text(text)
+            ))
+        }
+    }
+
+    /// The whole head of a line of our own shape, once all of it is checked.
+    fn check(&self, text: &[u8]) -> std::result::Result<Head, String> {
+        match head::scan(text, &self.names, Depth::All) {
+            Some(head) => head::check(text).map(|()| head),
+            None => self.parse(text),
+        }
+    }
+
+    /// What is wrong with an id at this place, if something is. `ahead` is the
+    /// id of the next line.
+    fn order_fault(&mut self, id: u64, ahead: Option<u64>, storage: &dyn Storage) -> Option<String> {
+        let last = self.last_id;
+        let ahead = match (ahead, self.way) {
+            (Some(ahead), _) => Some(ahead),
+            // At a segment's end, the neighbour's first id will do.
+            (None, Way::Forward) => self.segments.first_id(storage, self.at + 1),
+            (None, Way::Backward) if self.at > 0 => self.segments.first_id(storage, self.at - 1),
+            (None, Way::Backward) => None,
+        };
+        match self.way {
+            _ if id == 0 => Some("event_id is 0".to_owned()),
+            Way::Forward if id <= last => {
+                Some(format!("event_id {id} does not rise above {last}"))
+            }
+            Way::Backward if id >= last => {
+                Some(format!("event_id {id} is followed by {last}"))
+            }
+            Way::Forward => ahead
+                .filter(|&ahead| last < ahead && ahead < id)
+                .map(|ahead| format!("event_id {id} is followed by {ahead}")),
+            Way::Backward => ahead
+                .filter(|&ahead| id <= ahead && ahead < last)
+                .map(|ahead| format!("event_id {id} does not rise above {ahead}")),
+        }
+    }
+}

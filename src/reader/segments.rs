@@ -1,0 +1,296 @@
+//! The segments of one stream, and where in them an id is.
+//!
+//! Ids rise within a stream, so that a few looks at the beginnings of segments,
+//! and then into one of them, find the place of an id: by interpolation, for
+//! ids are spread evenly more often than not, with halving now and then so that
+//! the worst case stays logarithmic. Where ids do not rise, because lines are
+//! damaged, the search stops early, and the reader reads more than it must.
+
+use super::tree;
+use crate::error::{Error, Result};
+use crate::head::{any_id, leading_id};
+use crate::layout::segment_name;
+use crate::storage::{File, Open, Storage, read_range};
+use memchr::memchr;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A place in a stream: a byte in the segment with this number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub number: u64,
+    pub offset: u64,
+}
+
+/// How near to an id's place is near enough, in bytes: less than what is read
+/// at once anyway.
+const NEAR: u64 = 64 * 1024;
+
+/// How much is read to look at an id.
+const LOOK: usize = 4096;
+
+#[derive(Debug)]
+pub(super) struct Segments {
+    folder: PathBuf,
+    /// Rising.
+    numbers: Vec<u64>,
+    /// What is known of the first id in each.
+    firsts: Vec<First>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum First {
+    Unknown,
+    /// There is none, or not yet.
+    Nothing,
+    Id(u64),
+}
+
+impl Segments {
+    pub fn new(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            numbers: Vec::new(),
+            firsts: Vec::new(),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    pub fn number(&self, index: usize) -> u64 {
+        self.numbers.get(index).copied().unwrap_or(0)
+    }
+
+    pub fn index(&self, number: u64) -> usize {
+        self.numbers.partition_point(|&n| n < number)
+    }
+
+    pub fn path(&self, index: usize) -> PathBuf {
+        self.folder.join(segment_name(self.number(index)))
+    }
+
+    /// Where the stream ends now. Segments that are new are taken up.
+    pub fn end(&mut self, storage: &dyn Storage) -> Result<Place> {
+        if self.numbers.is_empty() {
+            self.numbers = tree::segments(storage, &self.folder)?;
+            self.firsts = vec![First::Unknown; self.numbers.len()];
+        }
+        let Some(&newest) = self.numbers.last() else {
+            return Ok(Place::default());
+        };
+        let mut number = newest;
+        let mut len = None;
+        loop {
+            // The next one first: once it is there, the one before is at rest.
+            let next = match number.checked_add(1) {
+                Some(next) => self.stat_len(storage, next)?,
+                None => None,
+            };
+            if next.is_none() {
+                break;
+            }
+            number += 1;
+            len = next;
+            self.numbers.push(number);
+            self.firsts.push(First::Unknown);
+        }
+        let offset = match len {
+            Some(len) => len,
+            None => self.stat_len(storage, number)?.unwrap_or(0),
+        };
+        Ok(Place { number, offset })
+    }
+
+    fn stat_len(&self, storage: &dyn Storage, number: u64) -> Result<Option<u64>> {
+        let path = self.folder.join(segment_name(number));
+        match storage.stat(&path) {
+            Ok(stat) => Ok((!stat.is_dir).then_some(stat.len)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::io("look at", &path, &e)),
+        }
+    }
+
+    /// The first id in a segment. What goes wrong here is left to who reads the
+    /// segment itself.
+    pub fn first_id(&mut self, storage: &dyn Storage, index: usize) -> Option<u64> {
+        match *self.firsts.get(index)? {
+            First::Id(id) => return Some(id),
+            First::Nothing => return None,
+            First::Unknown => {}
+        }
+        let id = storage
+            .open(&self.path(index), Open::Read)
+            .and_then(|file| read_range(&*file, 0, LOOK))
+            .ok()
+            .and_then(|bytes| {
+                let mut lines = bytes.split_inclusive(|&b| b == b'\n');
+                lines.find_map(|line| match line.strip_suffix(b"\n") {
+                    Some(line) => any_id(line),
+                    None => leading_id(line),
+                })
+            });
+        // The newest one may still be empty.
+        if id.is_some() || index + 1 < self.len() {
+            self.firsts[index] = id.map_or(First::Nothing, First::Id);
+        }
+        id
+    }
+
+    /// Two places, between which is the first event whose id is `id` or more:
+    /// all before the one have smaller ids, all from the other on do not.
+    pub fn bracket(&mut self, storage: &dyn Storage, id: u64, end: Place) -> (Place, Place) {
+        let index = self.segment_of(storage, id);
+        let number = self.number(index);
+        let newest = number >= end.number;
+        let next = if newest {
+            None
+        } else {
+            self.first_id(storage, index + 1)
+        };
+        let opened = storage.open(&self.path(index), Open::Read);
+        let (low, high) = match opened.and_then(|file| Ok((file.stat()?.len, file))) {
+            Ok((len, file)) => Search {
+                file,
+                id,
+                low: 0,
+                low_id: self.first_id(storage, index).unwrap_or(0),
+                high: if newest { len.min(end.offset) } else { len },
+                high_id: next,
+            }
+            .run(),
+            // Who reads the segment will meet the same and say so.
+            Err(_) => (0, if newest { end.offset } else { u64::MAX }),
+        };
+        let place = |offset| Place { number, offset };
+        (place(low), place(high))
+    }
+
+    /// The last segment that does not begin with the id or a larger one.
+    fn segment_of(&mut self, storage: &dyn Storage, id: u64) -> usize {
+        // What begins at `low` has a smaller id, or is the beginning of all;
+        // what begins at `high` has not, or is the end of all.
+        let (mut low, mut high) = (0, self.len());
+        let (mut low_id, mut high_id) = (1, None);
+        let mut step = 0;
+        while high - low > 1 {
+            step += 1;
+            let guess = match high_id {
+                // The newest first: that is where most look.
+                None => high - 1,
+                Some(_) if step % 3 == 0 => low + (high - low) / 2,
+                Some(high_id) => {
+                    let size = (high - low) as u64;
+                    low + usize::try_from(share(id, low_id, high_id, size)).unwrap_or(0)
+                }
+            };
+            let guess = guess.clamp(low + 1, high - 1);
+            // An empty segment begins with what comes next.
+            let first = (guess..self.len())
+                .find_map(|index| self.first_id(storage, index))
+                .unwrap_or(u64::MAX);
+            if first < id {
+                (low, low_id) = (guess, first);
+            } else {
+                (high, high_id) = (guess, Some(first));
+            }
+        }
+        low
+    }
+}
+
+/// Which share of `size` lies below `id` if ids are spread evenly.
+fn share(id: u64, low_id: u64, high_id: u64, size: u64) -> u64 {
+    let part = u128::from(id.saturating_sub(low_id)) * u128::from(size);
+    let whole = u128::from(high_id.saturating_sub(low_id)).max(1);
+    u64::try_from(part / whole).map_or(size, |share| share.min(size))
+}
+
+/// A search in one segment.
+struct Search {
+    file: Arc<dyn File>,
+    id: u64,
+    /// A line with a smaller id begins here, or the file does.
+    low: u64,
+    low_id: u64,
+    /// A line with this id or a larger one begins here, or the file ends.
+    high: u64,
+    high_id: Option<u64>,
+}
+
+impl Search {
+    fn run(mut self) -> (u64, u64) {
+        // No line that is not known begins from here to `high`.
+        let mut unknown_to = self.high;
+        let mut step = 0;
+        let mut rose = false;
+        while unknown_to.saturating_sub(self.low) > NEAR {
+            step += 1;
+            let size = unknown_to - self.low;
+            let at = match self.high_id {
+                None => unknown_to - NEAR / 2,
+                Some(_) if step % 4 == 0 => self.low + size / 2,
+                Some(high_id) => {
+                    let guess = self.low + share(self.id, self.low_id, high_id, size);
+                    // On the other side of it than last time.
+                    if rose {
+                        guess + NEAR / 3
+                    } else {
+                        guess.saturating_sub(NEAR / 3)
+                    }
+                }
+            };
+            let at = at.clamp(self.low + 1, unknown_to - 1);
+            let Some((offset, id)) = self.look(at) else {
+                break;
+            };
+            if offset >= self.high {
+                unknown_to = at;
+            } else if id < self.id {
+                (self.low, self.low_id) = (offset, id);
+                rose = true;
+            } else {
+                (self.high, self.high_id) = (offset, Some(id));
+                unknown_to = at;
+                rose = false;
+            }
+        }
+        (self.low, self.high)
+    }
+
+    /// The first line that begins after byte `at`, and its id. `None`: there
+    /// is none that is known well enough to be relied upon.
+    fn look(&self, at: u64) -> Option<(u64, u64)> {
+        let mut size = LOOK;
+        let bytes = loop {
+            let bytes = read_range(&*self.file, at, size).ok()?;
+            let start = memchr(b'\n', &bytes).map_or(bytes.len(), |newline| newline + 1);
+            // An id and its key take less than 40 bytes.
+            if start + 40 <= bytes.len() || bytes.len() < size {
+                break bytes;
+            }
+            size *= 4;
+            if size > 1 << 20 {
+                return None;
+            }
+        };
+        let first = memchr(b'\n', &bytes)? + 1;
+        let offset = at + first as u64;
+        if offset >= self.high {
+            return Some((offset, 0));
+        }
+        let mut ids = Vec::new();
+        for line in bytes[first..].split_inclusive(|&b| b == b'\n') {
+            match line.strip_suffix(b"\n") {
+                Some(line) => ids.push(any_id(line)?),
+                None => ids.extend(leading_id(line)),
+            }
+        }
+        let first_id = *ids.first()?;
+        let rising = ids.windows(2).all(|pair| pair[0] < pair[1]);
+        let between = first_id > self.low_id && self.high_id.is_none_or(|high| first_id < high);
+        (rising && between).then_some((offset, first_id))
+    }
+}
