@@ -355,6 +355,9 @@ mod tests {
         fn unlock(&self) -> io::Result<()> {
             unimplemented!()
         }
+        fn descriptor(&self) -> i32 {
+            -1
+        }
     }
 
     fn read(mut lines: Lines, file: &Bytes, last: bool) -> Vec<(u64, Vec<u8>, Sort)> {
