@@ -387,14 +387,13 @@ fn read_event(pass: &mut Pass) -> Result<Fields> {
     }
     let mut object = pass.enter();
     let mut start = 0;
-    while let Some(key) = pass.next_key(&mut object)? {
-        let name = pass.name(&key);
-        let Some(field) = Field::named(name) else {
-            return Err(unknown_field(name, key.at));
+    while pass.next_key(&mut object)? {
+        let Some(field) = Field::named(pass.name()) else {
+            return Err(unknown_field(pass.name(), pass.name_at()));
         };
         let index = field as usize;
         if std::mem::replace(&mut seen[index], true) {
-            return Err(pass.repeated(&key));
+            return Err(pass.repeated());
         }
         let c = pass.peek();
         let value = pass.at();
@@ -484,17 +483,17 @@ fn read_payload(pass: &mut Pass) -> Result<Option<Range<usize>>> {
     let mut least = 0;
     loop {
         let start = pass.place();
-        let Some(key) = pass.next_key(&mut object)? else {
+        if !pass.next_key(&mut object)? {
             break;
-        };
+        }
         // The comma, if one was just read, belongs to no member.
         let start = if start == place + 1 { start } else { start + 1 };
-        let rank = match pass.name(&key) {
+        let rank = match pass.name() {
             b"before" => 0,
             b"after" => 1,
             b"delta" => 2,
             _ => {
-                pass.remember(&object, key)?;
+                pass.remember(&object)?;
                 pass.value(2)?;
                 if least < 3 || others[runs - 1].1 + 1 != start {
                     others[runs].0 = start;
@@ -506,7 +505,7 @@ fn read_payload(pass: &mut Pass) -> Result<Option<Range<usize>>> {
             }
         };
         if std::mem::replace(&mut seen[rank], true) {
-            return Err(pass.repeated(&key));
+            return Err(pass.repeated());
         }
         match pass.peek() {
             b'n' => {
@@ -545,8 +544,8 @@ fn read_payload(pass: &mut Pass) -> Result<Option<Range<usize>>> {
 /// Reads a delta: an object whose values have `old` and `new`.
 fn read_delta(pass: &mut Pass) -> Result<()> {
     let mut object = pass.enter();
-    while let Some(key) = pass.next_key(&mut object)? {
-        pass.remember(&object, key)?;
+    while pass.next_key(&mut object)? {
+        pass.remember(&object)?;
         read_change(pass)?;
     }
     Ok(())
@@ -560,17 +559,17 @@ fn read_change(pass: &mut Pass) -> Result<()> {
     let mut object = pass.enter();
     // Where each member ends; both begin behind a brace or comma.
     let [mut old, mut new] = [0; 2];
-    while let Some(key) = pass.next_key(&mut object)? {
-        let end = match pass.name(&key) {
+    while pass.next_key(&mut object)? {
+        let end = match pass.name() {
             b"old" => &mut old,
             b"new" => &mut new,
             _ => {
                 let message = "unknown key, a change has only `old` and `new`";
-                return Err(Error::event(key.at, message));
+                return Err(Error::event(pass.name_at(), message));
             }
         };
         if *end > 0 {
-            return Err(pass.repeated(&key));
+            return Err(pass.repeated());
         }
         pass.value(4)?;
         *end = pass.place();

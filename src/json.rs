@@ -17,6 +17,8 @@
 //! text into the buffer. So a compact text is only looked at, strings in steps
 //! of 16 bytes, and is its own output.
 
+use std::borrow::Cow;
+
 use crate::error::{Error, Result};
 
 /// How deep objects and arrays may nest; the outermost counts 1.
@@ -43,6 +45,8 @@ pub(crate) struct Buffers {
     keys: Vec<Key>,
     /// The levels around the present one, in [`Pass::value`].
     levels: Vec<usize>,
+    /// The last key that had escapes, as it is written.
+    name: Vec<u8>,
 }
 
 impl Buffers {
@@ -52,20 +56,19 @@ impl Buffers {
         self.out.shrink_to(KEPT);
         self.keys.clear();
         self.keys.shrink_to(KEPT / size_of::<Key>());
+        self.name.clear();
+        self.name.shrink_to(KEPT);
     }
 }
 
-/// A key of an object that is open.
+/// A key of an object that is open. Small, and told by its parts, for it goes
+/// from hand to hand for every member.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Key {
-    /// Where it stands in the text, with its quote.
-    pub at: usize,
+struct Key {
     /// Unequal for unequal keys, nearly always; equal for equal ones.
     mark: u64,
-    /// Its canonical form, without quotes: how long it is, and where it is in
-    /// the buffer, if it is not the same in the text.
-    length: usize,
-    written: Option<usize>,
+    /// Where it stands in the text, with its quote.
+    at: usize,
 }
 
 /// An object that a walker is in.
@@ -91,6 +94,9 @@ pub(crate) struct Pass<'p> {
     /// The text from where nothing had to be changed: up to `rest`, it is the
     /// end of the output.
     same: &'p [u8],
+    /// The last key that a walker got, and its name, if it is in the text.
+    key: Key,
+    name: Option<&'p [u8]>,
     buffers: &'p mut Buffers,
 }
 
@@ -103,6 +109,8 @@ impl<'p> Pass<'p> {
             text,
             rest: text,
             same: text,
+            key: Key { mark: 0, at: 0 },
+            name: None,
             buffers,
         }
     }
@@ -172,36 +180,42 @@ impl<'p> Pass<'p> {
         }
     }
 
-    /// Reads the next key and its colon, or the object's closing brace. The
-    /// value is the caller's to read. That a key is repeated is only found if
-    /// each is handed to [`Pass::remember`].
+    /// Reads the next key and its colon, or the object's closing brace, and says
+    /// whether there was a key. Its value is the caller's to read. That a key is
+    /// repeated is only found if each is remembered.
     #[inline]
-    pub fn next_key(&mut self, object: &mut Object) -> Result<Option<Key>> {
+    pub fn next_key(&mut self, object: &mut Object) -> Result<bool> {
         let mut rest = self.skip_blanks(self.rest);
         match rest {
             [b'}', tail @ ..] => {
                 self.leave_object(object.first_key)?;
                 self.rest = tail;
-                return Ok(None);
+                return Ok(false);
             }
             [b',', tail @ ..] if !object.empty => rest = self.skip_blanks(tail),
             _ if object.empty => object.empty = false,
             _ => return Err(self.expected(rest, "`,` or `}`")),
         }
-        let key;
-        (key, self.rest) = self.read_key(rest)?;
-        Ok(Some(key))
+        (self.key.mark, self.name, self.rest) = self.read_key(rest)?;
+        self.key.at = self.text.len() - rest.len();
+        Ok(true)
     }
 
-    /// The canonical form of a key.
+    /// The key that was read last, in canonical form.
     #[inline]
-    pub fn name(&self, key: &Key) -> &[u8] {
-        name(self.text, &self.buffers.out, key)
+    pub fn name(&self) -> &[u8] {
+        self.name.unwrap_or(&self.buffers.name)
     }
 
-    /// Refuses a key that the object has already.
-    pub fn remember(&mut self, object: &Object, key: Key) -> Result<()> {
-        self.add_key(object.first_key, key)
+    /// Where it stands in the text.
+    pub fn name_at(&self) -> usize {
+        self.key.at
+    }
+
+    /// Refuses it if the object has it already.
+    #[inline]
+    pub fn remember(&mut self, object: &Object) -> Result<()> {
+        self.add_key(object.first_key, self.key.mark, self.key.at)
     }
 
     /// Reads a string; the caller has made sure of its opening quote.
@@ -317,59 +331,46 @@ impl<'p> Pass<'p> {
         self.same
     }
 
-    /// A key and its colon.
+    /// A key and its colon: the key's mark, its name, if that is in the text,
+    /// and what comes after the colon.
     #[inline(always)]
-    fn read_key(&mut self, rest: &'p [u8]) -> Result<(Key, &'p [u8])> {
+    fn read_key(&mut self, rest: &'p [u8]) -> Result<(u64, Option<&'p [u8]>, &'p [u8])> {
         let [b'"', start @ ..] = rest else {
             return Err(self.expected(rest, "a key in double quotes"));
         };
-        let at = self.text.len() - rest.len();
         let end = skip_plain(start);
-        let (key, rest) = match end {
-            [b'"', tail @ ..] => {
-                let length = start.len() - end.len();
-                let key = Key {
-                    at,
-                    mark: mark(start, length),
-                    length,
-                    written: None,
-                };
-                (key, tail)
-            }
-            _ => self.read_escaped_key(at, start, end)?,
+        let (mark, name, rest) = if let [b'"', tail @ ..] = end {
+            let name = &start[..start.len() - end.len()];
+            (mark(start, name.len()), Some(name), tail)
+        } else {
+            let tail = self.read_escaped_key(start)?;
+            let name = &self.buffers.name;
+            (mark(name, name.len()), None, tail)
         };
         match self.skip_blanks(rest) {
-            [b':', tail @ ..] => Ok((key, tail)),
+            [b':', tail @ ..] => Ok((mark, name, tail)),
             rest => Err(self.expected(rest, "`:`")),
         }
     }
 
+    /// A key that does not stand for itself.
     #[inline(never)]
-    fn read_escaped_key(
-        &mut self,
-        at: usize,
-        start: &'p [u8],
-        rest: &'p [u8],
-    ) -> Result<(Key, &'p [u8])> {
+    fn read_escaped_key(&mut self, start: &'p [u8]) -> Result<&'p [u8]> {
         self.flush(start);
         let written = self.buffers.out.len();
-        let rest = self.read_string_rest(rest)?;
+        let rest = self.read_string(start)?;
         self.flush(rest);
-        let name = &self.buffers.out[written..self.buffers.out.len() - 1];
-        let key = Key {
-            at,
-            mark: mark(name, name.len()),
-            length: name.len(),
-            written: Some(written),
-        };
-        Ok((key, rest))
+        let Buffers { out, name, .. } = &mut *self.buffers;
+        name.clear();
+        name.extend_from_slice(&out[written..out.len() - 1]);
+        Ok(rest)
     }
 
     #[inline(always)]
     fn read_key_of(&mut self, first: usize, rest: &'p [u8]) -> Result<&'p [u8]> {
-        let (key, rest) = self.read_key(rest)?;
-        self.add_key(first, key)?;
-        Ok(rest)
+        let (mark, _, tail) = self.read_key(rest)?;
+        self.add_key(first, mark, self.text.len() - rest.len())?;
+        Ok(tail)
     }
 
     /// The string that begins before `rest`, to behind its closing quote.
@@ -502,16 +503,16 @@ impl<'p> Pass<'p> {
 
     /// Adds a key to those of an open object, if it is not there already.
     #[inline]
-    fn add_key(&mut self, first: usize, key: Key) -> Result<()> {
+    fn add_key(&mut self, first: usize, mark: u64, at: usize) -> Result<()> {
         let before = &self.buffers.keys[first..];
-        if before.len() < FEW_KEYS
-            && before
-                .iter()
-                .any(|other| other.mark == key.mark && self.name(other) == self.name(&key))
-        {
-            return Err(self.repeated(&key));
+        if before.len() < FEW_KEYS {
+            for other in before {
+                if other.mark == mark && self.name_of(other.at) == self.name_of(at) {
+                    return Err(self.repeated_at(at));
+                }
+            }
         }
-        self.buffers.keys.push(key);
+        self.buffers.keys.push(Key { mark, at });
         Ok(())
     }
 
@@ -527,21 +528,35 @@ impl<'p> Pass<'p> {
 
     #[inline(never)]
     fn find_repeated(&mut self, first: usize) -> Result<()> {
-        let Buffers { out, keys, .. } = &mut *self.buffers;
-        let name = |key: &Key| name(self.text, out, key);
-        keys[first..].sort_unstable_by(|a, b| {
-            (a.mark.cmp(&b.mark))
-                .then_with(|| name(a).cmp(name(b)))
-                .then(a.at.cmp(&b.at))
-        });
-        let earliest = keys[first..]
+        let keys = &self.buffers.keys[first..];
+        let mut keys: Vec<_> = keys
+            .iter()
+            .map(|key| (key.mark, self.name_of(key.at), key.at))
+            .collect();
+        keys.sort_unstable();
+        let repeated = keys
             .windows(2)
-            .filter(|pair| name(&pair[0]) == name(&pair[1]))
-            .map(|pair| pair[1])
-            .min_by_key(|key| key.at);
-        match earliest {
-            Some(key) => Err(self.repeated(&key)),
+            .filter(|pair| pair[0].1 == pair[1].1)
+            .map(|pair| pair[1].2);
+        match repeated.min() {
+            Some(at) => Err(self.repeated_at(at)),
             None => Ok(()),
+        }
+    }
+
+    /// The canonical form of the key at `at`, which was found right before.
+    #[inline(never)]
+    fn name_of(&self, at: usize) -> Cow<'p, [u8]> {
+        let start = &self.text[at + 1..];
+        let end = skip_plain(start);
+        if let [b'"', ..] = end {
+            return Cow::Borrowed(&start[..start.len() - end.len()]);
+        }
+        let mut buffers = Buffers::default();
+        let mut pass = Pass::new(start, &mut buffers);
+        match pass.read_escaped_key(start) {
+            Ok(_) => Cow::Owned(buffers.name),
+            Err(_) => Cow::Borrowed(b""),
         }
     }
 
@@ -594,24 +609,21 @@ impl<'p> Pass<'p> {
         self.fault(rest, format!("lone surrogate \\u{unit:04x}"))
     }
 
-    /// A key that its object has already.
+    /// The key that was read last is in its object already.
+    #[cold]
+    pub fn repeated(&self) -> Error {
+        self.repeated_at(self.key.at)
+    }
+
     #[cold]
     #[inline(never)]
-    pub fn repeated(&self, key: &Key) -> Error {
-        let name = shown(self.name(key));
-        Error::event(key.at, format!("the key \"{name}\" is repeated"))
+    fn repeated_at(&self, at: usize) -> Error {
+        let name = shown(&self.name_of(at));
+        Error::event(at, format!("the key \"{name}\" is repeated"))
     }
 
     fn fault(&self, rest: &[u8], message: impl Into<String>) -> Error {
         Error::event(self.text.len() - rest.len(), message)
-    }
-}
-
-#[inline]
-fn name<'n>(text: &'n [u8], out: &'n [u8], key: &Key) -> &'n [u8] {
-    match key.written {
-        None => &text[key.at + 1..key.at + 1 + key.length],
-        Some(written) => &out[written..written + key.length],
     }
 }
 
