@@ -96,7 +96,7 @@ def time(ns):
 
 
 def times(ratio):
-    return f"{ratio:.2f}"
+    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
 
 
 def title(work):
@@ -288,9 +288,8 @@ def svg(results):
              ".key{fill:#555c6b}")
     head = (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" role="img">'
             f"<title>auditrail beside the bare limits and other projects</title><style>{style}</style>"
-            '<text class="key" x="12" y="20">Events a second: median of the rounds, the line from the '
-            "slowest to the fastest. Blue: auditrail; grey: the machine’s bare limit; "
-            "orange: others.</text>")
+            '<text class="key" x="12" y="20">Events a second: the median round, and a line from the slowest '
+            "to the fastest. Blue: auditrail; grey: the bare limit; orange: others.</text>")
     return head + "\n" + "\n".join(out) + "\n</svg>\n"
 
 
