@@ -1,5 +1,7 @@
 //! The real file system, through std.
 
+use crate::os;
+
 use super::{Entry, File, Lock, Open, Stat, Storage};
 use std::fs;
 use std::io::{self, Write};
@@ -57,6 +59,10 @@ impl Storage for Disk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         fs::File::open(dir)?.sync_all()
+    }
+
+    fn sync_all(&self, dir: &Path) -> io::Result<()> {
+        os::sync_file_system(&fs::File::open(dir)?)
     }
 
     fn boot(&self) -> Option<String> {
