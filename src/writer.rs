@@ -89,7 +89,7 @@ impl Writer {
             lock
         };
         let journal = if options.durability == Durability::Synced && !options.shared {
-            let journal = Journal::open(&*storage, &layout, journal::SIZE)?;
+            let journal = Journal::open(&*storage, &layout, options.journal_bytes)?;
             sync_folder(&*storage, &layout.hidden())?;
             Some(journal)
         } else {
@@ -355,7 +355,11 @@ impl Opening<'_> {
             },
         )?;
         file.sync(self.layout)?;
-        sync_folder(self.storage, &self.layout.hidden())
+        sync_folder(self.storage, &self.layout.hidden())?;
+        if recovered.journal_is_stale {
+            journal::forget(self.storage, self.layout)?;
+        }
+        Ok(())
     }
 
     /// Learns where the trail is that other shared writers have open.

@@ -372,16 +372,12 @@ impl Storage for Memory {
 
     fn sync_all(&self, dir: &Path) -> io::Result<()> {
         let (mut world, verdict) = self.begin(Call::SyncAll, &dir.display().to_string())?;
-        let mut random = verdict.seed().map(Random::new);
-        for node in &mut world.nodes {
-            if let Node::File(file) = node {
-                match &mut random {
-                    Some(random) => file.lose_some(random),
-                    None => file.sync(),
-                }
-            }
+        if let Some(seed) = verdict.fails() {
+            let random = &mut Random::new(seed);
+            world.each_file(|file| file.lose_some(random));
         }
         verdict.before()?;
+        world.each_file(FileNode::sync);
         world.sync_names(|_| true);
         verdict.after()
     }
@@ -403,7 +399,7 @@ impl Opening {
         }
         let what = format!("{} bytes {offset:?}", bytes.len());
         let (mut world, verdict) = self.begin(call, &what)?;
-        let part = &bytes[..verdict.part(bytes.len())];
+        let part = &bytes[..verdict.part(bytes.len(), offset)];
         let room = world.capacity.saturating_sub(world.used);
         let file = world.file_mut(self.node)?;
         let len = file.bytes.len() as u64;
@@ -473,13 +469,12 @@ impl File for Opening {
     fn sync(&self) -> io::Result<()> {
         let (mut world, verdict) = self.begin(Call::Sync, "")?;
         let file = world.file_mut(self.node)?;
-        if let Some(seed) = verdict.seed() {
+        if let Some(seed) = verdict.fails() {
             // What a failed sync has not brought to disk, no later one will.
             file.lose_some(&mut Random::new(seed));
-        } else {
-            file.sync();
         }
         verdict.before()?;
+        file.sync();
         verdict.after()
     }
 
@@ -590,6 +585,14 @@ impl World {
         match &mut self.nodes[node] {
             Node::File(file) => Ok(file),
             Node::Folder(_) => Err(io::ErrorKind::IsADirectory.into()),
+        }
+    }
+
+    fn each_file(&mut self, mut act: impl FnMut(&mut FileNode)) {
+        for node in &mut self.nodes {
+            if let Node::File(file) = node {
+                act(file);
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Calls that fail, and processes that end in the midst of one.
 
-use super::loss::Random;
-use super::{HISTORY, Node, World};
+use super::loss::{Random, SECTOR};
+use super::{HISTORY, World};
 use std::io;
 
 /// The sorts of calls.
@@ -144,22 +144,29 @@ impl Verdict {
         matches!(self, Self::Die { .. })
     }
 
-    /// How many of a write's bytes are written.
-    pub fn part(self, len: usize) -> usize {
-        match self {
+    /// How many of a write's bytes are written. One at a given offset is torn
+    /// between sectors only.
+    pub fn part(self, len: usize, offset: Option<u64>) -> usize {
+        let part = match self {
             Self::Go => len,
             Self::Fail { part: false, .. } => 0,
             Self::Fail { seed, .. } | Self::Die { seed } => {
                 Random::new(seed).below(len as u64 + 1) as usize
             }
+        };
+        match offset.map(|offset| offset as usize) {
+            Some(offset) if part < len => {
+                ((offset + part) / SECTOR * SECTOR).saturating_sub(offset)
+            }
+            _ => part,
         }
     }
 
-    /// What decides about a call that does not go well.
-    pub fn seed(self) -> Option<u64> {
+    /// What decides about a call that fails.
+    pub fn fails(self) -> Option<u64> {
         match self {
-            Self::Go => None,
-            Self::Fail { seed, .. } | Self::Die { seed } => Some(seed),
+            Self::Fail { seed, .. } => Some(seed),
+            _ => None,
         }
     }
 
@@ -227,10 +234,6 @@ impl World {
     /// Ends a process.
     pub fn end(&mut self, process: usize) {
         self.processes[process].dead = true;
-        for node in &mut self.nodes {
-            if let Node::File(file) = node {
-                file.locks.retain(|&(holder, _, _)| holder != process);
-            }
-        }
+        self.each_file(|file| file.locks.retain(|&(holder, _, _)| holder != process));
     }
 }

@@ -12,7 +12,7 @@
 
 use super::{FileNode, Folder, Node, NodeId, World};
 
-const SECTOR: usize = 512;
+pub(super) const SECTOR: usize = 512;
 
 /// A sequence of numbers that looks random (splitmix64).
 #[derive(Clone, Debug)]
