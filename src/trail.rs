@@ -475,7 +475,7 @@ impl Trail {
                 self.era += 1;
                 let known = state.map_or(self.last_id, |state| state.written);
                 let found = recover::tails(&*self.storage, &self.layout, &mut self.report)?;
-                self.last_id = known.max(found);
+                self.last_id = self.last_id.max(known).max(found);
             }
         }
         Ok(())
