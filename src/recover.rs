@@ -139,13 +139,11 @@ pub(crate) fn trail(
         }
     }
     last_id = last_id.max(tails(storage, layout, report)?);
-    if last_id > 0 {
-        // What was found and put back must not be lost to the next failure,
-        // for nobody would look for it again.
-        storage
-            .sync_all(layout.root())
-            .map_err(|e| Error::io("sync", layout.root(), &e))?;
-    }
+    // What was found and put back must not be lost to the next failure, for
+    // nobody would look for it again. Nor may the folders, whoever made them.
+    storage
+        .sync_all(layout.root())
+        .map_err(|e| Error::io("sync", layout.root(), &e))?;
     if index == index::Found::Missing
         && last_id > 0
         && state.is_some_and(|s| s.phase == Phase::Clean)
