@@ -44,13 +44,15 @@ impl Names {
         Self::Only(names.into_iter().map(Into::into).collect())
     }
 
-    fn fault(&self, name: &str) -> Option<String> {
+    fn fault(&self, name: &[u8]) -> Option<String> {
         match self {
-            Self::Only(names) if !names.iter().any(|allowed| allowed == name) => Some(format!(
-                "\"{}\" is not allowed, only {}",
-                json::shown(name.as_bytes()),
-                names.join(", ")
-            )),
+            Self::Only(names) if !names.iter().any(|allowed| allowed.as_bytes() == name) => {
+                let name = json::shown(name);
+                Some(format!(
+                    "\"{name}\" is not allowed, only {}",
+                    names.join(", ")
+                ))
+            }
             _ => None,
         }
     }
@@ -156,7 +158,7 @@ impl Renderer {
         self.stream.check(
             event.domain.as_bytes(),
             event.category.as_bytes(),
-            event.operation,
+            event.operation.as_bytes(),
             rules,
             fault,
         )?;
@@ -229,7 +231,7 @@ impl Stream {
         &mut self,
         domain: &[u8],
         category: &[u8],
-        operation: &str,
+        operation: &[u8],
         rules: &Rules,
         error: impl Fn(Field, String) -> Error,
     ) -> Result<()> {
@@ -242,7 +244,7 @@ impl Stream {
             }
             self.0 = format!("{}/{}", ascii(domain), ascii(category));
         }
-        if let Some(fault) = rules.domains.fault(&self.0[..domain.len()]) {
+        if let Some(fault) = rules.domains.fault(domain) {
             return Err(error(Field::Domain, fault));
         }
         let fault = if operation.is_empty() {
@@ -451,11 +453,14 @@ fn read_timestamp(pass: &mut Pass, at: usize) -> Result<usize> {
         return Err(Error::event(at, message));
     }
     // JSON has one way only to write an integer, but for -0.
-    match ascii(digits).parse::<i64>() {
-        Ok(0) => Ok(0),
-        Ok(_) => Ok(pass.place()),
-        Err(_) => Err(Error::event(at, "does not fit into 64 bits")),
+    if digits == b"0" || digits == b"-0" {
+        return Ok(0);
     }
+    // All numbers of 18 digits fit, some of 19 do.
+    if digits.len() > 18 && ascii(digits).parse::<i64>().is_err() {
+        return Err(Error::event(at, "does not fit into 64 bits"));
+    }
+    Ok(pass.place())
 }
 
 /// What stands before a payload that had to be put together anew.
@@ -617,11 +622,10 @@ fn ascii(text: &[u8]) -> &str {
 }
 
 /// The text that a canonical string stands for.
-fn plain_text(canonical: &[u8]) -> Cow<'_, str> {
-    let canonical = ascii(canonical);
-    if canonical.contains('\\') {
-        let text = serde_json::from_str::<String>(&format!("\"{canonical}\""));
-        return Cow::Owned(text.unwrap_or_default());
+fn plain_text(canonical: &[u8]) -> Cow<'_, [u8]> {
+    if canonical.contains(&b'\\') {
+        let text = serde_json::from_str::<String>(&format!("\"{}\"", ascii(canonical)));
+        return Cow::Owned(text.unwrap_or_default().into_bytes());
     }
     Cow::Borrowed(canonical)
 }

@@ -31,7 +31,7 @@ const FEW_KEYS: usize = 24;
 /// What stays in memory between two uses, for each buffer, in bytes.
 pub(crate) const KEPT: usize = 64 * 1024;
 
-/// The level outside everything, in [`Pass::value`].
+/// The level outside everything, in [`Pass::any_value`].
 const OUTSIDE: usize = usize::MAX;
 /// The level of an array; that of an object is the number of its first key.
 const ARRAY: usize = usize::MAX - 1;
@@ -43,7 +43,7 @@ pub(crate) struct Buffers {
     out: Vec<u8>,
     /// The keys of all objects that are open, outer ones first.
     keys: Vec<Key>,
-    /// The levels around the present one, in [`Pass::value`].
+    /// The levels around the present one, in [`Pass::any_value`].
     levels: Vec<usize>,
     /// The last key that had escapes, as it is written.
     name: Vec<u8>,
@@ -226,7 +226,15 @@ impl<'p> Pass<'p> {
     }
 
     /// Reads any value; `depth` is how many objects are around it.
+    #[inline]
     pub fn value(&mut self, depth: usize) -> Result<()> {
+        if self.peek() == b'"' {
+            return self.string();
+        }
+        self.any_value(depth)
+    }
+
+    fn any_value(&mut self, depth: usize) -> Result<()> {
         let mut rest = self.rest;
         let mut level = OUTSIDE;
         'value: loop {
