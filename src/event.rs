@@ -133,15 +133,19 @@ impl Renderer {
         check_text_length(text.len(), rules)?;
         self.head.clear();
         let mut pass = Pass::new(text, &mut self.buffers);
-        read_event(&mut pass)
-            .and_then(|fields| {
+        let mut fields = Fields::default();
+        read_event(&mut pass, &mut fields)
+            .and_then(|()| {
                 let out = pass.finish()?;
                 self.stream.check(
                     fields.text(out, Field::Domain),
                     fields.text(out, Field::Category),
                     &plain_text(fields.text(out, Field::Operation)),
                     rules,
-                    |field, fault| Error::event(fields.values[field as usize], fault),
+                    |field, fault| {
+                        let key = fields.keys[field as usize];
+                        Error::event(json::value_of(text, key), fault)
+                    },
                 )?;
                 fields.write(out, &mut self.head);
                 Ok(())
@@ -343,8 +347,8 @@ struct Fields {
     /// By field: its piece of the output, from the comma or brace before its
     /// key to the end of its value; empty for one that is left out.
     pieces: [(usize, usize); Field::COUNT],
-    /// By field: where its value stands in the text.
-    values: [usize; Field::COUNT],
+    /// By field: where its key stands in the text; never at its start.
+    keys: [usize; Field::COUNT],
 }
 
 impl Fields {
@@ -381,9 +385,7 @@ impl Fields {
 }
 
 /// Reads a whole event; of the names, only that they are texts is checked.
-fn read_event(pass: &mut Pass) -> Result<Fields> {
-    let mut fields = Fields::default();
-    let mut seen = [false; Field::COUNT];
+fn read_event(pass: &mut Pass, fields: &mut Fields) -> Result<()> {
     if pass.peek() != b'{' {
         return Err(pass.unexpected("a JSON object, the event"));
     }
@@ -394,13 +396,12 @@ fn read_event(pass: &mut Pass) -> Result<Fields> {
             return Err(unknown_field(pass.name(), pass.name_at()));
         };
         let index = field as usize;
-        if std::mem::replace(&mut seen[index], true) {
+        if fields.keys[index] > 0 {
             return Err(pass.repeated());
         }
-        let c = pass.peek();
-        let value = pass.at();
+        fields.keys[index] = pass.name_at();
         let end = match field {
-            Field::Timestamp => read_timestamp(pass, value)?,
+            Field::Timestamp => read_timestamp(pass)?,
             Field::Payload => {
                 let place = pass.place();
                 match read_payload(pass)? {
@@ -413,36 +414,33 @@ fn read_event(pass: &mut Pass) -> Result<Fields> {
                     }
                 }
             }
-            Field::RequestId if c == b'n' => {
+            _ if pass.text_value()? => pass.place(),
+            Field::RequestId if pass.peek() == b'n' => {
                 pass.value(1)?;
                 0
-            }
-            _ if c == b'"' => {
-                pass.string()?;
-                pass.place()
             }
             Field::RequestId => return Err(pass.unexpected("a text or null")),
             _ => return Err(pass.unexpected("a text")),
         };
         fields.pieces[index] = (start, end);
-        fields.values[index] = value;
         start = pass.place();
     }
     for field in Field::REQUIRED {
-        if !seen[field as usize] {
+        if fields.keys[field as usize] == 0 {
             let message = format!("{} is missing", field.name());
             return Err(Error::event(pass.at() - 1, message));
         }
     }
-    Ok(fields)
+    Ok(())
 }
 
 /// Reads a timestamp, and says where it ends; 0 for null and 0, which are none.
-fn read_timestamp(pass: &mut Pass, at: usize) -> Result<usize> {
+fn read_timestamp(pass: &mut Pass) -> Result<usize> {
     const INTEGER: &str = "an integer, Unix seconds, or null";
     if !matches!(pass.peek(), b'n' | b'-' | b'0'..=b'9') {
         return Err(pass.unexpected(INTEGER));
     }
+    let at = pass.at();
     pass.value(1)?;
     let digits = pass.since(at);
     if digits == b"null" {
