@@ -44,13 +44,15 @@ impl Names {
         Self::Only(names.into_iter().map(Into::into).collect())
     }
 
-    fn fault(&self, name: &str) -> Option<String> {
+    fn fault(&self, name: &[u8]) -> Option<String> {
         match self {
-            Self::Only(names) if !names.iter().any(|allowed| allowed == name) => Some(format!(
-                "\"{}\" is not allowed, only {}",
-                json::shown(name.as_bytes()),
-                names.join(", ")
-            )),
+            Self::Only(names) if !names.iter().any(|allowed| allowed.as_bytes() == name) => {
+                let name = json::shown(name);
+                Some(format!(
+                    "\"{name}\" is not allowed, only {}",
+                    names.join(", ")
+                ))
+            }
             _ => None,
         }
     }
@@ -131,15 +133,19 @@ impl Renderer {
         check_text_length(text.len(), rules)?;
         self.head.clear();
         let mut pass = Pass::new(text, &mut self.buffers);
-        read_event(&mut pass)
-            .and_then(|fields| {
+        let mut fields = Fields::default();
+        read_event(&mut pass, &mut fields)
+            .and_then(|()| {
                 let out = pass.finish()?;
                 self.stream.check(
                     fields.text(out, Field::Domain),
                     fields.text(out, Field::Category),
                     &plain_text(fields.text(out, Field::Operation)),
                     rules,
-                    |field, fault| Error::event(fields.values[field as usize], fault),
+                    |field, fault| {
+                        let key = fields.keys[field as usize];
+                        Error::event(json::value_of(text, key), fault)
+                    },
                 )?;
                 fields.write(out, &mut self.head);
                 Ok(())
@@ -156,7 +162,7 @@ impl Renderer {
         self.stream.check(
             event.domain.as_bytes(),
             event.category.as_bytes(),
-            event.operation,
+            event.operation.as_bytes(),
             rules,
             fault,
         )?;
@@ -229,7 +235,7 @@ impl Stream {
         &mut self,
         domain: &[u8],
         category: &[u8],
-        operation: &str,
+        operation: &[u8],
         rules: &Rules,
         error: impl Fn(Field, String) -> Error,
     ) -> Result<()> {
@@ -242,7 +248,7 @@ impl Stream {
             }
             self.0 = format!("{}/{}", ascii(domain), ascii(category));
         }
-        if let Some(fault) = rules.domains.fault(&self.0[..domain.len()]) {
+        if let Some(fault) = rules.domains.fault(domain) {
             return Err(error(Field::Domain, fault));
         }
         let fault = if operation.is_empty() {
@@ -341,8 +347,8 @@ struct Fields {
     /// By field: its piece of the output, from the comma or brace before its
     /// key to the end of its value; empty for one that is left out.
     pieces: [(usize, usize); Field::COUNT],
-    /// By field: where its value stands in the text.
-    values: [usize; Field::COUNT],
+    /// By field: where its key stands in the text; never at its start.
+    keys: [usize; Field::COUNT],
 }
 
 impl Fields {
@@ -379,9 +385,7 @@ impl Fields {
 }
 
 /// Reads a whole event; of the names, only that they are texts is checked.
-fn read_event(pass: &mut Pass) -> Result<Fields> {
-    let mut fields = Fields::default();
-    let mut seen = [false; Field::COUNT];
+fn read_event(pass: &mut Pass, fields: &mut Fields) -> Result<()> {
     if pass.peek() != b'{' {
         return Err(pass.unexpected("a JSON object, the event"));
     }
@@ -392,13 +396,12 @@ fn read_event(pass: &mut Pass) -> Result<Fields> {
             return Err(unknown_field(pass.name(), pass.name_at()));
         };
         let index = field as usize;
-        if std::mem::replace(&mut seen[index], true) {
+        if fields.keys[index] > 0 {
             return Err(pass.repeated());
         }
-        let c = pass.peek();
-        let value = pass.at();
+        fields.keys[index] = pass.name_at();
         let end = match field {
-            Field::Timestamp => read_timestamp(pass, value)?,
+            Field::Timestamp => read_timestamp(pass)?,
             Field::Payload => {
                 let place = pass.place();
                 match read_payload(pass)? {
@@ -411,36 +414,33 @@ fn read_event(pass: &mut Pass) -> Result<Fields> {
                     }
                 }
             }
-            Field::RequestId if c == b'n' => {
+            _ if pass.text_value()? => pass.place(),
+            Field::RequestId if pass.peek() == b'n' => {
                 pass.value(1)?;
                 0
-            }
-            _ if c == b'"' => {
-                pass.string()?;
-                pass.place()
             }
             Field::RequestId => return Err(pass.unexpected("a text or null")),
             _ => return Err(pass.unexpected("a text")),
         };
         fields.pieces[index] = (start, end);
-        fields.values[index] = value;
         start = pass.place();
     }
     for field in Field::REQUIRED {
-        if !seen[field as usize] {
+        if fields.keys[field as usize] == 0 {
             let message = format!("{} is missing", field.name());
             return Err(Error::event(pass.at() - 1, message));
         }
     }
-    Ok(fields)
+    Ok(())
 }
 
 /// Reads a timestamp, and says where it ends; 0 for null and 0, which are none.
-fn read_timestamp(pass: &mut Pass, at: usize) -> Result<usize> {
+fn read_timestamp(pass: &mut Pass) -> Result<usize> {
     const INTEGER: &str = "an integer, Unix seconds, or null";
     if !matches!(pass.peek(), b'n' | b'-' | b'0'..=b'9') {
         return Err(pass.unexpected(INTEGER));
     }
+    let at = pass.at();
     pass.value(1)?;
     let digits = pass.since(at);
     if digits == b"null" {
@@ -451,11 +451,14 @@ fn read_timestamp(pass: &mut Pass, at: usize) -> Result<usize> {
         return Err(Error::event(at, message));
     }
     // JSON has one way only to write an integer, but for -0.
-    match ascii(digits).parse::<i64>() {
-        Ok(0) => Ok(0),
-        Ok(_) => Ok(pass.place()),
-        Err(_) => Err(Error::event(at, "does not fit into 64 bits")),
+    if digits == b"0" || digits == b"-0" {
+        return Ok(0);
     }
+    // All numbers of 18 digits fit, some of 19 do.
+    if digits.len() > 18 && ascii(digits).parse::<i64>().is_err() {
+        return Err(Error::event(at, "does not fit into 64 bits"));
+    }
+    Ok(pass.place())
 }
 
 /// What stands before a payload that had to be put together anew.
@@ -617,11 +620,10 @@ fn ascii(text: &[u8]) -> &str {
 }
 
 /// The text that a canonical string stands for.
-fn plain_text(canonical: &[u8]) -> Cow<'_, str> {
-    let canonical = ascii(canonical);
-    if canonical.contains('\\') {
-        let text = serde_json::from_str::<String>(&format!("\"{canonical}\""));
-        return Cow::Owned(text.unwrap_or_default());
+fn plain_text(canonical: &[u8]) -> Cow<'_, [u8]> {
+    if canonical.contains(&b'\\') {
+        let text = serde_json::from_str::<String>(&format!("\"{}\"", ascii(canonical)));
+        return Cow::Owned(text.unwrap_or_default().into_bytes());
     }
     Cow::Borrowed(canonical)
 }

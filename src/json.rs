@@ -31,7 +31,7 @@ const FEW_KEYS: usize = 24;
 /// What stays in memory between two uses, for each buffer, in bytes.
 pub(crate) const KEPT: usize = 64 * 1024;
 
-/// The level outside everything, in [`Pass::value`].
+/// The level outside everything, in [`Pass::read_value`].
 const OUTSIDE: usize = usize::MAX;
 /// The level of an array; that of an object is the number of its first key.
 const ARRAY: usize = usize::MAX - 1;
@@ -43,7 +43,7 @@ pub(crate) struct Buffers {
     out: Vec<u8>,
     /// The keys of all objects that are open, outer ones first.
     keys: Vec<Key>,
-    /// The levels around the present one, in [`Pass::value`].
+    /// The levels around the present one, in [`Pass::read_value`].
     levels: Vec<usize>,
     /// The last key that had escapes, as it is written.
     name: Vec<u8>,
@@ -94,8 +94,9 @@ pub(crate) struct Pass<'p> {
     /// The text from where nothing had to be changed: up to `rest`, it is the
     /// end of the output.
     same: &'p [u8],
-    /// The last key that a walker got, and its name, if it is in the text.
-    key: Key,
+    /// Where the last key that a walker got stands in the text, with its quote,
+    /// and its name, if that is in the text too.
+    key: usize,
     name: Option<&'p [u8]>,
     buffers: &'p mut Buffers,
 }
@@ -109,7 +110,7 @@ impl<'p> Pass<'p> {
             text,
             rest: text,
             same: text,
-            key: Key { mark: 0, at: 0 },
+            key: 0,
             name: None,
             buffers,
         }
@@ -139,7 +140,7 @@ impl<'p> Pass<'p> {
     }
 
     /// The output; makes sure that nothing is left of the text.
-    pub fn finish(mut self) -> Result<&'p [u8]> {
+    pub fn finish(&mut self) -> Result<&[u8]> {
         self.end()?;
         if self.buffers.out.is_empty() {
             return Ok(&self.same[..self.same.len() - self.rest.len()]);
@@ -196,8 +197,8 @@ impl<'p> Pass<'p> {
             _ if object.empty => object.empty = false,
             _ => return Err(self.expected(rest, "`,` or `}`")),
         }
-        (self.key.mark, self.name, self.rest) = self.read_key(rest)?;
-        self.key.at = self.text.len() - rest.len();
+        self.key = self.text.len() - rest.len();
+        (self.name, self.rest) = self.read_key(rest)?;
         Ok(true)
     }
 
@@ -209,25 +210,43 @@ impl<'p> Pass<'p> {
 
     /// Where it stands in the text.
     pub fn name_at(&self) -> usize {
-        self.key.at
+        self.key
     }
 
     /// Refuses it if the object has it already.
     #[inline]
     pub fn remember(&mut self, object: &Object) -> Result<()> {
-        self.add_key(object.first_key, self.key.mark, self.key.at)
+        let mark = match self.name {
+            Some(name) => mark(&self.text[self.key + 1..], name.len()),
+            None => mark(&self.buffers.name, self.buffers.name.len()),
+        };
+        self.add_key(object.first_key, mark, self.key)
     }
 
-    /// Reads a string; the caller has made sure of its opening quote.
+    /// Reads a string, if one is next, and says whether it was.
     #[inline]
-    pub fn string(&mut self) -> Result<()> {
-        self.rest = self.read_string(self.rest.get(1..).unwrap_or_default())?;
-        Ok(())
+    pub fn text_value(&mut self) -> Result<bool> {
+        let rest = self.skip_blanks(self.rest);
+        let [b'"', tail @ ..] = rest else {
+            self.rest = rest;
+            return Ok(false);
+        };
+        self.rest = self.read_string(tail)?;
+        Ok(true)
     }
 
     /// Reads any value; `depth` is how many objects are around it.
+    #[inline]
     pub fn value(&mut self, depth: usize) -> Result<()> {
-        let mut rest = self.rest;
+        if self.text_value()? {
+            return Ok(());
+        }
+        self.rest = self.read_value(self.rest, depth)?;
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn read_value(&mut self, mut rest: &'p [u8], depth: usize) -> Result<&'p [u8]> {
         let mut level = OUTSIDE;
         'value: loop {
             rest = self.skip_blanks(rest);
@@ -284,8 +303,7 @@ impl<'p> Pass<'p> {
                 }
                 level = self.go_out();
             }
-            self.rest = rest;
-            return Ok(());
+            return Ok(rest);
         }
     }
 
@@ -331,24 +349,20 @@ impl<'p> Pass<'p> {
         self.same
     }
 
-    /// A key and its colon: the key's mark, its name, if that is in the text,
-    /// and what comes after the colon.
+    /// A key and its colon: its name, if that is in the text, and what comes
+    /// after the colon.
     #[inline(always)]
-    fn read_key(&mut self, rest: &'p [u8]) -> Result<(u64, Option<&'p [u8]>, &'p [u8])> {
+    fn read_key(&mut self, rest: &'p [u8]) -> Result<(Option<&'p [u8]>, &'p [u8])> {
         let [b'"', start @ ..] = rest else {
             return Err(self.expected(rest, "a key in double quotes"));
         };
         let end = skip_plain(start);
-        let (mark, name, rest) = if let [b'"', tail @ ..] = end {
-            let name = &start[..start.len() - end.len()];
-            (mark(start, name.len()), Some(name), tail)
-        } else {
-            let tail = self.read_escaped_key(start)?;
-            let name = &self.buffers.name;
-            (mark(name, name.len()), None, tail)
+        let (name, rest) = match end {
+            [b'"', tail @ ..] => (Some(&start[..start.len() - end.len()]), tail),
+            _ => (None, self.read_escaped_key(start)?),
         };
         match self.skip_blanks(rest) {
-            [b':', tail @ ..] => Ok((mark, name, tail)),
+            [b':', tail @ ..] => Ok((name, tail)),
             rest => Err(self.expected(rest, "`:`")),
         }
     }
@@ -368,7 +382,11 @@ impl<'p> Pass<'p> {
 
     #[inline(always)]
     fn read_key_of(&mut self, first: usize, rest: &'p [u8]) -> Result<&'p [u8]> {
-        let (mark, _, tail) = self.read_key(rest)?;
+        let (name, tail) = self.read_key(rest)?;
+        let mark = match name {
+            Some(name) => mark(&rest[1..], name.len()),
+            None => mark(&self.buffers.name, self.buffers.name.len()),
+        };
         self.add_key(first, mark, self.text.len() - rest.len())?;
         Ok(tail)
     }
@@ -612,7 +630,7 @@ impl<'p> Pass<'p> {
     /// The key that was read last is in its object already.
     #[cold]
     pub fn repeated(&self) -> Error {
-        self.repeated_at(self.key.at)
+        self.repeated_at(self.key)
     }
 
     #[cold]
@@ -821,6 +839,13 @@ fn path(text: &[u8], root: &str, offset: usize) -> String {
         }
     }
     path
+}
+
+/// Where the value of the key at `key` begins; both were found right.
+pub(crate) fn value_of(text: &[u8], key: usize) -> usize {
+    let rest = after_blanks(text.get(token_end(text, key)..).unwrap_or_default());
+    let value = after_blanks(rest.strip_prefix(b":").unwrap_or(rest));
+    text.len() - value.len()
 }
 
 /// Where the string, number, word or sign that begins at `at` ends; behind the
