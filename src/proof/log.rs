@@ -73,7 +73,7 @@ pub(crate) fn read_checkpoint(
     })
 }
 
-fn read_text(folder: &Folder) -> Result<Option<String>> {
+pub(crate) fn read_text(folder: &Folder) -> Result<Option<String>> {
     let Some(bytes) = folder.read(Path::new(CHECKPOINT), MAX_NOTE)? else {
         return Ok(None);
     };

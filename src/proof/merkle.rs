@@ -9,7 +9,7 @@
 //! `tile`); their checks need only the proof. The checks follow RFC 9162,
 //! section 2.1, which is about the same tree and says how to check step by step.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
@@ -288,11 +288,6 @@ pub(crate) fn check_consistency(
         last >>= 1;
     }
     last == 0 && from_old == old_root && from_new == new_root
-}
-
-/// The error of proofs that do not lead to their root.
-pub(crate) fn broken(what: &str) -> Error {
-    Error::new(Kind::Tampered, what.to_owned())
 }
 
 #[cfg(test)]

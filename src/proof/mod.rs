@@ -16,12 +16,26 @@
 //! | `verify` | a whole trail against a checkpoint: what was changed, where |
 //! | `export` | the entries in bundles, for a static log on a web server |
 
+mod check;
 mod checkpoint;
+pub(crate) mod feed;
 pub(crate) mod log;
 mod merkle;
 mod note;
+mod pieces;
+mod prove;
+mod report;
+mod strays;
+#[cfg(test)]
+mod tamper;
 mod tile;
+mod trust;
+mod verify;
+mod walk;
 
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
 pub use merkle::{Hash, leaf_hash};
 pub use note::{KeyKind, Signer, SigningKey, VerifierKey};
+pub use prove::{ConsistencyProof, InclusionProof, prove, prove_consistency};
+pub use report::{Covered, Finding, FindingKind, Report, Witness};
+pub use verify::Verification;

@@ -374,6 +374,13 @@ impl Edge {
         Ok(())
     }
 
+    /// The hashes at a level that are not in a full tile.
+    pub fn level(&self, level: u8) -> &[Hash] {
+        self.levels
+            .get(usize::from(level))
+            .map_or(&[], |hashes| hashes)
+    }
+
     /// The tiles that are not full.
     pub fn partials(&self) -> impl Iterator<Item = (Tile, &[Hash])> {
         self.levels
