@@ -13,9 +13,10 @@ use super::merkle::Hash;
 use super::pieces::{Pieces, Strays, hash_all};
 use super::tile::WIDTH;
 use super::walk::{Look, Place, Walk};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::layout::Layout;
-use crate::storage::Storage;
+use crate::storage::{Open, Storage};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -73,7 +74,41 @@ fn each_piece(
     let walk = Walk::start(storage.clone(), layout, range.start + 1)?;
     let mut pieces = Pieces::new(walk, range);
     hash_all(
-        |piece| pieces.fill(piece, &mut Ignored),
+        |piece| {
+            let filled = pieces.fill(piece, &mut Ignored)?;
+            let torn = piece.lines.iter().flatten().find(|(look, _)| !look.ended);
+            if let Some(&(_, place)) = torn {
+                let path = pieces.walk().path(place);
+                return Err(Error::new(
+                    Kind::Corrupt,
+                    format!("the last line of {} has no newline", path.display()),
+                )
+                .at(place.offset));
+            }
+            Ok(filled)
+        },
         |piece| take(&piece.leaves),
     )
+}
+
+/// Brings all segments that can hold events from `from_id` on to disk, whoever
+/// has written them.
+pub(crate) fn sync_from(storage: &Arc<dyn Storage>, layout: &Layout, from_id: u64) -> Result<()> {
+    let walk = Walk::start(storage.clone(), layout, from_id)?;
+    let mut folders = BTreeSet::new();
+    for path in walk.segments_from_start() {
+        let file = storage
+            .open(&path, Open::Read)
+            .map_err(|e| Error::io("open", &path, &e))?;
+        file.sync().map_err(|e| Error::io("sync", &path, &e))?;
+        // The stream's folder, the domain's, and the root.
+        let above = path.ancestors().skip(1).take(3);
+        folders.extend(above.map(std::path::Path::to_owned));
+    }
+    for folder in folders {
+        storage
+            .sync_dir(&folder)
+            .map_err(|e| Error::io("sync", &folder, &e))?;
+    }
+    Ok(())
 }

@@ -292,8 +292,10 @@ impl Log {
     }
 
     fn sign_anew(&mut self, signer: &dyn Signer) -> Result<SignedCheckpoint> {
-        let on_disk = read_text(&self.folder)?;
-        if on_disk.as_deref() != self.signed.as_ref().map(SignedCheckpoint::text) {
+        // Cosignatures may have been added to it, nothing else.
+        let on_disk = read_checkpoint(&self.folder, &self.keys)?;
+        let ours = self.signed.as_ref().map(SignedCheckpoint::checkpoint);
+        if on_disk.as_ref().map(SignedCheckpoint::checkpoint) != ours {
             self.failed = true;
             return Err(Error::new(
                 Kind::Failed,

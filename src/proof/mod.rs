@@ -11,17 +11,22 @@
 //! | `merkle` | hashes, roots, proofs and their checks |
 //! | `tile` | the tree's hashes on disk |
 //! | `note`, `checkpoint` | keys, signatures, what is signed |
-//! | `log` | what a writer keeps: leaves in, checkpoints out |
+//! | `log` | leaves in, checkpoints out |
+//! | `walk`, `pieces`, `feed` | lines read back in the order of ids, hashed, handed to the log |
+//! | `keeper` | what a writer does with all this, and when |
 //! | `prove` | proofs as texts, made and checked offline |
-//! | `verify` | a whole trail against a checkpoint: what was changed, where |
+//! | `verify`, `check`, `trust`, `strays`, `report` | a whole trail against a checkpoint: what was changed, where |
 //! | `export` | the entries in bundles, for a static log on a web server |
 
 mod check;
 mod checkpoint;
-pub(crate) mod feed;
-pub(crate) mod log;
+mod feed;
+mod keeper;
+mod log;
 mod merkle;
 mod note;
+#[cfg(test)]
+mod outside;
 mod pieces;
 mod prove;
 mod report;
@@ -34,6 +39,8 @@ mod verify;
 mod walk;
 
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
+pub(crate) use keeper::{Keeper, Since};
+pub use keeper::{Progress, ProofOptions, add_cosignatures, checkpoint};
 pub use merkle::{Hash, leaf_hash};
 pub use note::{KeyKind, Signer, SigningKey, VerifierKey};
 pub use prove::{ConsistencyProof, InclusionProof, prove, prove_consistency};

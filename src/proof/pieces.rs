@@ -10,10 +10,11 @@ use super::merkle::{Hash, complete_hash, leaf_hash};
 use super::tile::WIDTH;
 use super::walk::{Look, Place, Walk};
 use crate::error::{Error, Kind, Result};
+use crate::os;
 use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 
 /// Text in a piece, after which it is not added to.
@@ -174,38 +175,35 @@ pub(crate) fn hash_all(
     mut fill: impl FnMut(&mut Piece) -> Result<bool>,
     mut take: impl FnMut(&Piece) -> Result<()>,
 ) -> Result<()> {
-    let threads = thread::available_parallelism()
-        .map_or(1, NonZero::get)
-        .min(MAX_THREADS);
+    let wanted = thread::available_parallelism().map_or(1, NonZero::get);
     let (to_hash, work) = mpsc::channel::<(u64, Piece)>();
     let (hashed, done) = mpsc::channel::<(u64, Piece)>();
-    let work = Mutex::new(work);
-    thread::scope(|scope| {
-        let mut running = 0;
-        for _ in 0..threads {
-            let (work, hashed) = (&work, hashed.clone());
-            let work_off = move || {
-                loop {
-                    let next = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    let Ok((number, mut piece)) = next else {
-                        return;
-                    };
-                    piece.hash();
-                    if hashed.send((number, piece)).is_err() {
-                        return;
-                    }
+    let work = Arc::new(Mutex::new(work));
+    let mut threads = Vec::new();
+    for _ in 0..wanted.min(MAX_THREADS) {
+        let (work, hashed) = (work.clone(), hashed.clone());
+        let body = move || {
+            loop {
+                let next = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                let Ok((number, mut piece)) = next else {
+                    return;
+                };
+                piece.hash();
+                if hashed.send((number, piece)).is_err() {
+                    return;
                 }
-            };
-            // Where no thread is to be had, this one does the work.
-            if thread::Builder::new().spawn_scoped(scope, work_off).is_ok() {
-                running += 1;
             }
-        }
-        drop(hashed);
-        let result = conduct(running, &mut fill, &mut take, &to_hash, &done);
-        drop(to_hash);
-        result
-    })
+        };
+        // Where no thread is to be had, this one does the work.
+        threads.extend(os::spawn_quiet("auditrail-hash", body));
+    }
+    drop(hashed);
+    let result = conduct(threads.len() as u64, &mut fill, &mut take, &to_hash, &done);
+    drop(to_hash);
+    for thread in threads {
+        let _ = thread.join();
+    }
+    result
 }
 
 /// Keeps the threads busy with a bounded number of pieces.

@@ -152,6 +152,16 @@ impl Walk {
         self.streams.iter().map(|s| (&*s.name, &*s.segments))
     }
 
+    /// The files that a walk that has just begun will go through.
+    pub fn segments_from_start(&self) -> impl Iterator<Item = PathBuf> {
+        self.streams.iter().flat_map(|stream| {
+            let ahead = &stream.segments[stream.current..];
+            ahead
+                .iter()
+                .map(|&number| self.layout.segment(&stream.name, number))
+        })
+    }
+
     /// The file in which a place is.
     pub fn path(&self, place: Place) -> PathBuf {
         let name = &self.streams[place.stream as usize].name;
