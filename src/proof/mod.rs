@@ -20,6 +20,7 @@
 
 mod check;
 mod checkpoint;
+mod export;
 mod feed;
 mod keeper;
 mod log;
@@ -39,6 +40,7 @@ mod verify;
 mod walk;
 
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
+pub use export::{Exported, export};
 pub(crate) use keeper::{Keeper, Since};
 pub use keeper::{Progress, ProofOptions, add_cosignatures, checkpoint};
 pub use merkle::{Hash, leaf_hash};

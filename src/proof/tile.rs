@@ -132,6 +132,16 @@ impl Folder {
         Ok(Some(bytes))
     }
 
+    /// The length of the file at `name`, if there is one.
+    pub fn length(&self, name: &Path) -> Result<Option<u64>> {
+        let path = self.path.join(name);
+        match self.storage.stat(&path) {
+            Ok(stat) => Ok(Some(stat.len)),
+            Err(e) if absent(&e) => Ok(None),
+            Err(e) => Err(Error::io("look at", &path, &e)),
+        }
+    }
+
     /// Puts a whole file under `name`, replacing what is there. The folders
     /// whose names changed are added to `changed`.
     pub fn write(
