@@ -26,13 +26,11 @@ mod keeper;
 mod log;
 mod merkle;
 mod note;
-#[cfg(test)]
 mod outside;
 mod pieces;
 mod prove;
 mod report;
 mod strays;
-#[cfg(test)]
 mod tamper;
 mod tile;
 mod trust;

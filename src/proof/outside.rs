@@ -5,6 +5,8 @@
 //! size in `AUDITRAIL_OUTSIDERS_SIZES`, with the public key, an earlier
 //! checkpoint, proofs of some events, and a proof of consistency.
 
+#![cfg(test)]
+
 use super::keeper::{Keeper, ProofOptions, Since, add_cosignatures, checkpoint};
 use super::note::tests::{cosign, witness};
 use super::note::{Signer, SigningKey, VerifierKey};
