@@ -13,6 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["index", "state", "lock", "batch"],
     &["journal", "segment"],
     &["recover"],
+    &["proof"],
     &["options", "stats"],
     &["trail"],
     &["commit"],
@@ -20,7 +21,6 @@ const FLOORS: &[&[&str]] = &[
     &["filter"],
     &["reader"],
     &["replay", "history", "check"],
-    &["proof"],
     &["ffi"],
     &["bin"],
 ];
@@ -63,6 +63,9 @@ fn a_lower_room_never_names_a_higher_one() {
             continue;
         };
         let text = std::fs::read_to_string(&file).unwrap();
+        if text.contains("#![cfg(test)]") {
+            continue;
+        }
         // What a module's own tests name is their affair.
         let text = text.split("#[cfg(test)]").next().unwrap();
         for (number, line) in text.lines().enumerate() {

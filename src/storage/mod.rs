@@ -77,6 +77,12 @@ pub trait Storage: Send + Sync + fmt::Debug {
     fn stat(&self, path: &Path) -> io::Result<Stat>;
     /// Gives a file another name, replacing what has it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file or an empty folder. Only what can be made again is ever
+    /// removed, so a storage need not be able to.
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let _ = path;
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Makes a folder's names durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// Makes durable all that was written so far, by anyone, to the file system
