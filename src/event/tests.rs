@@ -351,6 +351,13 @@ fn names_are_checked() {
             .stream,
         "v2/c"
     );
+    let any = Rules {
+        domains: Names::Any,
+        ..Rules::default()
+    };
+    let shifted = with("\"v2\"", "\"v\"").replace("\"c\"", "\"/c\"");
+    assert!(renderer.render_json(shifted.as_bytes(), &any).is_err());
+    assert!(renderer.render_json(event("").as_bytes(), &any).is_ok());
     let other = Rules {
         domains: Names::only(["legacy"]),
         ..Rules::default()

@@ -291,6 +291,13 @@ fn many_keys_are_compared_too() {
             );
         }
     }
+    // However many there are, the last is seen.
+    for count in 1..=2 * FEW_KEYS {
+        let keys: Vec<String> = (0..count).map(|n| format!("\"{n:02}\":0,")).collect();
+        let all = keys.concat();
+        let text = format!("{{{all}\"00\":0}}");
+        fails(&text, all.len() as u64 + 1, "00: the key \"00\" is repeated");
+    }
     // Would take minutes if each were compared with each.
     let keys: Vec<String> = (0..300_000)
         .map(|n| format!("\"aaaaaaaa{n:06}bbbbbbbb\":0"))
