@@ -359,7 +359,7 @@ impl Committer {
             .sync(&*storage, &layout)
             .map_err(|error| self.fail(error.wrap(Kind::Failed, "a sync failed")))?;
         self.synced.fetch_max(up_to, Ordering::AcqRel);
-        self.files()?.trail.set_synced(up_to)
+        self.files()?.trail.note_synced(up_to)
     }
 
     /// Fails the writer for good.

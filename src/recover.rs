@@ -171,7 +171,7 @@ pub(crate) fn stream(
 ) -> Result<(Stream, u64)> {
     let numbers = segments(storage, layout, name)?;
     let Some(&newest) = numbers.last() else {
-        return Ok((Stream::new(name, 1, 0), 0));
+        return Ok((Stream::new(name), 0));
     };
     let (len, mut last) = tail(storage, layout, name, newest, report)?;
     // A segment that was opened and not yet written to says nothing.
@@ -181,7 +181,7 @@ pub(crate) fn stream(
         }
         last = tail(storage, layout, name, number, report)?.1;
     }
-    Ok((Stream::new(name, newest, len), last.unwrap_or(0)))
+    Ok((Stream::at(name, newest, len), last.unwrap_or(0)))
 }
 
 /// Looks at the tails of all streams; says the largest id.
@@ -514,12 +514,11 @@ fn since(
                         add_run(&mut runs, id);
                         lacks_newline = !line.whole;
                     }
-                    Some(_) => {}
                     None if line.text.contains(&0) || !line.whole => {
                         torn_at = torn_at.or(Some(line.offset));
                     }
-                    // Not from a loss of power, and not ours to cut.
-                    None => {}
+                    // Behind a hole; or damage of another cause, not ours to cut.
+                    _ => {}
                 }
             }
             match torn_at.filter(|_| may_be_torn) {

@@ -54,6 +54,8 @@ pub(crate) struct Trail {
     /// A batch that is being written is marked in the state, so that who finds
     /// the mark knows that it was not finished.
     mark_batches: bool,
+    /// Whether others may write too, and whose turn it is then.
+    shared: bool,
     turns: Option<TurnLock>,
     journal: Option<Journal>,
     streams: Vec<Entry>,
@@ -119,6 +121,7 @@ impl Trail {
             boot: start.boot,
             state: start.state,
             mark_batches: manner.mark_batches || manner.turns.is_some(),
+            shared: manner.turns.is_some(),
             turns: manner.turns,
             journal: manner.journal,
             streams: Vec::new(),
@@ -293,7 +296,7 @@ impl Trail {
         let entry = &mut self.streams[slot as usize];
         match &mut entry.stream {
             None => {
-                let (stream, last) =
+                let (mut stream, last) =
                     recover::stream(&*storage, &self.layout, &entry.name, &mut self.report)?;
                 if last > self.last_id {
                     // Fails the writer, so that its end is not a clean one.
@@ -306,6 +309,9 @@ impl Trail {
                             entry.name
                         ),
                     ));
+                }
+                if self.shared {
+                    stream.distrust_names();
                 }
                 entry.stream = Some(stream);
             }
@@ -321,6 +327,8 @@ impl Trail {
             let opened = stream.open_file(&*storage, &self.layout, &mut changed);
             self.changed.extend(changed);
             opened?;
+            // It may have been closed without our doing, and still stand here.
+            self.open.retain(|&other| other != slot);
             self.open.push_back(slot);
         }
         let mark = self.streams[slot as usize].stream_mut()?.mark();
@@ -378,8 +386,7 @@ impl Trail {
                     .map_err(failed)?;
             }
         }
-        self.syncs += 1;
-        self.synced_id = last;
+        self.set_synced(last);
         Ok(())
     }
 
@@ -408,16 +415,22 @@ impl Trail {
         }
     }
 
-    /// Says that all events up to `id` are on disk.
-    pub fn set_synced(&mut self, id: u64) -> Result<()> {
+    /// Remembers that all events up to `id` are on disk.
+    fn set_synced(&mut self, id: u64) {
         self.syncs += 1;
-        if id > self.synced_id {
-            self.synced_id = id;
-            if self.turns.is_none() {
-                self.write_state(Phase::Open, self.last_id)?;
-            }
+        // On a shared trail only our own are, and the state speaks of all.
+        if !self.shared {
+            self.synced_id = self.synced_id.max(id);
         }
-        Ok(())
+    }
+
+    /// The same, for whoever opens the trail next.
+    pub fn note_synced(&mut self, id: u64) -> Result<()> {
+        self.set_synced(id);
+        if self.shared {
+            return Ok(());
+        }
+        self.write_state(Phase::Open, self.last_id)
     }
 
     /// Looks whether the open files are still the trail's.
@@ -426,7 +439,7 @@ impl Trail {
             .iter()
             .filter_map(|entry| entry.stream.as_ref())
             .try_for_each(|stream| {
-                if self.turns.is_some() {
+                if self.shared {
                     return Ok(());
                 }
                 stream.look_now(&*self.storage, &self.layout)
@@ -436,7 +449,7 @@ impl Trail {
     /// Says in the trail that it was closed whole; all of it must be synced or
     /// in the journal.
     pub fn finish(&mut self) -> Result<()> {
-        if self.turns.is_some() {
+        if self.shared {
             // Others may be at work; the next to open looks at the segments.
             return Ok(());
         }
