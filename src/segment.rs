@@ -37,8 +37,8 @@ pub(crate) struct Stream {
     /// The newest segment whose name is known to be on disk or will be with the
     /// next sync; 0: not even the folders' are.
     named: u64,
-    /// An append failed: past `len`, there may be a part of what it wrote.
-    ragged: bool,
+    /// Bytes of an append that failed: past `len`, a part of them may be there.
+    ragged: u64,
 }
 
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl Stream {
             file: None,
             unsynced_from: None,
             named: 0,
-            ragged: false,
+            ragged: 0,
         }
     }
 
@@ -190,13 +190,12 @@ impl Stream {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => break,
                 Err(e) => return Err(Error::io("look at", &path, &e)),
             }
-            if storage
-                .stat(&layout.segment(&self.name, self.number + 1))
-                .is_err()
-            {
-                break;
+            let next = layout.segment(&self.name, self.number + 1);
+            match storage.stat(&next) {
+                Ok(_) => self.number += 1,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => break,
+                Err(e) => return Err(Error::io("look at", &next, &e)),
             }
-            self.number += 1;
         }
         Ok(())
     }
@@ -212,7 +211,7 @@ impl Stream {
     /// of them may be there: cut back to a mark.
     pub fn append(&mut self, layout: &Layout, lines: &[u8]) -> Result<()> {
         if let Err(error) = self.opened(layout)?.file.append(lines) {
-            self.ragged = true;
+            self.ragged = lines.len() as u64;
             return Err(Error::io("append to", &self.path(layout), &error));
         }
         self.len += lines.len() as u64;
@@ -273,10 +272,11 @@ impl Stream {
     /// loss brought back would carry ids that were given to other events since.
     /// Segments that were opened since stay, empty, for a number is used once.
     pub fn cut(&mut self, storage: &dyn Storage, layout: &Layout, mark: Mark) -> Result<()> {
-        if (self.number, self.len) == (mark.number, mark.len) && !self.ragged {
+        if (self.number, self.len) == (mark.number, mark.len) && self.ragged == 0 {
             return Ok(());
         }
-        for number in mark.number..=self.number {
+        // The newest first: a kill in between must leave a prefix.
+        for number in (mark.number..=self.number).rev() {
             let len = if number == mark.number { mark.len } else { 0 };
             let path = layout.segment(&self.name, number);
             let file = match &self.file {
@@ -288,11 +288,15 @@ impl Stream {
                     Err(e) => return Err(Error::io("open", &path, &e)),
                 },
             };
+            let failed = |e: io::Error| Error::io("cut", &path, &e);
+            if number == self.number && file.stat().map_err(failed)?.len > self.len + self.ragged {
+                return Err(self.lost(layout, "was written to"));
+            }
             file.set_len(len)
                 .and_then(|()| file.sync())
-                .map_err(|e| Error::io("cut", &path, &e))?;
+                .map_err(failed)?;
         }
-        self.ragged = false;
+        self.ragged = 0;
         self.unsynced_from = mark.unsynced_from;
         self.len = if self.number == mark.number {
             mark.len

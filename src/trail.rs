@@ -50,6 +50,8 @@ pub(crate) struct Trail {
     last_id: u64,
     synced_id: u64,
     boot: String,
+    /// A sync has failed.
+    doubtful: bool,
     state: StateFile,
     /// A batch that is being written is marked in the state, so that who finds
     /// the mark knows that it was not finished.
@@ -119,6 +121,7 @@ impl Trail {
             last_id: start.last_id,
             synced_id: start.synced_id,
             boot: start.boot,
+            doubtful: false,
             state: start.state,
             mark_batches: manner.mark_batches || manner.turns.is_some(),
             shared: manner.turns.is_some(),
@@ -469,13 +472,22 @@ impl Trail {
                 written,
                 synced: self.synced_id,
                 boot: self.boot.clone(),
+                doubtful: self.doubtful,
             },
         )
+    }
+
+    /// Leaves word, if that is possible, that what the kernel shows need not be
+    /// on disk. The writer has failed.
+    pub fn doubt(&mut self) {
+        self.doubtful = true;
+        let _ = self.write_state(Phase::Busy, self.last_id);
     }
 
     /// Learns what other shared writers have written since our last turn.
     fn see_others(&mut self) -> Result<()> {
         let state = self.state.read(&self.layout)?;
+        self.doubtful |= state.as_ref().is_some_and(|state| state.doubtful);
         match state {
             Some(state) if state.phase != Phase::Busy => {
                 if state.written != self.last_id {

@@ -341,7 +341,13 @@ impl Opening<'_> {
             state.as_ref(),
             &self.boot,
             &mut self.report,
-        )?;
+        )
+        .inspect_err(|_| {
+            // A sync may have failed, and the next opener must know.
+            let state = state.clone().unwrap_or_else(State::unknown);
+            let doubtful = true;
+            let _ = file.write(self.layout, &State { doubtful, ..state });
+        })?;
         self.last_id = recovered.last_id;
         self.synced_id = recovered.synced_id;
         // Told before it is forgotten: the next opening will not find it again.
@@ -361,6 +367,7 @@ impl Opening<'_> {
                 written: self.last_id,
                 synced: self.synced_id,
                 boot: self.boot.clone(),
+                doubtful: false,
             },
         )?;
         file.sync(self.layout)?;

@@ -38,8 +38,8 @@ fn shared_writers_survive_each_other_and_any_crash() {
 /// Runs seed after seed until enough states were opened.
 fn open_states(test: u64, run: impl Fn(&mut Session, &mut u64) -> Result<(), String>) {
     let number = |name: &str| -> Option<u64> {
-        let text = std::env::var(name).ok()?;
-        Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
+        let value = std::env::var(name).ok()?;
+        Some(value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
     };
     let wanted = number("AUDITRAIL_CRASH_STATES").unwrap_or(3000);
     let only = number("AUDITRAIL_SEED");
@@ -369,13 +369,13 @@ impl Session {
             }
             // Larger than the buffer.
             Err(error) if error.kind() == Kind::TooLarge => {
-                tags.iter().for_each(|&tag| self.ledger.failed(tag));
+                self.ledger.failed(tags);
                 Ok(())
             }
             Err(error) => {
                 // A writer that has failed does not know; any other error is a promise too.
                 if !self.memory.is_dead() && error.kind() != Kind::Failed {
-                    tags.iter().for_each(|&tag| self.ledger.failed(tag));
+                    self.ledger.failed(tags);
                 }
                 self.only_when_dead(&format!("append {tags:?}: {error}"))
             }

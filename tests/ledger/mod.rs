@@ -91,8 +91,10 @@ impl Ledger {
         event.fate = fate;
     }
 
-    pub fn failed(&mut self, tag: usize) {
-        self.events[tag].fate = Fate::Failed;
+    pub fn failed(&mut self, tags: &[usize]) {
+        for &tag in tags {
+            self.events[tag].fate = Fate::Failed;
+        }
     }
 
     /// All that this writer has acknowledged is now at least this safe.
