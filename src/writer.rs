@@ -80,8 +80,14 @@ impl Writer {
             synced_id: 0,
             last_id: 0,
         };
-        let lock = if options.shared {
-            let lock = WriteLock::shared(&*storage, &layout, || opening.recover())?;
+        let turns = if options.shared {
+            Some(TurnLock::open(&*storage, &layout)?)
+        } else {
+            None
+        };
+        let lock = if let Some(turns) = &turns {
+            let turn = turns.wait(&layout)?;
+            let lock = WriteLock::shared(&*storage, &layout, &turn, || opening.recover())?;
             opening.join()?;
             lock
         } else {
@@ -93,11 +99,6 @@ impl Writer {
             let journal = Journal::open(&*storage, &layout, options.journal_bytes)?;
             sync_folder(&*storage, &layout.hidden())?;
             Some(journal)
-        } else {
-            None
-        };
-        let turns = if options.shared {
-            Some(TurnLock::open(&*storage, &layout)?)
         } else {
             None
         };
@@ -340,7 +341,13 @@ impl Opening<'_> {
             state.as_ref(),
             &self.boot,
             &mut self.report,
-        )?;
+        )
+        .inspect_err(|_| {
+            // A sync may have failed, and the next opener must know.
+            let state = state.clone().unwrap_or_else(State::unknown);
+            let doubtful = true;
+            let _ = file.write(self.layout, &State { doubtful, ..state });
+        })?;
         self.last_id = recovered.last_id;
         self.synced_id = recovered.synced_id;
         // Told before it is forgotten: the next opening will not find it again.
@@ -360,6 +367,7 @@ impl Opening<'_> {
                 written: self.last_id,
                 synced: self.synced_id,
                 boot: self.boot.clone(),
+                doubtful: false,
             },
         )?;
         file.sync(self.layout)?;
@@ -372,11 +380,12 @@ impl Opening<'_> {
 
     /// Learns where the trail is that other shared writers have open.
     fn join(&mut self) -> Result<()> {
-        let turns = TurnLock::open(self.storage, self.layout)?;
-        let _turn = turns.wait(self.layout)?;
         let state = StateFile::open(self.storage, self.layout)?.read(self.layout)?;
         // A state that says nothing is dealt with in the first turn.
-        self.last_id = state.map_or(0, |state| state.written);
+        if let Some(state) = state {
+            self.last_id = state.written;
+            self.synced_id = state.synced;
+        }
         Ok(())
     }
 }
