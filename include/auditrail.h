@@ -357,6 +357,11 @@ typedef struct auditrail_stats {
  */
 #define AUDITRAIL_WARNING_FLUSH_FAILED 6
 
+/**
+ * A checkpoint that was due could not be made; it is tried again later.
+ */
+#define AUDITRAIL_WARNING_PROOF_FAILED 7
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus

@@ -412,6 +412,19 @@ impl Committer {
         })
     }
 
+    /// All events up to this one are on disk.
+    pub fn synced_id(&self) -> u64 {
+        self.synced.load(Ordering::Acquire)
+    }
+
+    /// Keeps a warning for [`Committer::take_warnings`].
+    pub fn warn(&self, kind: WarningKind, message: String) {
+        if let Ok(mut files) = self.files() {
+            files.trail.report.warn(kind, message);
+            self.warned.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Whether [`Committer::take_warnings`] may have something.
     pub fn has_warnings(&self) -> bool {
         self.warned.load(Ordering::Relaxed)

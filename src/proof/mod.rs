@@ -39,7 +39,7 @@ mod walk;
 
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
 pub use export::{Exported, export};
-pub(crate) use keeper::{Keeper, Since};
+pub(crate) use keeper::{Keeper, Prover, Since};
 pub use keeper::{Progress, ProofOptions, add_cosignatures, checkpoint};
 pub use merkle::{Hash, leaf_hash};
 pub use note::{KeyKind, Signer, SigningKey, VerifierKey};
