@@ -320,6 +320,21 @@ impl Drop for Held<'_> {
     }
 }
 
+/// The text of the newest checkpoint of the trail at `root`, unchecked.
+pub fn checkpoint_text(root: &Path) -> Result<String> {
+    let folder = Folder::new(Arc::new(Disk), Layout::new(root).hidden_file(TLOG));
+    newest(&folder)
+}
+
+fn newest(folder: &Folder) -> Result<String> {
+    read_text(folder)?.ok_or_else(|| {
+        Error::new(
+            Kind::NotFound,
+            format!("there is no checkpoint in {}", folder.path().display()),
+        )
+    })
+}
+
 /// The newest checkpoint of the trail at `root`, signed by one of `keys`;
 /// `None` where it has none.
 pub fn checkpoint(root: &Path, keys: &[VerifierKey]) -> Result<Option<SignedCheckpoint>> {
@@ -340,12 +355,10 @@ pub fn add_cosignatures(
     let folder = Folder::new(storage.clone(), layout.hidden_file(TLOG));
     let lock = open_lock(&*storage, &layout)?;
     let _held = Held::wait(&*lock, &layout)?;
-    let text = read_text(&folder)?.ok_or_else(|| {
-        Error::new(
-            Kind::NotFound,
-            format!("there is no checkpoint in {}", folder.path().display()),
-        )
-    })?;
+    let text = newest(&folder)?;
+    if lines.trim().is_empty() {
+        return Err(Error::argument("there are no signature lines"));
+    }
     let before = SignedCheckpoint::open(&text, keys)?;
     let text = format!("{text}{}\n", lines.trim_end_matches('\n'));
     let signed = SignedCheckpoint::open(&text, keys)?;
