@@ -269,7 +269,9 @@ impl Committer {
             self.flush_batch(&mut files)?;
         }
         let mut queue = self.queue()?;
-        if queue.batch.is_empty() {
+        // A batch without ids has a leader, whose it is: nothing of it has been
+        // accepted yet, and others sleep on it.
+        if queue.batch.is_empty() || queue.batch.id(0) == 0 {
             return Ok(());
         }
         queue.hand_over(&mut files);
@@ -417,6 +419,19 @@ impl Committer {
             open_files: trail.open_files() as u64,
             flush_failures: load(&self.flush_failures),
         })
+    }
+
+    /// All events up to this one are on disk.
+    pub fn synced_id(&self) -> u64 {
+        self.synced.load(Ordering::Acquire)
+    }
+
+    /// Keeps a warning for [`Committer::take_warnings`].
+    pub fn warn(&self, kind: WarningKind, message: String) {
+        if let Ok(mut files) = self.files() {
+            files.trail.report.warn(kind, message);
+            self.warned.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Whether [`Committer::take_warnings`] may have something.

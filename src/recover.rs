@@ -61,6 +61,8 @@ pub enum WarningKind {
     Redone = 5,
     /// Accepted events could not be flushed; they are kept, and tried again.
     FlushFailed = 6,
+    /// A checkpoint that was due could not be made; it is tried again later.
+    ProofFailed = 7,
 }
 
 /// What recovery did, added up.
