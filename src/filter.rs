@@ -265,8 +265,7 @@ impl Texts {
         if !field.escaped {
             return has(&self.plain, raw);
         }
-        has(&self.escaped, raw)
-            || decode(raw).is_some_and(|text| has(&self.plain, text.as_bytes()))
+        has(&self.escaped, raw) || decode(raw).is_some_and(|text| has(&self.plain, text.as_bytes()))
     }
 }
 
@@ -314,19 +313,9 @@ mod tests {
     #[test]
     fn limits_are_inclusive() {
         let event = line("x");
-        let ids = |min, max| {
-            passes(
-                Filter::new().event_ids(min, max).expect("a range"),
-                &event,
-            )
-        };
+        let ids = |min, max| passes(Filter::new().event_ids(min, max).expect("a range"), &event);
         assert!(ids(7, 7) && ids(0, 7) && ids(7, u64::MAX) && !ids(8, 9) && !ids(0, 6));
-        let times = |min, max| {
-            passes(
-                Filter::new().timestamps(min, max).expect("a range"),
-                &event,
-            )
-        };
+        let times = |min, max| passes(Filter::new().timestamps(min, max).expect("a range"), &event);
         assert!(times(5, 5) && times(i64::MIN, 5) && !times(6, 7) && !times(-5, 4));
         assert!(Filter::new().event_ids(2, 1).is_err());
         assert!(Filter::new().timestamps(2, 1).is_err());

@@ -7,8 +7,8 @@
 //!
 //! Texts stay as they stand in the line, escapes and all; a [`Span`] says where.
 
+use crate::json::{self, Buffers, Pass};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -234,8 +234,8 @@ pub(crate) fn parse(line: &[u8]) -> Result<(Head, Place), String> {
         #[serde(borrow)]
         payload: Option<&'l RawValue>,
     }
-    let json = std::str::from_utf8(line).map_err(|e| e.to_string())?;
-    let event: Event<'_> = serde_json::from_str(json).map_err(|e| e.to_string())?;
+    json::check(line).map_err(|e| e.to_string())?;
+    let event: Event<'_> = serde_json::from_slice(line).map_err(|e| e.to_string())?;
     let text = |key: &str, raw: &RawValue| -> Result<Span, String> {
         let start = offset(line, raw);
         let end = start + raw.get().len();
@@ -279,12 +279,22 @@ pub(crate) fn parse(line: &[u8]) -> Result<(Head, Place), String> {
     Ok((head, place))
 }
 
-/// Whether the whole line is JSON; else the reason why not.
-pub(crate) fn check(line: &[u8]) -> Result<(), String> {
-    let text = std::str::from_utf8(line).map_err(|e| e.to_string())?;
-    serde_json::from_str::<IgnoredAny>(text)
-        .map(|_| ())
-        .map_err(|e| e.to_string())
+/// Checks whole lines; keeps the memory that this takes.
+#[derive(Debug, Default)]
+pub(crate) struct Checker {
+    buffers: Buffers,
+}
+
+impl Checker {
+    /// Whether the whole line is JSON; else the reason why not.
+    pub fn json(&mut self, line: &[u8]) -> Result<(), String> {
+        let mut pass = Pass::new(line, &mut self.buffers);
+        let result = pass.value(0).and_then(|()| pass.end());
+        if line.len() > json::KEPT {
+            self.buffers.trim();
+        }
+        result.map_err(|e| e.to_string())
+    }
 }
 
 /// Where in the line a value of it stands.
@@ -333,7 +343,12 @@ mod tests {
 
     #[test]
     fn scanning_and_parsing_agree() {
-        let bare = LINE.split(",\"request_id\"").next().unwrap_or_default().to_owned() + "}";
+        let bare = LINE
+            .split(",\"request_id\"")
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+            + "}";
         for line in [LINE, &bare] {
             let scanned = scan(line.as_bytes(), &names("v2", "a.b"), Depth::All);
             let (parsed, place) = parse(line.as_bytes()).expect("an event");
@@ -351,7 +366,10 @@ mod tests {
             ("\"event_id\":12", "\"event_id\": 12"),
             ("\"event_id\":12", "\"event_id\":012"),
             ("\"event_id\":12", "\"event_id\":99999999999999999999"),
-            ("\"event_id\":12,\"timestamp\":-3", "\"timestamp\":-3,\"event_id\":12"),
+            (
+                "\"event_id\":12,\"timestamp\":-3",
+                "\"timestamp\":-3,\"event_id\":12",
+            ),
             ("-3", "-3.0"),
             ("\"payload\":{", "\"payload\":[{"),
             ("}}}", "}}"),

@@ -11,11 +11,11 @@
 //! ahead is asked too, and the one that stands alone is the damaged one.
 
 use super::damage::DamageLog;
-use super::lines::{Line, Lines, Sort};
+use super::lines::{Line, Lines};
 use super::segments::{Place, Segments};
 use crate::error::{Error, Result};
 use crate::filter::Matcher;
-use crate::head::{self, Depth, Head, leading_id};
+use crate::head::{self, Checker, Depth, Head, leading_id};
 use crate::layout::Layout;
 use crate::storage::{File, Open, Storage};
 use std::io;
@@ -27,6 +27,7 @@ pub(super) struct Env<'e> {
     pub storage: &'e dyn Storage,
     pub matcher: &'e Matcher,
     pub damage: &'e mut DamageLog,
+    pub checker: &'e mut Checker,
     /// How much to read at once.
     pub block: usize,
 }
@@ -206,9 +207,7 @@ impl Cursor {
         let place = match self.way {
             Way::Forward if *ids.start() <= 1 => return,
             Way::Forward => {
-                let bracket = self
-                    .segments
-                    .bracket(env.storage, *ids.start(), self.limit);
+                let bracket = self.segments.bracket(env.storage, *ids.start(), self.limit);
                 bracket.0
             }
             Way::Backward => match ids.end().checked_add(1) {
@@ -305,19 +304,19 @@ impl Cursor {
     fn judge(&mut self, line: Line, env: &mut Env<'_>) -> Option<Head> {
         let lines = self.lines.as_ref()?;
         let text = lines.text(line);
-        match line.sort {
-            Sort::Skipped => {
-                let reason = "a long line that is no event".to_owned();
-                env.damage.add(&self.path, line.offset, reason);
-                return None;
-            }
+        if !line.whole && self.segments.number(self.at) >= self.limit.number {
             // Perhaps it is being written just now.
-            Sort::Cut if self.segments.number(self.at) >= self.limit.number => return None,
-            Sort::Cut | Sort::Whole => {}
+            return None;
         }
-        let scanned = match line.sort {
-            Sort::Whole => head::scan(text, &self.names, env.matcher.depth),
-            _ => None,
+        if line.skipped {
+            let reason = "a long line that is no event".to_owned();
+            env.damage.add(&self.path, line.offset, reason);
+            return None;
+        }
+        let scanned = if line.whole {
+            head::scan(text, &self.names, env.matcher.depth)
+        } else {
+            None
         };
         let head = match scanned {
             Some(head) => head,
@@ -344,7 +343,7 @@ impl Cursor {
         let text = lines.text(line);
         let passes = env.matcher.event(&head, text);
         let head = if passes && scanned.is_some() {
-            match self.check(text) {
+            match self.check(text, env.checker) {
                 Ok(head) => head,
                 Err(reason) => {
                     env.damage.add(&self.path, line.offset, reason);
@@ -374,16 +373,21 @@ impl Cursor {
     }
 
     /// The whole head of a line of our own shape, once all of it is checked.
-    fn check(&self, text: &[u8]) -> std::result::Result<Head, String> {
+    fn check(&self, text: &[u8], checker: &mut Checker) -> std::result::Result<Head, String> {
         match head::scan(text, &self.names, Depth::All) {
-            Some(head) => head::check(text).map(|()| head),
+            Some(head) => checker.json(text).map(|()| head),
             None => self.parse(text),
         }
     }
 
     /// What is wrong with an id at this place, if something is. `ahead` is the
     /// id of the next line.
-    fn order_fault(&mut self, id: u64, ahead: Option<u64>, storage: &dyn Storage) -> Option<String> {
+    fn order_fault(
+        &mut self,
+        id: u64,
+        ahead: Option<u64>,
+        storage: &dyn Storage,
+    ) -> Option<String> {
         let last = self.last_id;
         let ahead = match (ahead, self.way) {
             (Some(ahead), _) => Some(ahead),
@@ -394,12 +398,8 @@ impl Cursor {
         };
         match self.way {
             _ if id == 0 => Some("event_id is 0".to_owned()),
-            Way::Forward if id <= last => {
-                Some(format!("event_id {id} does not rise above {last}"))
-            }
-            Way::Backward if id >= last => {
-                Some(format!("event_id {id} is followed by {last}"))
-            }
+            Way::Forward if id <= last => Some(format!("event_id {id} does not rise above {last}")),
+            Way::Backward if id >= last => Some(format!("event_id {id} is followed by {last}")),
             Way::Forward => ahead
                 .filter(|&ahead| last < ahead && ahead < id)
                 .map(|ahead| format!("event_id {id} is followed by {ahead}")),

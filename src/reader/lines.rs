@@ -22,17 +22,10 @@ pub(super) struct Line {
     pub offset: u64,
     start: usize,
     end: usize,
-    pub sort: Sort,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sort {
-    /// It ends in a newline.
-    Whole,
-    /// It ends with the file.
-    Cut,
+    /// Whether it ends in a newline; else it ends with the file.
+    pub whole: bool,
     /// It is long and cannot be an event; its bytes are not held.
-    Skipped,
+    pub skipped: bool,
 }
 
 /// Goes through the lines of a file.
@@ -125,7 +118,7 @@ impl Lines {
         let mut searched = self.from;
         loop {
             if let Some(newline) = memchr(b'\n', &self.buffer[searched..self.to]) {
-                let line = self.line(self.from, searched + newline, Sort::Whole);
+                let line = self.line(self.from, searched + newline, true);
                 self.from = line.end + 1;
                 return Ok(Some(line));
             }
@@ -146,14 +139,14 @@ impl Lines {
                     self.to = self.from;
                     return Ok(None);
                 }
-                let line = self.line(self.from, self.to, Sort::Cut);
+                let line = self.line(self.from, self.to, false);
                 self.from = self.to;
                 return Ok((held > 0).then_some(line));
             }
         }
     }
 
-    fn line(&self, start: usize, end: usize, sort: Sort) -> Line {
+    fn line(&self, start: usize, end: usize, whole: bool) -> Line {
         let offset = match self.way {
             Way::Forward => self.edge - (self.to - start) as u64,
             Way::Backward => self.edge + (start - self.from) as u64,
@@ -162,7 +155,8 @@ impl Lines {
             offset,
             start,
             end,
-            sort,
+            whole,
+            skipped: false,
         }
     }
 
@@ -191,7 +185,10 @@ impl Lines {
     }
 
     fn skip_forward(&mut self, file: &dyn File, last: bool) -> io::Result<Option<Line>> {
-        let line = self.line(self.from, self.from, Sort::Skipped);
+        let mut line = Line {
+            skipped: true,
+            ..self.line(self.from, self.from, true)
+        };
         let mut at = self.edge;
         self.to = self.from;
         let mut block = vec![0; self.block];
@@ -204,6 +201,7 @@ impl Lines {
             at += read as u64;
             if read == 0 {
                 self.edge = if last { at } else { line.offset };
+                line.whole = false;
                 return Ok(last.then_some(line));
             }
         }
@@ -213,28 +211,24 @@ impl Lines {
         if self.to == self.from && !self.read_before(file)? {
             return Ok(None);
         }
-        let (mut text_end, sort) = if self.buffer[self.to - 1] == b'\n' {
-            (self.to - 1, Sort::Whole)
-        } else {
-            (self.to, Sort::Cut)
-        };
+        let whole = self.buffer[self.to - 1] == b'\n';
+        let mut text_end = self.to - usize::from(whole);
         let mut search_end = text_end;
         loop {
             if let Some(newline) = memrchr(b'\n', &self.buffer[self.from..search_end]) {
                 let start = self.from + newline + 1;
-                let line = self.line(start, text_end, sort);
+                let line = self.line(start, text_end, whole);
                 self.to = start;
                 return Ok(Some(line));
             }
             let held = text_end - self.from;
-            if held >= self.block && !could_end(&self.buffer[self.from..text_end])
-                || held > LONGEST
+            if held >= self.block && !could_end(&self.buffer[self.from..text_end]) || held > LONGEST
             {
-                return self.skip_backward(file);
+                return self.skip_backward(file, whole);
             }
             let before = self.to;
             if !self.read_before(file)? {
-                let line = self.line(self.from, text_end, sort);
+                let line = self.line(self.from, text_end, whole);
                 self.to = self.from;
                 return Ok(Some(line));
             }
@@ -274,7 +268,7 @@ impl Lines {
         Ok(true)
     }
 
-    fn skip_backward(&mut self, file: &dyn File) -> io::Result<Option<Line>> {
+    fn skip_backward(&mut self, file: &dyn File, whole: bool) -> io::Result<Option<Line>> {
         let mut block = vec![0; self.block];
         let mut end = self.edge;
         let mut start = 0;
@@ -294,7 +288,8 @@ impl Lines {
             offset: start,
             start: 0,
             end: 0,
-            sort: Sort::Skipped,
+            whole,
+            skipped: true,
         }))
     }
 }
@@ -355,9 +350,12 @@ mod tests {
         fn unlock(&self) -> io::Result<()> {
             unimplemented!()
         }
+        fn descriptor(&self) -> i32 {
+            -1
+        }
     }
 
-    fn read(mut lines: Lines, file: &Bytes, last: bool) -> Vec<(u64, Vec<u8>, Sort)> {
+    fn read(mut lines: Lines, file: &Bytes, last: bool) -> Vec<(u64, Vec<u8>, bool)> {
         let mut found = Vec::new();
         let mut ahead: Option<Vec<u8>> = None;
         while let Some(line) = lines.advance(file, last).expect("reading") {
@@ -366,27 +364,31 @@ mod tests {
                 assert_eq!(ahead, text);
             }
             ahead = lines.ahead().map(<[u8]>::to_vec);
-            found.push((line.offset, text, line.sort));
+            found.push((line.offset, text, line.whole));
         }
         assert_eq!(ahead, None);
         found
     }
 
-    fn model(bytes: &[u8], block: usize, forward: bool) -> Vec<(u64, Vec<u8>, Sort)> {
+    fn model(bytes: &[u8], block: usize, forward: bool) -> Vec<(u64, Vec<u8>, bool)> {
         let mut offset = 0;
         let mut lines = Vec::new();
         for piece in bytes.split_inclusive(|&b| b == b'\n') {
-            let (text, sort) = match piece.split_last() {
-                Some((b'\n', text)) => (text, Sort::Whole),
-                _ => (piece, Sort::Cut),
+            let (text, whole) = match piece.split_last() {
+                Some((b'\n', text)) => (text, true),
+                _ => (piece, false),
             };
             // Whether a line is skipped depends on where blocks end; the tests
             // use texts that are clearly on one side.
-            let hopeless = if forward { !could_begin(text) } else { !could_end(text) };
-            if text.len() > 4 * block && hopeless {
-                lines.push((offset, Vec::new(), Sort::Skipped));
+            let hopeless = if forward {
+                !could_begin(text)
             } else {
-                lines.push((offset, text.to_vec(), sort));
+                !could_end(text)
+            };
+            if text.len() > 4 * block && hopeless {
+                lines.push((offset, Vec::new(), whole));
+            } else {
+                lines.push((offset, text.to_vec(), whole));
             }
             offset += piece.len() as u64;
         }

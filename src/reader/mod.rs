@@ -30,6 +30,7 @@ pub use record::Record;
 
 use crate::error::Result;
 use crate::filter::{Filter, Matcher, Order};
+use crate::head::Checker;
 use crate::layout::Layout;
 use crate::storage::{Disk, Storage};
 use cursor::{Cursor, Env, Way};
@@ -74,6 +75,7 @@ pub struct Reader {
     /// The cursor whose event was returned last.
     current: Option<usize>,
     damage: DamageLog,
+    checker: Checker,
     follow: Follow,
 }
 
@@ -130,6 +132,7 @@ impl Reader {
             sure_heads: 0,
             current: None,
             damage: DamageLog::default(),
+            checker: Checker::default(),
             follow: Follow::default(),
         };
         reader.find_streams()?;
@@ -351,6 +354,7 @@ impl Reader {
             storage: &*self.storage,
             matcher: &self.matcher,
             damage: &mut self.damage,
+            checker: &mut self.checker,
             block,
         };
         let found = self.cursors[index].next(&mut env);
