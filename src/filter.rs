@@ -159,6 +159,14 @@ impl Filter {
         filter.domain(domain)?.category(category)?;
         Ok(filter)
     }
+
+    /// The same filter, for one record only.
+    pub(crate) fn of_record(&self, domain: &str, category: &str, name: &str) -> Result<Self> {
+        let mut filter = self.in_stream(domain, category)?;
+        filter.model_names.clear();
+        filter.model_name(name);
+        Ok(filter)
+    }
 }
 
 fn checked_name(what: &str, name: &str) -> Result<String> {

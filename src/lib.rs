@@ -44,6 +44,7 @@
 //! higher one.
 
 mod batch;
+mod change;
 mod commit;
 mod error;
 mod event;
@@ -51,6 +52,7 @@ mod event;
 pub mod ffi;
 mod filter;
 mod head;
+mod history;
 mod index;
 mod journal;
 mod json;
@@ -61,6 +63,7 @@ mod options;
 mod os;
 mod reader;
 mod recover;
+mod replay;
 mod segment;
 mod state;
 mod stats;
@@ -73,8 +76,10 @@ mod writer;
 pub use error::{Error, Kind, Result};
 pub use event::{Event, Names, Rules};
 pub use filter::{Filter, Order};
+pub use history::{Change, History, HistoryEntry, history};
 pub use options::{Durability, Options, WarningHandler};
 pub use reader::{Damage, Reader, Record};
 pub use recover::{Warning, WarningKind};
+pub use replay::{Replay, replay};
 pub use stats::Stats;
 pub use writer::Writer;

@@ -36,6 +36,12 @@ impl DamageLog {
         }
     }
 
+    pub fn add_all(&mut self, other: Self) {
+        self.count += other.count;
+        let room = KEPT - self.first.len();
+        self.first.extend(other.first.into_iter().take(room));
+    }
+
     pub fn first(&self) -> &[Damage] {
         &self.first
     }

@@ -26,6 +26,7 @@ mod segments;
 pub(crate) mod tree;
 
 pub use damage::Damage;
+pub(crate) use damage::DamageLog;
 pub use record::Record;
 
 use crate::error::Result;
@@ -34,7 +35,6 @@ use crate::head::Checker;
 use crate::layout::Layout;
 use crate::storage::{Disk, Storage};
 use cursor::{Cursor, Env, Way};
-use damage::DamageLog;
 use follow::Follow;
 use segments::Place;
 use std::collections::{BinaryHeap, VecDeque};
@@ -171,6 +171,10 @@ impl Reader {
     /// How many such lines were met so far.
     pub fn damage_count(&self) -> u64 {
         self.damage.count()
+    }
+
+    pub(crate) fn into_damage(self) -> DamageLog {
+        self.damage
     }
 
     /// Makes a cursor for each stream that has none yet; says whether there was
@@ -313,10 +317,9 @@ impl Reader {
 
     /// Puts the cursor's event in line; if it has none, the next one.
     fn put_in_line(&mut self, index: usize) -> Result<()> {
-        let has_one = self.cursors[index].found().is_some();
-        let block = self.block;
-        if !has_one && !(self.cursors[index].can_go_on() && self.advance(index, block)?) {
-            return Ok(());
+        let cursor = &self.cursors[index];
+        if cursor.found().is_none() && cursor.can_go_on() {
+            self.advance(index, self.block)?;
         }
         if let Some(found) = self.cursors[index].found() {
             let id = found.head.event_id;

@@ -1,6 +1,7 @@
 //! One event, lent by the reader.
 
 use super::cursor::Cursor;
+use crate::filter::Matcher;
 use crate::head::Head;
 use std::borrow::Cow;
 use std::path::Path;
@@ -80,6 +81,11 @@ impl<'r> Record<'r> {
     pub fn payload(&self) -> Option<&'r str> {
         let (start, end) = self.head.payload?;
         std::str::from_utf8(self.line.get(start..end)?).ok()
+    }
+
+    /// Whether it passes another filter; its stream is not asked for.
+    pub(crate) fn passes(&self, matcher: &Matcher) -> bool {
+        matcher.event(self.head, self.line)
     }
 
     /// The segment's file.
