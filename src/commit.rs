@@ -43,7 +43,6 @@ pub(crate) struct Committer {
     syncing: Mutex<()>,
     /// Set once, by what makes it unknown what is on disk.
     failed: OnceLock<Error>,
-    written: AtomicU64,
     synced: AtomicU64,
     events: AtomicU64,
     batches: AtomicU64,
@@ -130,7 +129,6 @@ impl Committer {
             }),
             syncing: Mutex::default(),
             failed: OnceLock::new(),
-            written: AtomicU64::new(last_id),
             synced: AtomicU64::new(synced_id),
             events: AtomicU64::default(),
             batches: AtomicU64::default(),
@@ -182,10 +180,7 @@ impl Committer {
             };
         }
         drop(queue);
-        let mut files = self.files()?;
-        let mut queue = self.queue()?;
-        let group = queue.hand_over(&mut files);
-        drop(queue);
+        let (mut files, group) = self.take_over()?;
         let mut leading = Leading(group);
         let result = self.check().and_then(|()| self.commit(&mut files, safety));
         let id = files.batch.id(event);
@@ -197,6 +192,26 @@ impl Committer {
         }
         files.batch.clear();
         result.map(|()| id)
+    }
+
+    /// Waits for the files, and takes the gathered batch to them.
+    fn take_over(&self) -> Result<(MutexGuard<'_, Files>, Option<Arc<Group>>)> {
+        let files = self.files();
+        let mut queue = self.queue()?;
+        match files {
+            Ok(mut files) => {
+                let group = queue.hand_over(&mut files);
+                Ok((files, group))
+            }
+            // Those who have joined must not sleep for ever.
+            Err(error) => {
+                queue.batch.clear();
+                if let Some(group) = queue.group.take() {
+                    group.publish(Err(error.clone()));
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Accepts one event into the buffer. Says its id.
@@ -303,7 +318,6 @@ impl Committer {
             }
             return Err(error);
         }
-        self.written.store(trail.last_id(), Ordering::Release);
         if safety == Safety::Synced {
             self.synced.store(trail.last_id(), Ordering::Release);
         }
@@ -328,8 +342,8 @@ impl Committer {
         self.check()?;
         let _one_at_a_time = self.syncing.lock().map_err(|_| panicked())?;
         let mut files = self.files()?;
-        let before = files.trail.last_id();
-        if self.synced.load(Ordering::Acquire) == before && self.queue()?.batch.is_empty() {
+        let nothing_waits = files.batch.is_empty() && self.queue()?.batch.is_empty();
+        if nothing_waits && self.synced.load(Ordering::Acquire) == files.trail.last_id() {
             return files.trail.look().map_err(|error| self.fail(error));
         }
         self.flush_buffer(files)?;

@@ -6,16 +6,17 @@
 //! wrong is refused here, with the path of keys and the byte; what a [`Line`]
 //! holds is right.
 //!
-//! The fields may come in any order, the line has one. The pieces of the line
-//! stand in the pass's output as the caller ordered them; those that are not
-//! where they belong are copied, the others, and the payload nearly always,
-//! are used where they are.
+//! The fields may come in any order, the line has one. So each field is a piece
+//! of the pass's output, and the line is put together from the pieces; those
+//! that are neighbours in both are copied in one go. Within the payload nothing
+//! is moved unless the caller's order is not the line's.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Kind, Result};
-use crate::json::{self, Buffers, KEPT, Pass, expected, locate};
+use crate::json::{self, Buffers, KEPT, Pass, locate};
 use crate::layout::name_fault;
 
 /// The longest operation, in bytes.
@@ -25,8 +26,8 @@ const MAX_OPERATION: usize = 128;
 /// escapes may go, but there must be an end to it.
 const MAX_TEXT: usize = 8;
 
-/// What a line has before the first piece: `{"event_id":` and the longest id.
-const BEFORE_PIECES: usize = 12 + 20;
+/// What a line has before its head: `{"event_id":` and the longest id.
+const BEFORE_HEAD: usize = 12 + 20;
 
 /// Which names are allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,13 +44,15 @@ impl Names {
         Self::Only(names.into_iter().map(Into::into).collect())
     }
 
-    fn fault(&self, name: &str) -> Option<String> {
+    fn fault(&self, name: &[u8]) -> Option<String> {
         match self {
-            Self::Only(names) if !names.iter().any(|allowed| allowed == name) => Some(format!(
-                "\"{}\" is not allowed, only {}",
-                json::shown(name.as_bytes()),
-                names.join(", ")
-            )),
+            Self::Only(names) if !names.iter().any(|allowed| allowed.as_bytes() == name) => {
+                let name = json::shown(name);
+                Some(format!(
+                    "\"{name}\" is not allowed, only {}",
+                    names.join(", ")
+                ))
+            }
             _ => None,
         }
     }
@@ -121,93 +124,150 @@ impl Line<'_> {
 pub(crate) struct Renderer {
     buffers: Buffers,
     head: Vec<u8>,
-    /// The stream of the last line; its two names are known to be good.
-    stream: String,
+    stream: Stream,
 }
 
 impl Renderer {
     /// The line of the event that `text` is.
     pub fn render_json<'s>(&'s mut self, text: &[u8], rules: &Rules) -> Result<Line<'s>> {
         check_text_length(text.len(), rules)?;
+        self.head.clear();
         let mut pass = Pass::new(text, &mut self.buffers);
-        let fields = read_event(&mut pass).map_err(|error| locate(text, "", error))?;
-        self.line(&fields, rules)
-            .map_err(|error| locate(text, "", error))
+        let mut fields = Fields::default();
+        read_event(&mut pass, &mut fields)
+            .and_then(|()| {
+                let out = pass.finish()?;
+                self.stream.check(
+                    fields.text(out, Field::Domain),
+                    fields.text(out, Field::Category),
+                    &plain_text(fields.text(out, Field::Operation)),
+                    rules,
+                    |field, fault| {
+                        let key = fields.keys[field as usize];
+                        Error::event(json::value_of(text, key), fault)
+                    },
+                )?;
+                fields.write(out, &mut self.head);
+                Ok(())
+            })
+            .map_err(|error| locate(text, "", error))?;
+        self.line(rules)
     }
 
     /// The line of the event whose fields are given.
     pub fn render_event<'s>(&'s mut self, event: &Event, rules: &Rules) -> Result<Line<'s>> {
-        let payload = event.payload.unwrap_or(b"null");
-        check_text_length(payload.len(), rules)?;
-        let mut pass = Pass::new(payload, &mut self.buffers);
-        let fields = read_fields(&mut pass, event, rules)
-            .map_err(|error| locate(payload, "payload", error))?;
-        self.line(&fields, rules)
+        let fault = |field: Field, fault: String| {
+            Error::new(Kind::InvalidEvent, format!("{}: {fault}", field.name()))
+        };
+        self.stream.check(
+            event.domain.as_bytes(),
+            event.category.as_bytes(),
+            event.operation.as_bytes(),
+            rules,
+            fault,
+        )?;
+        let head = &mut self.head;
+        head.clear();
+        write_timestamp(head, event.timestamp);
+        for (field, text) in [
+            (Field::Domain, Some(event.domain)),
+            (Field::Category, Some(event.category)),
+            (Field::ModelName, Some(event.model_name)),
+            (Field::Operation, Some(event.operation)),
+            (Field::LogicalUserId, Some(event.logical_user_id)),
+            (Field::RequestId, event.request_id),
+        ] {
+            let Some(text) = text else { continue };
+            // Never shorter in the line: no need to go through it.
+            if text.len() > rules.max_line {
+                let what = format!("{} alone", field.name());
+                return Err(too_large(&what, text.len(), "", rules.max_line));
+            }
+            write_key(head, field);
+            json::write_text(head, text);
+        }
+        if let Some(payload) = event.payload {
+            check_text_length(payload.len(), rules)?;
+            let mut pass = Pass::new(payload, &mut self.buffers);
+            read_payload(&mut pass)
+                .and_then(|object| {
+                    let out = pass.finish()?;
+                    if let Some(object) = object {
+                        write_key(head, Field::Payload);
+                        head.extend_from_slice(&out[object]);
+                    }
+                    Ok(())
+                })
+                .map_err(|error| locate(payload, "payload", error))?;
+        }
+        self.line(rules)
     }
 
     /// Gives back memory that only an unusually large event needed.
     pub fn trim(&mut self) {
         self.buffers.trim();
-        if self.head.capacity() > KEPT {
-            self.head = Vec::new();
-        }
+        self.head.clear();
+        self.head.shrink_to(KEPT);
     }
 
-    /// Checks the names and puts the pieces into order.
-    fn line(&mut self, fields: &Fields, rules: &Rules) -> Result<Line<'_>> {
-        let out = self.buffers.out();
-        let domain = fields.text(out, Field::Domain);
-        let category = fields.text(out, Field::Category);
-        if !is_stream(&self.stream, domain, category) {
-            self.stream.clear();
+    /// Ends the line that is in `head`.
+    fn line(&mut self, rules: &Rules) -> Result<Line<'_>> {
+        self.head.extend_from_slice(b"}\n");
+        let size = BEFORE_HEAD + self.head.len();
+        if size > rules.max_line {
+            return Err(too_large("line", size, "", rules.max_line));
+        }
+        Ok(Line {
+            stream: &self.stream.0,
+            head: &self.head,
+            tail: &[],
+        })
+    }
+}
+
+/// `domain/category` of the last event; both names are known to be good.
+#[derive(Debug, Default)]
+struct Stream(String);
+
+impl Stream {
+    /// Checks all names of an event by the rules, and becomes its stream.
+    fn check(
+        &mut self,
+        domain: &[u8],
+        category: &[u8],
+        operation: &[u8],
+        rules: &Rules,
+        error: impl Fn(Field, String) -> Error,
+    ) -> Result<()> {
+        if !self.is(domain, category) {
+            self.0.clear();
             for (field, name) in [(Field::Domain, domain), (Field::Category, category)] {
                 if let Some(fault) = name_fault(name) {
-                    return Err(fields.fault(field, fault));
+                    return Err(error(field, fault.to_owned()));
                 }
             }
-            self.stream = format!("{}/{}", ascii(domain), ascii(category));
+            self.0 = format!("{}/{}", ascii(domain), ascii(category));
         }
-        let domain_text = &self.stream[..domain.len()];
-        if let Some(fault) = rules.domains.fault(domain_text) {
-            return Err(fields.fault(Field::Domain, &fault));
+        if let Some(fault) = rules.domains.fault(domain) {
+            return Err(error(Field::Domain, fault));
         }
-        let operation = plain_text(fields.text(out, Field::Operation));
         let fault = if operation.is_empty() {
             Some("must not be empty".to_owned())
         } else if operation.len() > MAX_OPERATION {
             Some(format!("must not be longer than {MAX_OPERATION} bytes"))
         } else {
-            rules.operations.fault(&operation)
+            rules.operations.fault(operation)
         };
-        if let Some(fault) = fault {
-            return Err(fields.fault(Field::Operation, &fault));
-        }
+        fault.map_or(Ok(()), |fault| Err(error(Field::Operation, fault)))
+    }
 
-        self.head.clear();
-        let mut run = 0..0;
-        for piece in fields.pieces.iter().filter(|piece| piece.end > 0) {
-            if piece.start == run.end {
-                run.end = piece.end;
-            } else {
-                self.head.extend_from_slice(&out[run]);
-                run = piece.start..piece.end;
-            }
-        }
-        let mut tail = &out[run];
-        if fields.pieces[Field::Payload as usize].end == 0 {
-            self.head.extend_from_slice(tail);
-            self.head.extend_from_slice(END);
-            tail = &[];
-        }
-        let size = BEFORE_PIECES + self.head.len() + tail.len();
-        if size > rules.max_line {
-            return Err(too_large("line", size, "", rules.max_line));
-        }
-        Ok(Line {
-            stream: &self.stream,
-            head: &self.head,
-            tail,
-        })
+    /// Good names hold no `/`, so that there is only one in a stream.
+    fn is(&self, domain: &[u8], category: &[u8]) -> bool {
+        let stream = self.0.as_bytes();
+        stream.len() == domain.len() + 1 + category.len()
+            && stream.starts_with(domain)
+            && stream[domain.len()] == b'/'
+            && stream.ends_with(category)
     }
 }
 
@@ -229,9 +289,6 @@ pub(crate) fn lines(batch: &[u8]) -> impl Iterator<Item = (usize, (usize, &[u8])
         None
     })
 }
-
-/// The end of every line.
-const END: &[u8; 2] = b"}\n";
 
 /// The fields, in the order of the line.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -284,182 +341,268 @@ impl Field {
     }
 }
 
-/// A piece of the line in the pass's output: `,"key":value`; the payload's with
-/// the end of the line. Empty for a field that is left out.
-#[derive(Clone, Copy, Default)]
-struct Piece {
-    start: usize,
-    /// Where the value begins.
-    value: usize,
-    end: usize,
-}
-
-/// Where the fields of one event are.
+/// Where the fields of an event are.
 #[derive(Default)]
 struct Fields {
-    pieces: [Piece; Field::COUNT],
-    /// Where the values stand in the caller's text, if there is one.
-    places: [Option<usize>; Field::COUNT],
+    /// By field: its piece of the output, from the comma or brace before its
+    /// key to the end of its value; empty for one that is left out.
+    pieces: [(usize, usize); Field::COUNT],
+    /// By field: where its key stands in the text; never at its start.
+    keys: [usize; Field::COUNT],
 }
 
 impl Fields {
     /// The canonical text of a field that is a string, without its quotes.
     fn text<'o>(&self, out: &'o [u8], field: Field) -> &'o [u8] {
-        let piece = self.pieces[field as usize];
-        &out[piece.value + 1..piece.end - 1]
+        let (start, end) = self.pieces[field as usize];
+        &out[start + field.name().len() + 5..end - 1]
     }
 
-    /// What is wrong with a field. Without a place there is no path to find,
-    /// so that the name is put before.
-    fn fault(&self, field: Field, fault: &str) -> Error {
-        match self.places[field as usize] {
-            Some(at) => Error::event(at, fault),
-            None => Error::new(Kind::InvalidEvent, format!("{}: {fault}", field.name())),
+    /// Writes all fields in their order.
+    fn write(&self, out: &[u8], line: &mut Vec<u8>) {
+        if self.pieces[Field::Timestamp as usize].1 == 0 {
+            write_timestamp(line, 0);
         }
+        let mut write = |(start, end)| {
+            if start < end {
+                let at = line.len();
+                line.extend_from_slice(&out[start..end]);
+                // What was first in the text has a brace there.
+                line[at] = b',';
+            }
+        };
+        let mut run = (0, 0);
+        for &piece in self.pieces.iter().filter(|piece| piece.1 > 0) {
+            if piece.0 == run.1 {
+                run.1 = piece.1;
+            } else {
+                write(run);
+                run = piece;
+            }
+        }
+        write(run);
     }
 }
 
 /// Reads a whole event; of the names, only that they are texts is checked.
-fn read_event(pass: &mut Pass) -> Result<Fields> {
-    let mut fields = Fields::default();
-    let mut seen = [false; Field::COUNT];
-    let (c, at) = pass.peek();
-    if c != b'{' {
-        return Err(expected(pass.text(), at, "a JSON object, the event"));
+fn read_event(pass: &mut Pass, fields: &mut Fields) -> Result<()> {
+    if pass.peek() != b'{' {
+        return Err(pass.unexpected("a JSON object, the event"));
     }
     let mut object = pass.enter();
-    loop {
-        let start = pass.written();
-        pass.put(b",");
-        let Some(name) = pass.next_key(&mut object)? else {
-            pass.rewind(start);
-            break;
-        };
-        let Some(field) = Field::named(&pass.out()[name.start..name.end]) else {
-            return Err(unknown_field(&pass.out()[name.start..name.end], name.at));
+    let mut start = 0;
+    while pass.next_key(&mut object)? {
+        let Some(field) = Field::named(pass.name()) else {
+            return Err(unknown_field(pass.name(), pass.name_at()));
         };
         let index = field as usize;
-        if std::mem::replace(&mut seen[index], true) {
-            return Err(json::repeated(field.name().as_bytes(), name.at));
+        if fields.keys[index] > 0 {
+            return Err(pass.repeated());
         }
-        let value = pass.written();
-        let (c, at) = pass.peek();
-        let there = match field {
+        fields.keys[index] = pass.name_at();
+        let end = match field {
             Field::Timestamp => read_timestamp(pass)?,
-            Field::Payload => read_payload(pass)?,
-            Field::RequestId if c == b'n' => {
+            Field::Payload => {
+                let place = pass.place();
+                match read_payload(pass)? {
+                    None => 0,
+                    Some(object) => {
+                        if object.start != place {
+                            start = object.start - REORDERED_PAYLOAD.len();
+                        }
+                        object.end
+                    }
+                }
+            }
+            _ if pass.text_value()? => pass.place(),
+            Field::RequestId if pass.peek() == b'n' => {
                 pass.value(1)?;
-                false
+                0
             }
-            _ if c == b'"' => {
-                pass.string()?;
-                true
-            }
-            Field::RequestId => return Err(expected(pass.text(), at, "a text or null")),
-            _ => return Err(expected(pass.text(), at, "a text")),
+            Field::RequestId => return Err(pass.unexpected("a text or null")),
+            _ => return Err(pass.unexpected("a text")),
         };
-        if there {
-            let end = pass.written();
-            fields.pieces[index] = Piece { start, value, end };
-            fields.places[index] = Some(at);
-        } else {
-            pass.rewind(start);
-        }
+        fields.pieces[index] = (start, end);
+        start = pass.place();
     }
     for field in Field::REQUIRED {
-        if !seen[field as usize] {
+        if fields.keys[field as usize] == 0 {
             let message = format!("{} is missing", field.name());
-            return Err(Error::event(pass.last_byte(), message));
+            return Err(Error::event(pass.at() - 1, message));
         }
     }
-    pass.end()?;
-    if fields.pieces[Field::Timestamp as usize].end == 0 {
-        fields.pieces[Field::Timestamp as usize] = put_timestamp(pass, 0);
-    }
-    Ok(fields)
+    Ok(())
 }
 
-/// The same from a struct, whose payload is the pass's text.
-fn read_fields(pass: &mut Pass, event: &Event, rules: &Rules) -> Result<Fields> {
-    let mut fields = Fields::default();
-    fields.pieces[Field::Timestamp as usize] = put_timestamp(pass, event.timestamp);
-    let mut put = |pass: &mut Pass, field: Field, key: &[u8], text: &str| {
-        let start = pass.written();
-        // Never shorter in the line: no need to go through it.
-        if text.len() > rules.max_line {
-            let what = format!("{} alone", field.name());
-            return Err(too_large(&what, text.len(), "", rules.max_line));
-        }
-        pass.put_slice(key);
-        let value = pass.written();
-        pass.put_text(text);
-        let end = pass.written();
-        fields.pieces[field as usize] = Piece { start, value, end };
-        Ok(())
-    };
-    put(pass, Field::Domain, b",\"domain\":", event.domain)?;
-    put(pass, Field::Category, b",\"category\":", event.category)?;
-    put(
-        pass,
-        Field::ModelName,
-        b",\"model_name\":",
-        event.model_name,
-    )?;
-    put(pass, Field::Operation, b",\"operation\":", event.operation)?;
-    put(
-        pass,
-        Field::LogicalUserId,
-        b",\"logical_user_id\":",
-        event.logical_user_id,
-    )?;
-    if let Some(request_id) = event.request_id {
-        put(pass, Field::RequestId, b",\"request_id\":", request_id)?;
+/// Reads a timestamp, and says where it ends; 0 for null and 0, which are none.
+fn read_timestamp(pass: &mut Pass) -> Result<usize> {
+    const INTEGER: &str = "an integer, Unix seconds, or null";
+    if !matches!(pass.peek(), b'n' | b'-' | b'0'..=b'9') {
+        return Err(pass.unexpected(INTEGER));
     }
-    let start = pass.written();
-    pass.put(b",\"payload\":");
-    let value = pass.written();
-    if read_payload(pass)? {
-        let end = pass.written();
-        fields.pieces[Field::Payload as usize] = Piece { start, value, end };
-    }
-    pass.end()?;
-    Ok(fields)
-}
-
-/// Reads a timestamp, and says whether it is one: null and 0 are none.
-fn read_timestamp(pass: &mut Pass) -> Result<bool> {
-    let (c, at) = pass.peek();
-    let integer = "an integer, Unix seconds, or null";
-    if !matches!(c, b'n' | b'-' | b'0'..=b'9') {
-        return Err(expected(pass.text(), at, integer));
-    }
-    let start = pass.written();
+    let at = pass.at();
     pass.value(1)?;
-    let digits = &pass.out()[start..];
+    let digits = pass.since(at);
     if digits == b"null" {
-        return Ok(false);
+        return Ok(0);
     }
     if digits.iter().any(|c| matches!(c, b'.' | b'e' | b'E')) {
-        return Err(Error::event(
-            at,
-            format!("expected {integer}, without fraction or exponent"),
-        ));
+        let message = format!("expected {INTEGER}, without fraction or exponent");
+        return Err(Error::event(at, message));
     }
     // JSON has one way only to write an integer, but for -0.
-    match ascii(digits).parse::<i64>() {
-        Ok(number) => Ok(number != 0),
-        Err(_) => Err(Error::event(at, "does not fit into 64 bits")),
+    if digits == b"0" || digits == b"-0" {
+        return Ok(0);
     }
+    // All numbers of 18 digits fit, some of 19 do.
+    if digits.len() > 18 && ascii(digits).parse::<i64>().is_err() {
+        return Err(Error::event(at, "does not fit into 64 bits"));
+    }
+    Ok(pass.place())
 }
 
-fn put_timestamp(pass: &mut Pass, timestamp: i64) -> Piece {
-    let start = pass.written();
-    pass.put(b",\"timestamp\":");
-    let value = pass.written();
+/// What stands before a payload that had to be put together anew.
+const REORDERED_PAYLOAD: &[u8; 11] = b",\"payload\":";
+
+/// Reads a payload, and says where in the output it is; null is none.
+fn read_payload(pass: &mut Pass) -> Result<Option<Range<usize>>> {
+    match pass.peek() {
+        b'{' => {}
+        b'n' => {
+            pass.value(1)?;
+            return Ok(None);
+        }
+        _ => return Err(pass.unexpected("an object or null")),
+    }
+    let place = pass.place();
+    let mut object = pass.enter();
+    // The members, without commas: `before`, `after` and `delta`, and the runs
+    // of others, of which there is one more at most.
+    let mut known = [(0, 0); 3];
+    let mut others = [(0, 0); 4];
+    let mut runs = 0;
+    let mut seen = [false; 3];
+    let mut in_order = true;
+    let mut least = 0;
+    loop {
+        let start = pass.place();
+        if !pass.next_key(&mut object)? {
+            break;
+        }
+        // The comma, if one was just read, belongs to no member.
+        let start = if start == place + 1 { start } else { start + 1 };
+        let rank = match pass.name() {
+            b"before" => 0,
+            b"after" => 1,
+            b"delta" => 2,
+            _ => {
+                pass.remember(&object)?;
+                pass.value(2)?;
+                if least < 3 || others[runs - 1].1 + 1 != start {
+                    others[runs].0 = start;
+                    runs += 1;
+                }
+                others[runs - 1].1 = pass.place();
+                least = 3;
+                continue;
+            }
+        };
+        if std::mem::replace(&mut seen[rank], true) {
+            return Err(pass.repeated());
+        }
+        match pass.peek() {
+            b'n' => {
+                pass.value(2)?;
+                in_order = false;
+                continue;
+            }
+            b'{' if rank == 2 => read_delta(pass)?,
+            b'{' => pass.value(2)?,
+            _ => return Err(pass.unexpected("an object or null")),
+        }
+        known[rank] = (start, pass.place());
+        in_order &= rank >= least;
+        least = least.max(rank);
+    }
+    if in_order {
+        return Ok(Some(place..pass.place()));
+    }
+    let out = pass.out();
+    out.extend_from_slice(REORDERED_PAYLOAD);
+    let place = out.len();
+    for (start, end) in known.into_iter().chain(others) {
+        if start < end {
+            out.push(b',');
+            out.extend_from_within(start..end);
+        }
+    }
+    match out.get_mut(place) {
+        Some(first) => *first = b'{',
+        None => out.push(b'{'),
+    }
+    out.push(b'}');
+    Ok(Some(place..out.len()))
+}
+
+/// Reads a delta: an object whose values have `old` and `new`.
+fn read_delta(pass: &mut Pass) -> Result<()> {
+    let mut object = pass.enter();
+    while pass.next_key(&mut object)? {
+        pass.remember(&object)?;
+        read_change(pass)?;
+    }
+    Ok(())
+}
+
+fn read_change(pass: &mut Pass) -> Result<()> {
+    if pass.peek() != b'{' {
+        return Err(pass.unexpected("an object with `old` and `new`"));
+    }
+    let place = pass.place();
+    let mut object = pass.enter();
+    // Where each member ends; both begin behind a brace or comma.
+    let [mut old, mut new] = [0; 2];
+    while pass.next_key(&mut object)? {
+        let end = match pass.name() {
+            b"old" => &mut old,
+            b"new" => &mut new,
+            _ => {
+                let message = "unknown key, a change has only `old` and `new`";
+                return Err(Error::event(pass.name_at(), message));
+            }
+        };
+        if *end > 0 {
+            return Err(pass.repeated());
+        }
+        pass.value(4)?;
+        *end = pass.place();
+    }
+    for (name, end) in [("old", old), ("new", new)] {
+        if end == 0 {
+            let message = format!("{name} is missing");
+            return Err(Error::event(pass.at() - 1, message));
+        }
+    }
+    if new < old {
+        // `new,old` to `old,new`.
+        let pair = &mut pass.out()[place + 1..old];
+        pair.rotate_left(new + 1 - (place + 1));
+        pair[old - (new + 1)..].rotate_right(1);
+    }
+    Ok(())
+}
+
+fn write_key(line: &mut Vec<u8>, field: Field) {
+    line.extend_from_slice(b",\"");
+    line.extend_from_slice(field.name().as_bytes());
+    line.extend_from_slice(b"\":");
+}
+
+/// Writes a timestamp; 0 is now.
+fn write_timestamp(line: &mut Vec<u8>, timestamp: i64) {
     let timestamp = if timestamp == 0 { now() } else { timestamp };
-    pass.put_slice(timestamp.to_string().as_bytes());
-    let end = pass.written();
-    Piece { start, value, end }
+    write_key(line, Field::Timestamp);
+    line.extend_from_slice(timestamp.to_string().as_bytes());
 }
 
 /// The system clock's seconds. Before 1970 they are negative, as Unix has it.
@@ -471,152 +614,16 @@ fn now() -> i64 {
     }
 }
 
-/// Reads a payload, writes the end of the line after it, and says whether it
-/// is one: null is none.
-fn read_payload(pass: &mut Pass) -> Result<bool> {
-    let (c, at) = pass.peek();
-    match c {
-        b'{' => {}
-        b'n' => {
-            pass.value(1)?;
-            return Ok(false);
-        }
-        _ => return Err(expected(pass.text(), at, "an object or null")),
-    }
-    let mut object = pass.enter();
-    let inside = pass.written();
-    // The ranks and pieces of `before`, `after` and `delta`, as they come.
-    let mut known = [(0, 0, 0); 3];
-    let mut count = 0;
-    let mut seen = [false; 3];
-    loop {
-        let start = pass.written();
-        let Some(name) = pass.next_key(&mut object)? else {
-            break;
-        };
-        let key = &pass.out()[name.start..name.end];
-        let rank = match key {
-            b"before" => 0,
-            b"after" => 1,
-            b"delta" => 2,
-            _ => {
-                pass.remember(&object, &name)?;
-                pass.value(2)?;
-                pass.put(b",");
-                continue;
-            }
-        };
-        if std::mem::replace(&mut seen[rank], true) {
-            return Err(json::repeated(key, name.at));
-        }
-        match pass.peek() {
-            (b'n', _) => {
-                pass.value(2)?;
-                pass.rewind(start);
-                continue;
-            }
-            (b'{', _) if rank == 2 => read_delta(pass)?,
-            (b'{', _) => pass.value(2)?,
-            (_, at) => return Err(expected(pass.text(), at, "an object or null")),
-        }
-        pass.put(b",");
-        known[count] = (rank, start, pass.written());
-        count += 1;
-    }
-    // Each piece has a comma after it, so that they can change places.
-    let mut ends = [inside; 3];
-    for &(rank, start, end) in &known[..count] {
-        let target = ends[rank];
-        if target < start {
-            pass.out()[target..end].rotate_right(end - start);
-        }
-        for after in &mut ends[rank..] {
-            *after += end - start;
-        }
-    }
-    close(pass, inside);
-    pass.put(END);
-    Ok(true)
-}
-
-/// Reads a delta: an object whose values have `old` and `new`.
-fn read_delta(pass: &mut Pass) -> Result<()> {
-    let mut object = pass.enter();
-    let inside = pass.written();
-    while let Some(name) = pass.next_key(&mut object)? {
-        pass.remember(&object, &name)?;
-        read_change(pass)?;
-        pass.put(b",");
-    }
-    close(pass, inside);
-    Ok(())
-}
-
-fn read_change(pass: &mut Pass) -> Result<()> {
-    let (c, at) = pass.peek();
-    if c != b'{' {
-        return Err(expected(pass.text(), at, "an object with `old` and `new`"));
-    }
-    let mut object = pass.enter();
-    let inside = pass.written();
-    let [mut old, mut new] = [None; 2];
-    loop {
-        let start = pass.written();
-        let Some(name) = pass.next_key(&mut object)? else {
-            break;
-        };
-        let key = &pass.out()[name.start..name.end];
-        let place = match key {
-            b"old" => &mut old,
-            b"new" => &mut new,
-            _ => {
-                let message = "unknown key, a change has only `old` and `new`";
-                return Err(Error::event(name.at, message));
-            }
-        };
-        if place.replace(start).is_some() {
-            return Err(json::repeated(key, name.at));
-        }
-        pass.value(4)?;
-        pass.put(b",");
-    }
-    match (old, new) {
-        (Some(old), Some(new)) if new < old => pass.out()[inside..].rotate_left(old - inside),
-        (Some(_), Some(_)) => {}
-        (None, _) => return Err(Error::event(pass.last_byte(), "old is missing")),
-        (_, None) => return Err(Error::event(pass.last_byte(), "new is missing")),
-    }
-    close(pass, inside);
-    Ok(())
-}
-
-/// Writes the brace of an object whose pieces have a comma each.
-fn close(pass: &mut Pass, inside: usize) {
-    if pass.written() > inside {
-        pass.rewind(pass.written() - 1);
-    }
-    pass.put(b"}");
-}
-
-fn is_stream(stream: &str, domain: &[u8], category: &[u8]) -> bool {
-    let stream = stream.as_bytes();
-    stream.len() == domain.len() + 1 + category.len()
-        && stream.starts_with(domain)
-        && stream[domain.len()] == b'/'
-        && stream.ends_with(category)
-}
-
 /// Canonical text is ASCII.
 fn ascii(text: &[u8]) -> &str {
     std::str::from_utf8(text).unwrap_or_default()
 }
 
 /// The text that a canonical string stands for.
-fn plain_text(canonical: &[u8]) -> Cow<'_, str> {
-    let canonical = ascii(canonical);
-    if canonical.contains('\\') {
-        let text = serde_json::from_str::<String>(&format!("\"{canonical}\""));
-        return Cow::Owned(text.unwrap_or_default());
+fn plain_text(canonical: &[u8]) -> Cow<'_, [u8]> {
+    if canonical.contains(&b'\\') {
+        let text = serde_json::from_str::<String>(&format!("\"{}\"", ascii(canonical)));
+        return Cow::Owned(text.unwrap_or_default().into_bytes());
     }
     Cow::Borrowed(canonical)
 }

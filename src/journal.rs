@@ -39,9 +39,6 @@ use crate::storage::{File, Open, Storage, read_range};
 use std::io;
 use std::sync::Arc;
 
-/// Bytes of the journal's file.
-pub(crate) const SIZE: u64 = 16 * 1024 * 1024;
-
 const MAGIC: &[u8; 8] = b"ATRJRNL1";
 const START: u64 = 4096;
 const HEAD: usize = 32;
@@ -169,18 +166,16 @@ impl Journal {
     }
 }
 
-/// Hands the pieces in the journal, if there is one, to `redo`, oldest first;
-/// calls `done`, which makes durable what was redone; and forgets them. Says the
-/// last event id of the last batch.
+/// Hands the pieces in the journal, if there is one, to `redo`, oldest first.
+/// Says the last event id of the last batch.
 pub(crate) fn replay(
     storage: &dyn Storage,
     layout: &Layout,
     mut redo: impl FnMut(Redo) -> Result<()>,
-    done: impl FnOnce() -> Result<()>,
 ) -> Result<Option<u64>> {
     let path = layout.hidden_file("journal");
     let failed = |e: io::Error| Error::io("read", &path, &e);
-    let file = match storage.open(&path, Open::Update) {
+    let file = match storage.open(&path, Open::Read) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(Error::io("open", &path, &e)),
@@ -205,11 +200,19 @@ pub(crate) fn replay(
             rest = after;
         }
     }
-    if last_id.is_some() {
-        done()?;
-        write_epoch(&*file, next_epoch(epoch)).map_err(|e| Error::io("write", &path, &e))?;
-    }
     Ok(last_id)
+}
+
+/// Forgets what was replayed, and is durable elsewhere by now.
+pub(crate) fn forget(storage: &dyn Storage, layout: &Layout) -> Result<()> {
+    let path = layout.hidden_file("journal");
+    storage
+        .open(&path, Open::Update)
+        .and_then(|file| match read_epoch(&*file)? {
+            Some(epoch) => write_epoch(&*file, next_epoch(epoch)),
+            None => Ok(()),
+        })
+        .map_err(|e| Error::io("write", &path, &e))
 }
 
 fn read_record(

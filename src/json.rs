@@ -1,7 +1,7 @@
-//! JSON text to compact ASCII, checked and written in one pass.
+//! JSON text to compact ASCII, checked in one pass.
 //!
-//! A [`Pass`] walks a text once. What it has read and found right stands, in
-//! canonical form, in its output: no blanks, every character outside ASCII as
+//! A [`Pass`] walks a text once. What it has read and found right is its
+//! output, in canonical form: no blanks, every character outside ASCII as
 //! `\uxxxx`, one way only to write each string, numbers in the caller's digits.
 //! It refuses what is not JSON (RFC 8259), invalid UTF-8, lone surrogates,
 //! nesting over [`MAX_DEPTH`], and a key that an object has already; each error
@@ -11,20 +11,18 @@
 //! [`Pass::enter`] and [`Pass::next_key`] and hands everything else to
 //! [`Pass::value`]; what the keys mean is not known here.
 //!
-//! Speed comes from three habits. Strings are copied while they are searched,
-//! 16 bytes at a time, so that text is touched once. The output is always at
-//! least [`SLACK`] bytes longer than what the rest of the text can need, so
-//! that whole chunks may be stored; only escapes of raw characters grow it.
-//! And the places in text and output are passed by value, to stay in registers.
+//! Most texts are nearly canonical, and what is canonical is not copied: the
+//! output is what was written, and then the text from where nothing had to be
+//! changed. Only a change, such as a blank to leave out, moves that part of the
+//! text into the buffer. So a compact text is only looked at, strings in steps
+//! of 16 bytes, and is its own output.
 
-use crate::error::{Error, Kind, Result};
+use std::borrow::Cow;
+
+use crate::error::{Error, Result};
 
 /// How deep objects and arrays may nest; the outermost counts 1.
 pub(crate) const MAX_DEPTH: usize = 128;
-
-/// How much longer the output is than what the text that is left can need.
-/// Enough for a chunk, and for the few bytes a walker adds by [`Pass::put`].
-const SLACK: usize = 128;
 
 /// Up to so many keys of an object are compared one by one as they come; when
 /// there are more, all are sorted at its end, so that many keys cost no square.
@@ -33,7 +31,7 @@ const FEW_KEYS: usize = 24;
 /// What stays in memory between two uses, for each buffer, in bytes.
 pub(crate) const KEPT: usize = 64 * 1024;
 
-/// The level outside everything, in [`Pass::value`].
+/// The level outside everything, in [`Pass::read_value`].
 const OUTSIDE: usize = usize::MAX;
 /// The level of an array; that of an object is the number of its first key.
 const ARRAY: usize = usize::MAX - 1;
@@ -41,39 +39,34 @@ const ARRAY: usize = usize::MAX - 1;
 /// What a pass writes to, kept for the next one.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
-    /// The output; what is behind [`Pass::written`] is without meaning.
+    /// The part of the output that was written.
     out: Vec<u8>,
     /// The keys of all objects that are open, outer ones first.
     keys: Vec<Key>,
-    /// The levels around the present one, in [`Pass::value`].
+    /// The levels around the present one, in [`Pass::read_value`].
     levels: Vec<usize>,
+    /// The last key that had escapes, as it is written.
+    name: Vec<u8>,
 }
 
 impl Buffers {
-    /// The bytes written, from the first on.
-    pub fn out(&self) -> &[u8] {
-        &self.out
-    }
-
     /// Gives back memory that only an unusually large text needed.
     pub fn trim(&mut self) {
-        if self.out.len() > KEPT {
-            self.out = Vec::new();
-        }
-        if self.keys.capacity() * size_of::<Key>() > KEPT {
-            self.keys = Vec::new();
-        }
+        self.out.clear();
+        self.out.shrink_to(KEPT);
+        self.keys.clear();
+        self.keys.shrink_to(KEPT / size_of::<Key>());
+        self.name.clear();
+        self.name.shrink_to(KEPT);
     }
 }
 
-/// A key of an object that is open, for finding repeated ones.
-#[derive(Debug)]
+/// A key of an object that is open. Small, and told by its parts, for it goes
+/// from hand to hand for every member.
+#[derive(Clone, Copy, Debug)]
 struct Key {
     /// Unequal for unequal keys, nearly always; equal for equal ones.
     mark: u64,
-    /// Where it stands in the output, without quotes.
-    start: usize,
-    end: usize,
     /// Where it stands in the text, with its quote.
     at: usize,
 }
@@ -82,15 +75,6 @@ struct Key {
 pub(crate) struct Object {
     first_key: usize,
     empty: bool,
-}
-
-/// A key, as a walker gets it; it is in the output too, with its colon.
-pub(crate) struct Name {
-    /// Where it stands in the text.
-    pub at: usize,
-    /// Where it stands in the output, without quotes.
-    pub start: usize,
-    pub end: usize,
 }
 
 /// Checks that `text` is one JSON value by the rules of this module.
@@ -105,438 +89,448 @@ pub(crate) fn check(text: &[u8]) -> Result<()> {
 /// One walk over one text.
 pub(crate) struct Pass<'p> {
     text: &'p [u8],
-    at: usize,
-    written: usize,
+    /// What is to be read.
+    rest: &'p [u8],
+    /// The text from where nothing had to be changed: up to `rest`, it is the
+    /// end of the output.
+    same: &'p [u8],
+    /// Where the last key that a walker got stands in the text, with its quote,
+    /// and its name, if that is in the text too.
+    key: usize,
+    name: Option<&'p [u8]>,
     buffers: &'p mut Buffers,
 }
 
 impl<'p> Pass<'p> {
     pub fn new(text: &'p [u8], buffers: &'p mut Buffers) -> Self {
+        buffers.out.clear();
         buffers.keys.clear();
         buffers.levels.clear();
-        let mut pass = Self {
+        Self {
             text,
-            at: 0,
-            written: 0,
+            rest: text,
+            same: text,
+            key: 0,
+            name: None,
             buffers,
-        };
-        pass.reserve_if_short(0, 0, SLACK);
-        pass
-    }
-
-    /// The text that is walked.
-    pub fn text(&self) -> &'p [u8] {
-        self.text
-    }
-
-    /// How many bytes have been written.
-    pub fn written(&self) -> usize {
-        self.written
-    }
-
-    /// Takes back what was written after the first `written` bytes.
-    pub fn rewind(&mut self, written: usize) {
-        self.written = written;
-    }
-
-    /// What was written.
-    pub fn out(&mut self) -> &mut [u8] {
-        &mut self.buffers.out[..self.written]
-    }
-
-    /// Writes a few bytes that are not in the text.
-    #[inline]
-    pub fn put<const N: usize>(&mut self, bytes: &[u8; N]) {
-        const { assert!(N <= 32) };
-        self.reserve_if_short(self.at, self.written, N);
-        self.buffers.out[self.written..self.written + N].copy_from_slice(bytes);
-        self.written += N;
-    }
-
-    /// The same for bytes whose number is not known beforehand.
-    pub fn put_slice(&mut self, bytes: &[u8]) {
-        self.reserve_if_short(self.at, self.written, bytes.len());
-        self.buffers.out[self.written..self.written + bytes.len()].copy_from_slice(bytes);
-        self.written += bytes.len();
-    }
-
-    /// Writes any text as a JSON string, and says where it stands, without quotes.
-    pub fn put_text(&mut self, text: &str) -> (usize, usize) {
-        let bytes = text.as_bytes();
-        let mut written = self.written;
-        self.reserve(self.at, written, 6 * bytes.len() + 2);
-        let out = &mut self.buffers.out[..];
-        out[written] = b'"';
-        written += 1;
-        let start = written;
-        let mut at = 0;
-        loop {
-            (at, written) = copy_plain(bytes, at, out, written);
-            let Some(c) = text[at..].chars().next() else {
-                break;
-            };
-            written = write_char(out, written, c);
-            at += c.len_utf8();
         }
-        out[written] = b'"';
-        self.written = written + 1;
-        (start, written)
     }
 
-    /// The next byte that is no blank, and where it is; 0 at the text's end.
+    /// How long the output is.
     #[inline]
-    pub fn peek(&mut self) -> (u8, usize) {
-        self.at = skip_blanks(self.text, self.at);
-        (byte(self.text, self.at), self.at)
+    pub fn place(&self) -> usize {
+        self.buffers.out.len() + (self.same.len() - self.rest.len())
+    }
+
+    /// Where the next byte stands in the text.
+    pub fn at(&self) -> usize {
+        self.text.len() - self.rest.len()
+    }
+
+    /// The text from `at` on that has been read.
+    pub fn since(&self, at: usize) -> &'p [u8] {
+        &self.text[at..self.at()]
+    }
+
+    /// The output, all of it in the buffer, to be changed: what was read stays
+    /// where it is, more may be added.
+    pub fn out(&mut self) -> &mut Vec<u8> {
+        self.flush(self.rest);
+        &mut self.buffers.out
+    }
+
+    /// The output; makes sure that nothing is left of the text.
+    pub fn finish(&mut self) -> Result<&[u8]> {
+        self.end()?;
+        if self.buffers.out.is_empty() {
+            return Ok(&self.same[..self.same.len() - self.rest.len()]);
+        }
+        self.flush(self.rest);
+        Ok(&self.buffers.out)
     }
 
     /// Makes sure that nothing is left.
-    pub fn end(&mut self) -> Result<()> {
-        let (_, at) = self.peek();
-        if at < self.text.len() {
-            return Err(expected(self.text, at, "the end of the text"));
+    pub fn end(&self) -> Result<()> {
+        let rest = after_blanks(self.rest);
+        if rest.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        Err(self.expected(rest, "the end of the text"))
     }
 
-    /// Enters an object, which must be next; the caller has made sure of `{`
-    /// and of the depth.
+    /// The next byte that is no blank; 0, which is right nowhere, at the end.
+    #[inline]
+    pub fn peek(&mut self) -> u8 {
+        self.rest = self.skip_blanks(self.rest);
+        self.rest.first().copied().unwrap_or(0)
+    }
+
+    /// Something else was expected than what is next.
+    #[cold]
+    pub fn unexpected(&self, what: &str) -> Error {
+        self.expected(self.rest, what)
+    }
+
+    /// Enters an object; the caller has made sure of its brace and its depth.
+    #[inline]
     pub fn enter(&mut self) -> Object {
-        self.at += 1;
-        self.put(b"{");
+        self.rest = self.rest.get(1..).unwrap_or_default();
         Object {
             first_key: self.buffers.keys.len(),
             empty: true,
         }
     }
 
-    /// Reads and writes the next key, with its colon; `None`, and nothing
-    /// written, after the object's closing brace. Each of the values in between
-    /// is the caller's to read; so are commas, to write. That a key is repeated
-    /// is only found if each is handed to [`Pass::remember`].
+    /// Reads the next key and its colon, or the object's closing brace, and says
+    /// whether there was a key. Its value is the caller's to read. That a key is
+    /// repeated is only found if each is remembered.
     #[inline]
-    pub fn next_key(&mut self, object: &mut Object) -> Result<Option<Name>> {
-        let (c, at) = self.peek();
-        if c == b'}' {
-            self.leave_object(object.first_key)?;
-            self.at = at + 1;
-            return Ok(None);
-        }
-        let mut at = at;
-        if !object.empty {
-            if c != b',' {
-                return Err(expected(self.text, at, "`,` or `}`"));
+    pub fn next_key(&mut self, object: &mut Object) -> Result<bool> {
+        let mut rest = self.skip_blanks(self.rest);
+        match rest {
+            [b'}', tail @ ..] => {
+                self.leave_object(object.first_key)?;
+                self.rest = tail;
+                return Ok(false);
             }
-            at = skip_blanks(self.text, at + 1);
+            [b',', tail @ ..] if !object.empty => rest = self.skip_blanks(tail),
+            _ if object.empty => object.empty = false,
+            _ => return Err(self.expected(rest, "`,` or `}`")),
         }
-        object.empty = false;
-        let start = self.written + 1;
-        let (after, written) = self.read_key(at, self.written)?;
-        self.at = after;
-        self.written = written;
-        Ok(Some(Name {
-            at,
-            start,
-            end: written - 2,
-        }))
+        self.key = self.text.len() - rest.len();
+        (self.name, self.rest) = self.read_key(rest)?;
+        Ok(true)
     }
 
-    /// Refuses a key that the object has already.
-    pub fn remember(&mut self, object: &Object, name: &Name) -> Result<()> {
-        self.add_key(object.first_key, name.at, name.start, name.end)
-    }
-
-    /// The closing brace of the object just left.
-    pub fn last_byte(&self) -> usize {
-        self.at.saturating_sub(1)
-    }
-
-    /// Reads and writes a string, which must be next; the caller has made sure
-    /// of its quote. Says where it stands in the output, without quotes.
+    /// The key that was read last, in canonical form.
     #[inline]
-    pub fn string(&mut self) -> Result<(usize, usize)> {
-        let start = self.written + 1;
-        let (at, written) = self.read_string(self.at, self.written)?;
-        self.at = at;
-        self.written = written;
-        Ok((start, written - 1))
+    pub fn name(&self) -> &[u8] {
+        self.name.unwrap_or(&self.buffers.name)
     }
 
-    /// Reads and writes any value; `depth` is how many objects are around it.
+    /// Where it stands in the text.
+    pub fn name_at(&self) -> usize {
+        self.key
+    }
+
+    /// Refuses it if the object has it already.
+    #[inline]
+    pub fn remember(&mut self, object: &Object) -> Result<()> {
+        let mark = match self.name {
+            Some(name) => mark(&self.text[self.key + 1..], name.len()),
+            None => mark(&self.buffers.name, self.buffers.name.len()),
+        };
+        self.add_key(object.first_key, mark, self.key)
+    }
+
+    /// Reads a string, if one is next, and says whether it was.
+    #[inline]
+    pub fn text_value(&mut self) -> Result<bool> {
+        let rest = self.skip_blanks(self.rest);
+        let [b'"', tail @ ..] = rest else {
+            self.rest = rest;
+            return Ok(false);
+        };
+        self.rest = self.read_string(tail)?;
+        Ok(true)
+    }
+
+    /// Reads any value; `depth` is how many objects are around it.
+    #[inline]
     pub fn value(&mut self, depth: usize) -> Result<()> {
-        let text = self.text;
-        let mut at = self.at;
-        let mut to = self.written;
+        if self.text_value()? {
+            return Ok(());
+        }
+        self.rest = self.read_value(self.rest, depth)?;
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn read_value(&mut self, mut rest: &'p [u8], depth: usize) -> Result<&'p [u8]> {
         let mut level = OUTSIDE;
         'value: loop {
-            at = skip_blanks(text, at);
-            match byte(text, at) {
-                b'"' => (at, to) = self.read_string(at, to)?,
-                b'{' => {
-                    level = self.go_in(level, depth, at, self.buffers.keys.len())?;
-                    to = self.write(to, b'{');
-                    at = skip_blanks(text, at + 1);
-                    if byte(text, at) != b'}' {
-                        let start = to + 1;
-                        let key = at;
-                        (at, to) = self.read_key(at, to)?;
-                        self.add_key(level, key, start, to - 2)?;
+            rest = self.skip_blanks(rest);
+            match rest {
+                [b'"', tail @ ..] => rest = self.read_string(tail)?,
+                [b'{', tail @ ..] => {
+                    self.go_in(level, depth, rest)?;
+                    level = self.buffers.keys.len();
+                    rest = self.skip_blanks(tail);
+                    if let [b'}', tail @ ..] = rest {
+                        rest = tail;
+                        level = self.go_out();
+                    } else {
+                        rest = self.read_key_of(level, rest)?;
                         continue 'value;
                     }
-                    to = self.write(to, b'}');
-                    at += 1;
-                    level = self.go_out();
                 }
-                b'[' => {
-                    level = self.go_in(level, depth, at, ARRAY)?;
-                    to = self.write(to, b'[');
-                    at = skip_blanks(text, at + 1);
-                    if byte(text, at) != b']' {
+                [b'[', tail @ ..] => {
+                    self.go_in(level, depth, rest)?;
+                    level = ARRAY;
+                    rest = self.skip_blanks(tail);
+                    if let [b']', tail @ ..] = rest {
+                        rest = tail;
+                        level = self.go_out();
+                    } else {
                         continue 'value;
                     }
-                    to = self.write(to, b']');
-                    at += 1;
-                    level = self.go_out();
                 }
-                b't' => (at, to) = self.read_word(at, to, b"true")?,
-                b'f' => (at, to) = self.read_word(at, to, b"false")?,
-                b'n' => (at, to) = self.read_word(at, to, b"null")?,
-                b'-' | b'0'..=b'9' => (at, to) = self.read_number(at, to)?,
-                _ => return Err(expected(text, at, "a value")),
+                [b't', ..] => rest = self.read_word(rest, b"true")?,
+                [b'f', ..] => rest = self.read_word(rest, b"false")?,
+                [b'n', ..] => rest = self.read_word(rest, b"null")?,
+                [b'-' | b'0'..=b'9', ..] => rest = self.read_number(rest)?,
+                _ => return Err(self.expected(rest, "a value")),
             }
             // A value has ended here.
             while level != OUTSIDE {
-                at = skip_blanks(text, at);
-                let c = byte(text, at);
-                if c == b',' {
-                    to = self.write(to, b',');
-                    at += 1;
-                    if level != ARRAY {
-                        at = skip_blanks(text, at);
-                        let start = to + 1;
-                        let key = at;
-                        (at, to) = self.read_key(at, to)?;
-                        self.add_key(level, key, start, to - 2)?;
+                rest = self.skip_blanks(rest);
+                match rest {
+                    [b',', tail @ ..] => {
+                        rest = tail;
+                        if level != ARRAY {
+                            rest = self.skip_blanks(rest);
+                            rest = self.read_key_of(level, rest)?;
+                        }
+                        continue 'value;
                     }
-                    continue 'value;
+                    [b']', tail @ ..] if level == ARRAY => rest = tail,
+                    [b'}', tail @ ..] if level != ARRAY => {
+                        self.leave_object(level)?;
+                        rest = tail;
+                    }
+                    _ if level == ARRAY => return Err(self.expected(rest, "`,` or `]`")),
+                    _ => return Err(self.expected(rest, "`,` or `}`")),
                 }
-                if level == ARRAY {
-                    if c != b']' {
-                        return Err(expected(text, at, "`,` or `]`"));
-                    }
-                } else {
-                    if c != b'}' {
-                        return Err(expected(text, at, "`,` or `}`"));
-                    }
-                    self.leave_object(level)?;
-                }
-                to = self.write(to, c);
-                at += 1;
                 level = self.go_out();
             }
-            self.at = at;
-            self.written = to;
-            return Ok(());
+            return Ok(rest);
         }
     }
 
-    #[inline]
-    fn go_in(&mut self, level: usize, depth: usize, at: usize, inner: usize) -> Result<usize> {
+    #[inline(always)]
+    fn go_in(&mut self, level: usize, depth: usize, rest: &[u8]) -> Result<()> {
         if depth + self.buffers.levels.len() >= MAX_DEPTH {
-            return Err(too_deep(at));
+            return Err(self.too_deep(rest));
         }
         self.buffers.levels.push(level);
-        Ok(inner)
+        Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn go_out(&mut self) -> usize {
         self.buffers.levels.pop().unwrap_or(OUTSIDE)
     }
 
-    #[inline]
-    fn write(&mut self, to: usize, c: u8) -> usize {
-        self.buffers.out[to] = c;
-        to + 1
+    /// Moves what is the same in the text into the buffer, up to `rest`.
+    fn flush(&mut self, rest: &'p [u8]) {
+        let length = self.same.len() - rest.len();
+        self.buffers.out.extend_from_slice(&self.same[..length]);
+        self.same = rest;
     }
 
-    /// Keeps the promise about [`SLACK`], with `more` bytes to come that the
-    /// text does not account for.
-    #[cold]
-    #[inline(never)]
-    fn reserve(&mut self, at: usize, to: usize, more: usize) {
-        let need = to + (self.text.len() - at) + more + SLACK;
-        if self.buffers.out.len() < need {
-            let size = need.max(self.buffers.out.len() + self.buffers.out.len() / 2);
-            self.buffers.out.resize(size, 0);
-        }
+    /// Writes `bytes` in place of the text up to `rest`.
+    fn write(&mut self, bytes: &[u8], rest: &'p [u8]) {
+        self.buffers.out.extend_from_slice(bytes);
+        self.same = rest;
     }
 
-    /// A key and its colon.
     #[inline(always)]
-    fn read_key(&mut self, at: usize, to: usize) -> Result<(usize, usize)> {
-        if byte(self.text, at) != b'"' {
-            return Err(expected(self.text, at, "a key in double quotes"));
+    fn skip_blanks(&mut self, rest: &'p [u8]) -> &'p [u8] {
+        match rest {
+            [0..=b' ', ..] => self.leave_out_blanks(rest),
+            _ => rest,
         }
-        let (at, to) = self.read_string(at, to)?;
-        let at = skip_blanks(self.text, at);
-        if byte(self.text, at) != b':' {
-            return Err(expected(self.text, at, "`:`"));
-        }
-        Ok((at + 1, self.write(to, b':')))
     }
 
-    /// The string whose opening quote is at `at`.
-    #[inline(always)]
-    fn read_string(&mut self, at: usize, to: usize) -> Result<(usize, usize)> {
-        let to = self.write(to, b'"');
-        let (mut at, mut to) = copy_plain(self.text, at + 1, &mut self.buffers.out, to);
-        if byte(self.text, at) != b'"' {
-            (at, to) = self.read_string_rest(at, to)?;
-        }
-        Ok((at + 1, self.write(to, b'"')))
-    }
-
-    /// The rest of a string from its first byte that is not simply copied, up
-    /// to its closing quote.
     #[inline(never)]
-    fn read_string_rest(&mut self, mut at: usize, mut to: usize) -> Result<(usize, usize)> {
-        let text = self.text;
+    fn leave_out_blanks(&mut self, rest: &'p [u8]) -> &'p [u8] {
+        self.flush(rest);
+        self.same = after_blanks(rest);
+        self.same
+    }
+
+    /// A key and its colon: its name, if that is in the text, and what comes
+    /// after the colon.
+    #[inline(always)]
+    fn read_key(&mut self, rest: &'p [u8]) -> Result<(Option<&'p [u8]>, &'p [u8])> {
+        let [b'"', start @ ..] = rest else {
+            return Err(self.expected(rest, "a key in double quotes"));
+        };
+        let end = skip_plain(start);
+        let (name, rest) = match end {
+            [b'"', tail @ ..] => (Some(&start[..start.len() - end.len()]), tail),
+            _ => (None, self.read_escaped_key(start)?),
+        };
+        match self.skip_blanks(rest) {
+            [b':', tail @ ..] => Ok((name, tail)),
+            rest => Err(self.expected(rest, "`:`")),
+        }
+    }
+
+    /// A key that does not stand for itself.
+    #[inline(never)]
+    fn read_escaped_key(&mut self, start: &'p [u8]) -> Result<&'p [u8]> {
+        self.flush(start);
+        let written = self.buffers.out.len();
+        let rest = self.read_string(start)?;
+        self.flush(rest);
+        let Buffers { out, name, .. } = &mut *self.buffers;
+        name.clear();
+        name.extend_from_slice(&out[written..out.len() - 1]);
+        Ok(rest)
+    }
+
+    #[inline(always)]
+    fn read_key_of(&mut self, first: usize, rest: &'p [u8]) -> Result<&'p [u8]> {
+        let (name, tail) = self.read_key(rest)?;
+        let mark = match name {
+            Some(name) => mark(&rest[1..], name.len()),
+            None => mark(&self.buffers.name, self.buffers.name.len()),
+        };
+        self.add_key(first, mark, self.text.len() - rest.len())?;
+        Ok(tail)
+    }
+
+    /// The string that begins before `rest`, to behind its closing quote.
+    #[inline(always)]
+    fn read_string(&mut self, rest: &'p [u8]) -> Result<&'p [u8]> {
+        match skip_plain(rest) {
+            [b'"', tail @ ..] => Ok(tail),
+            rest => self.read_string_rest(rest),
+        }
+    }
+
+    /// The rest of a string from its first byte that does not stand for itself.
+    #[inline(never)]
+    fn read_string_rest(&mut self, mut rest: &'p [u8]) -> Result<&'p [u8]> {
         loop {
-            match text.get(at) {
-                None => return Err(expected(text, at, "`\"`, the end of the string")),
-                Some(b'"') => return Ok((at, to)),
-                Some(b'\\') => (at, to) = self.read_escape(at, to)?,
-                Some(0x7f) => {
-                    self.reserve_if_short(at, to, 6);
-                    to = write_unit(&mut self.buffers.out, to, 0x7f);
-                    at += 1;
+            match rest {
+                [] => return Err(self.expected(rest, "`\"`, the end of the string")),
+                [b'"', tail @ ..] => return Ok(tail),
+                [b'\\', tail @ ..] => rest = self.read_escape(rest, tail)?,
+                [0x7f, tail @ ..] => {
+                    self.flush(rest);
+                    self.write(b"\\u007f", tail);
+                    rest = tail;
                 }
-                Some(0x80..) => {
-                    let length = text[at..].iter().take_while(|&&b| b >= 0x80).count();
-                    let run = match std::str::from_utf8(&text[at..at + length]) {
-                        Ok(run) => run,
-                        Err(error) => return Err(bad_utf8(at + error.valid_up_to())),
-                    };
-                    self.reserve_if_short(at, to, 3 * length);
+                [0x80..=0xff, ..] => {
+                    let length = rest.iter().take_while(|&&b| b >= 0x80).count();
+                    let (run, tail) = rest.split_at(length);
+                    let run = std::str::from_utf8(run)
+                        .map_err(|error| self.invalid_utf8(&rest[error.valid_up_to()..]))?;
+                    self.flush(rest);
                     for c in run.chars() {
-                        to = write_char(&mut self.buffers.out, to, c);
+                        write_char(&mut self.buffers.out, c);
                     }
-                    at += length;
+                    self.same = tail;
+                    rest = tail;
                 }
-                Some(&c) => return Err(raw_control(at, c)),
+                _ => return Err(self.raw_control(rest)),
             }
-            (at, to) = copy_plain(text, at, &mut self.buffers.out, to);
+            rest = skip_plain(rest);
         }
     }
 
-    #[inline]
-    fn reserve_if_short(&mut self, at: usize, to: usize, more: usize) {
-        if self.buffers.out.len() < to + (self.text.len() - at) + more + SLACK {
-            self.reserve(at, to, more);
-        }
-    }
-
-    /// The escape whose backslash is at `at`. Never longer than it was.
-    fn read_escape(&mut self, at: usize, to: usize) -> Result<(usize, usize)> {
-        let text = self.text;
-        let out = &mut self.buffers.out[..];
-        let c = byte(text, at + 1);
-        match c {
-            b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't' => {
-                out[to] = b'\\';
-                out[to + 1] = c;
-                Ok((at + 2, to + 2))
+    /// The escape that is `rest` up to somewhere, a backslash and `tail`.
+    fn read_escape(&mut self, rest: &'p [u8], tail: &'p [u8]) -> Result<&'p [u8]> {
+        match tail {
+            [b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't', tail @ ..] => Ok(tail),
+            [b'/', tail @ ..] => {
+                self.flush(rest);
+                self.write(b"/", tail);
+                Ok(tail)
             }
-            b'/' => {
-                out[to] = b'/';
-                Ok((at + 2, to + 1))
-            }
-            b'u' => {
-                let unit = hex4(text, at + 2)?;
-                match unit {
-                    0xd800..0xdc00 => {
-                        if byte(text, at + 6) != b'\\' || byte(text, at + 7) != b'u' {
-                            return Err(lone_surrogate(at, unit));
-                        }
-                        let low = hex4(text, at + 8)?;
-                        if !(0xdc00..0xe000).contains(&low) {
-                            return Err(lone_surrogate(at, unit));
-                        }
-                        let to = write_unit(out, to, unit);
-                        Ok((at + 12, write_unit(out, to, low)))
+            [b'u', tail @ ..] => {
+                let (first, mut tail) = self.read_hex(tail)?;
+                let mut units = [first, 0];
+                let mut count = 1;
+                if let (0xd800..0xdc00, [b'\\', b'u', low @ ..]) = (first, tail) {
+                    (units[1], tail) = self.read_hex(low)?;
+                    count = 2;
+                }
+                let mut chars = char::decode_utf16(units[..count].iter().copied());
+                match (chars.next(), chars.next()) {
+                    (Some(Ok(c)), None) => {
+                        self.flush(rest);
+                        write_char(&mut self.buffers.out, c);
+                        self.same = tail;
+                        Ok(tail)
                     }
-                    0xdc00..0xe000 => Err(lone_surrogate(at, unit)),
-                    _ => {
-                        let c = char::from_u32(u32::from(unit)).unwrap_or_default();
-                        Ok((at + 6, write_char(out, to, c)))
-                    }
+                    _ => Err(self.lone_surrogate(rest, first)),
                 }
             }
-            _ => Err(expected(
-                text,
-                at + 1,
-                "one of `\" \\ / b f n r t u` after `\\`",
-            )),
+            _ => Err(self.expected(tail, "one of `\" \\ / b f n r t u` after `\\`")),
         }
     }
 
-    #[inline]
-    fn read_word(&mut self, at: usize, to: usize, word: &[u8]) -> Result<(usize, usize)> {
-        if !self.text[at..].starts_with(word) {
-            return Err(bad_word(at, word));
+    /// The four digits after `\u`.
+    fn read_hex(&self, mut rest: &'p [u8]) -> Result<(u16, &'p [u8])> {
+        let mut unit = 0;
+        for _ in 0..4 {
+            let (digit, tail) = match rest {
+                [c @ b'0'..=b'9', tail @ ..] => (c - b'0', tail),
+                [c @ b'a'..=b'f', tail @ ..] => (c - b'a' + 10, tail),
+                [c @ b'A'..=b'F', tail @ ..] => (c - b'A' + 10, tail),
+                _ => return Err(self.expected(rest, "four hexadecimal digits after `\\u`")),
+            };
+            unit = unit << 4 | u16::from(digit);
+            rest = tail;
         }
-        self.buffers.out[to..to + word.len()].copy_from_slice(word);
-        Ok((at + word.len(), to + word.len()))
+        Ok((unit, rest))
+    }
+
+    #[inline(always)]
+    fn read_word(&self, rest: &'p [u8], word: &[u8]) -> Result<&'p [u8]> {
+        match rest.strip_prefix(word) {
+            Some(tail) => Ok(tail),
+            None => Err(self.not_the_word(rest, word)),
+        }
     }
 
     /// A number, whose text is kept as it is.
     #[inline]
-    fn read_number(&mut self, at: usize, to: usize) -> Result<(usize, usize)> {
-        let text = self.text;
-        let mut end = at;
-        if byte(text, end) == b'-' {
-            end += 1;
+    fn read_number(&self, mut rest: &'p [u8]) -> Result<&'p [u8]> {
+        if let [b'-', tail @ ..] = rest {
+            rest = tail;
         }
-        if byte(text, end) == b'0' {
-            end += 1;
-        } else {
-            end = digits(text, end)?;
+        rest = match rest {
+            [b'0', tail @ ..] => tail,
+            _ => self.read_digits(rest)?,
+        };
+        if let [b'.', tail @ ..] = rest {
+            rest = self.read_digits(tail)?;
         }
-        if byte(text, end) == b'.' {
-            end = digits(text, end + 1)?;
+        if let [b'e' | b'E', b'+' | b'-', tail @ ..] | [b'e' | b'E', tail @ ..] = rest {
+            rest = self.read_digits(tail)?;
         }
-        if matches!(byte(text, end), b'e' | b'E') {
-            end += 1;
-            if matches!(byte(text, end), b'+' | b'-') {
-                end += 1;
-            }
-            end = digits(text, end)?;
-        }
-        self.buffers.out[to..to + (end - at)].copy_from_slice(&text[at..end]);
-        Ok((end, to + (end - at)))
+        Ok(rest)
     }
 
-    /// Notes a key of an object that is open, and refuses it if it is there
-    /// already.
+    /// One digit or more.
     #[inline]
-    fn add_key(&mut self, first: usize, at: usize, start: usize, end: usize) -> Result<()> {
-        let Buffers { out, keys, .. } = &mut *self.buffers;
-        let mark = mark(out, start, end);
-        let before = &keys[first..];
-        if before.len() < FEW_KEYS
-            && before
-                .iter()
-                .any(|key| key.mark == mark && out[key.start..key.end] == out[start..end])
-        {
-            return Err(repeated(&out[start..end], at));
+    fn read_digits(&self, rest: &'p [u8]) -> Result<&'p [u8]> {
+        let [b'0'..=b'9', tail @ ..] = rest else {
+            return Err(self.expected(rest, "a digit"));
+        };
+        let mut rest = tail;
+        while let [b'0'..=b'9', tail @ ..] = rest {
+            rest = tail;
         }
-        keys.push(Key {
-            mark,
-            start,
-            end,
-            at,
-        });
+        Ok(rest)
+    }
+
+    /// Adds a key to those of an open object, if it is not there already.
+    #[inline]
+    fn add_key(&mut self, first: usize, mark: u64, at: usize) -> Result<()> {
+        let before = &self.buffers.keys[first..];
+        if before.len() < FEW_KEYS {
+            for other in before {
+                if other.mark == mark && self.name_of(other.at) == self.name_of(at) {
+                    return Err(self.repeated_at(at));
+                }
+            }
+        }
+        self.buffers.keys.push(Key { mark, at });
         Ok(())
     }
 
@@ -552,68 +546,132 @@ impl<'p> Pass<'p> {
 
     #[inline(never)]
     fn find_repeated(&mut self, first: usize) -> Result<()> {
-        let Buffers { out, keys, .. } = &mut *self.buffers;
-        let text = |key: &Key| &out[key.start..key.end];
-        keys[first..].sort_unstable_by(|a, b| {
-            (a.mark.cmp(&b.mark))
-                .then_with(|| text(a).cmp(text(b)))
-                .then(a.at.cmp(&b.at))
-        });
-        let earliest = keys[first..]
+        let keys = &self.buffers.keys[first..];
+        let mut keys: Vec<_> = keys
+            .iter()
+            .map(|key| (key.mark, self.name_of(key.at), key.at))
+            .collect();
+        keys.sort_unstable();
+        let repeated = keys
             .windows(2)
-            .filter(|pair| text(&pair[0]) == text(&pair[1]))
-            .map(|pair| &pair[1])
-            .min_by_key(|key| key.at);
-        match earliest {
-            Some(key) => Err(repeated(text(key), key.at)),
+            .filter(|pair| pair[0].1 == pair[1].1)
+            .map(|pair| pair[1].2);
+        match repeated.min() {
+            Some(at) => Err(self.repeated_at(at)),
             None => Ok(()),
         }
     }
-}
 
-/// The byte at `at`; 0, which is right nowhere, behind the end.
-#[inline(always)]
-fn byte(text: &[u8], at: usize) -> u8 {
-    text.get(at).copied().unwrap_or(0)
-}
-
-#[inline(always)]
-fn skip_blanks(text: &[u8], mut at: usize) -> usize {
-    while matches!(text.get(at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
-        at += 1;
+    /// The canonical form of the key at `at`, which was found right before.
+    #[inline(never)]
+    fn name_of(&self, at: usize) -> Cow<'p, [u8]> {
+        let start = &self.text[at + 1..];
+        let end = skip_plain(start);
+        if let [b'"', ..] = end {
+            return Cow::Borrowed(&start[..start.len() - end.len()]);
+        }
+        let mut buffers = Buffers::default();
+        let mut pass = Pass::new(start, &mut buffers);
+        match pass.read_escaped_key(start) {
+            Ok(_) => Cow::Owned(buffers.name),
+            Err(_) => Cow::Borrowed(b""),
+        }
     }
-    at
+
+    // Errors, apart from the hot path.
+
+    #[cold]
+    #[inline(never)]
+    fn expected(&self, rest: &[u8], what: &str) -> Error {
+        self.fault(
+            rest,
+            match rest {
+                [] => format!("expected {what}, but the text ends"),
+                [c @ b' '..=b'~', ..] => format!("expected {what}, found `{}`", *c as char),
+                [c, ..] => format!("expected {what}, found byte 0x{c:02x}"),
+            },
+        )
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn not_the_word(&self, rest: &[u8], word: &[u8]) -> Error {
+        self.fault(rest, format!("expected `{}`", shown(word)))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn too_deep(&self, rest: &[u8]) -> Error {
+        self.fault(rest, format!("nested more than {MAX_DEPTH} deep"))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn invalid_utf8(&self, rest: &[u8]) -> Error {
+        self.fault(rest, "invalid UTF-8")
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn raw_control(&self, rest: &[u8]) -> Error {
+        let c = rest.first().copied().unwrap_or(0);
+        self.fault(
+            rest,
+            format!("control character 0x{c:02x} in a string, it must be escaped"),
+        )
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lone_surrogate(&self, rest: &[u8], unit: u16) -> Error {
+        self.fault(rest, format!("lone surrogate \\u{unit:04x}"))
+    }
+
+    /// The key that was read last is in its object already.
+    #[cold]
+    pub fn repeated(&self) -> Error {
+        self.repeated_at(self.key)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn repeated_at(&self, at: usize) -> Error {
+        let name = shown(&self.name_of(at));
+        Error::event(at, format!("the key \"{name}\" is repeated"))
+    }
+
+    fn fault(&self, rest: &[u8], message: impl Into<String>) -> Error {
+        Error::event(self.text.len() - rest.len(), message)
+    }
 }
 
-/// One digit or more.
-#[inline]
-fn digits(text: &[u8], at: usize) -> Result<usize> {
-    let mut end = at;
-    while byte(text, end).is_ascii_digit() {
-        end += 1;
+fn after_blanks(mut rest: &[u8]) -> &[u8] {
+    while let [b' ' | b'\n' | b'\r' | b'\t', tail @ ..] = rest {
+        rest = tail;
     }
-    if end == at {
-        return Err(expected(text, at, "a digit"));
-    }
-    Ok(end)
+    rest
 }
 
-fn hex4(text: &[u8], at: usize) -> Result<u16> {
-    let mut unit = 0;
-    for place in at..at + 4 {
-        let digit = match byte(text, place) {
-            c @ b'0'..=b'9' => c - b'0',
-            c @ b'a'..=b'f' => c - b'a' + 10,
-            c @ b'A'..=b'F' => c - b'A' + 10,
-            _ => return Err(expected(text, place, "four hexadecimal digits after `\\u`")),
+/// Writes any text as a JSON string.
+pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    let mut rest = text;
+    loop {
+        let special = skip_plain(rest.as_bytes()).len();
+        let (plain, tail) = rest.split_at(rest.len() - special);
+        out.extend_from_slice(plain.as_bytes());
+        let mut chars = tail.chars();
+        let Some(c) = chars.next() else {
+            break;
         };
-        unit = unit << 4 | u16::from(digit);
+        write_char(out, c);
+        rest = chars.as_str();
     }
-    Ok(unit)
+    out.push(b'"');
 }
 
 /// Writes one character as it stands in a canonical string.
-fn write_char(out: &mut [u8], to: usize, c: char) -> usize {
+fn write_char(out: &mut Vec<u8>, c: char) {
     let short = match c {
         '"' | '\\' => c as u8,
         '\u{8}' => b'b',
@@ -621,143 +679,74 @@ fn write_char(out: &mut [u8], to: usize, c: char) -> usize {
         '\n' => b'n',
         '\u{c}' => b'f',
         '\r' => b'r',
-        ' '..='~' => {
-            out[to] = c as u8;
-            return to + 1;
-        }
+        ' '..='~' => return out.push(c as u8),
         _ => {
-            let mut to = to;
             for unit in c.encode_utf16(&mut [0; 2]) {
-                to = write_unit(out, to, *unit);
+                let digit = |shift: u16| b"0123456789abcdef"[usize::from(*unit >> shift & 15)];
+                out.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
             }
-            return to;
+            return;
         }
     };
-    out[to] = b'\\';
-    out[to + 1] = short;
-    to + 2
+    out.extend_from_slice(&[b'\\', short]);
 }
 
-/// Writes `\uxxxx`.
-#[inline]
-fn write_unit(out: &mut [u8], to: usize, unit: u16) -> usize {
-    let digit = |shift: u16| b"0123456789abcdef"[usize::from(unit >> shift & 15)];
-    out[to..to + 6].copy_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
-    to + 6
-}
-
-/// Copies bytes that stand for themselves within a string, up to the first
-/// that does not, or to the end. There must be room for the rest of the text,
-/// and a chunk more.
-#[inline(always)]
-fn copy_plain(text: &[u8], mut at: usize, out: &mut [u8], mut to: usize) -> (usize, usize) {
-    while let (Some(from), Some(room)) = (chunk(text, at), chunk_mut(out, to)) {
-        *room = *from;
-        let plain = plain_bytes(from);
-        at += plain;
-        to += plain;
-        if plain < CHUNK {
-            return (at, to);
-        }
-    }
-    while let Some(&c @ (b' ' | b'!' | b'#'..=b'[' | b']'..=b'~')) = text.get(at) {
-        out[to] = c;
-        at += 1;
-        to += 1;
-    }
-    (at, to)
-}
-
+/// How many bytes are looked at together.
 const CHUNK: usize = 16;
 
+/// What comes after the bytes that stand for themselves within a string.
 #[inline(always)]
-fn chunk(text: &[u8], at: usize) -> Option<&[u8; CHUNK]> {
-    text.get(at..).and_then(|rest| rest.first_chunk())
-}
-
-#[inline(always)]
-fn chunk_mut(out: &mut [u8], to: usize) -> Option<&mut [u8; CHUNK]> {
-    out.get_mut(to..).and_then(|rest| rest.first_chunk_mut())
+fn skip_plain(mut rest: &[u8]) -> &[u8] {
+    while let Some((chunk, tail)) = rest.split_first_chunk() {
+        let plain = plain_bytes(chunk);
+        if plain < CHUNK {
+            return &rest[plain..];
+        }
+        rest = tail;
+    }
+    while let [b' ' | b'!' | b'#'..=b'[' | b']'..=b'~', tail @ ..] = rest {
+        rest = tail;
+    }
+    rest
 }
 
 /// How many bytes at the start of a chunk stand for themselves in a string.
-/// Written so that compilers turn the loop into a few vector instructions.
+/// Written so that compilers make a few vector instructions of it.
 #[inline(always)]
 fn plain_bytes(chunk: &[u8; CHUNK]) -> usize {
     let special = chunk.map(|c| {
         let plain = (c.wrapping_add(1) as i8) > 0x20 && c != b'"' && c != b'\\';
         if plain { 0 } else { 0xff }
     });
-    let special = u128::from_le_bytes(special);
-    special.trailing_zeros() as usize / 8
+    u128::from_le_bytes(special).trailing_zeros() as usize / 8
 }
 
 /// Eight bytes that tell most keys apart: the first and the last ones mixed.
 #[inline(always)]
-fn mark(out: &[u8], start: usize, end: usize) -> u64 {
-    let word = |at: usize| {
-        let bytes = out.get(at..).and_then(|rest| rest.first_chunk());
-        bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
-    };
-    let length = end - start;
-    if length < 8 {
-        // What is behind the key is the slack's, and masked.
-        return word(start) & ((1 << (8 * length)) - 1);
+fn mark(text: &[u8], length: usize) -> u64 {
+    match text.first_chunk() {
+        Some(first) if length < 8 => u64::from_le_bytes(*first) & ((1 << (8 * length)) - 1),
+        Some(first) => {
+            let last = text[length - 8..]
+                .first_chunk()
+                .copied()
+                .unwrap_or_default();
+            u64::from_le_bytes(*first)
+                ^ u64::from_le_bytes(last).rotate_left(29)
+                ^ (length as u64) << 56
+        }
+        None => mark_at_end(&text[..length]),
     }
-    word(start) ^ word(end - 8).rotate_left(29) ^ (length as u64) << 56
 }
 
-// Errors, apart from the hot path.
-
-/// Something else was expected at `at`.
-#[cold]
+/// The same for a short key that has no eight bytes behind its start.
 #[inline(never)]
-pub(crate) fn expected(text: &[u8], at: usize, what: &str) -> Error {
-    let message = match text.get(at) {
-        None => format!("expected {what}, but the text ends"),
-        Some(c @ b' '..=b'~') => format!("expected {what}, found `{}`", *c as char),
-        Some(c) => format!("expected {what}, found byte 0x{c:02x}"),
-    };
-    Error::event(at.min(text.len()), message)
-}
-
-#[cold]
-#[inline(never)]
-pub(crate) fn too_deep(at: usize) -> Error {
-    Error::event(at, format!("nested more than {MAX_DEPTH} deep"))
-}
-
-#[cold]
-#[inline(never)]
-fn bad_word(at: usize, word: &[u8]) -> Error {
-    Error::event(at, format!("expected `{}`", shown(word)))
-}
-
-#[cold]
-#[inline(never)]
-fn bad_utf8(at: usize) -> Error {
-    Error::event(at, "invalid UTF-8")
-}
-
-#[cold]
-#[inline(never)]
-fn raw_control(at: usize, c: u8) -> Error {
-    Error::event(
-        at,
-        format!("control character 0x{c:02x} in a string, it must be escaped"),
-    )
-}
-
-#[cold]
-#[inline(never)]
-fn lone_surrogate(at: usize, unit: u16) -> Error {
-    Error::event(at, format!("lone surrogate \\u{unit:04x}"))
-}
-
-#[cold]
-#[inline(never)]
-pub(crate) fn repeated(name: &[u8], at: usize) -> Error {
-    Error::event(at, format!("the key \"{}\" is repeated", shown(name)))
+fn mark_at_end(name: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    for (byte, c) in bytes.iter_mut().zip(name) {
+        *byte = *c;
+    }
+    u64::from_le_bytes(bytes)
 }
 
 /// A key for a message, cut when it is long. Canonical text is ASCII.
@@ -784,7 +773,7 @@ pub(crate) fn locate(text: &[u8], root: &str, error: Error) -> Error {
     if path.is_empty() {
         return error;
     }
-    let kind: Kind = error.kind();
+    let kind = error.kind();
     error.wrap(kind, &path)
 }
 
@@ -850,6 +839,13 @@ fn path(text: &[u8], root: &str, offset: usize) -> String {
         }
     }
     path
+}
+
+/// Where the value of the key at `key` begins; both were found right.
+pub(crate) fn value_of(text: &[u8], key: usize) -> usize {
+    let rest = after_blanks(text.get(token_end(text, key)..).unwrap_or_default());
+    let value = after_blanks(rest.strip_prefix(b":").unwrap_or(rest));
+    text.len() - value.len()
 }
 
 /// Where the string, number, word or sign that begins at `at` ends; behind the

@@ -61,6 +61,7 @@ mod lines;
 mod lock;
 mod options;
 mod os;
+pub mod proof;
 mod reader;
 mod recover;
 mod replay;

@@ -36,6 +36,7 @@ pub struct Options {
     pub(crate) buffer_bytes: usize,
     pub(crate) flush_interval: Option<Duration>,
     pub(crate) max_open_files: usize,
+    pub(crate) journal_bytes: u64,
     pub(crate) on_warning: Option<WarningHandler>,
 }
 
@@ -49,6 +50,7 @@ impl Default for Options {
             buffer_bytes: 2 * 1024 * 1024,
             flush_interval: Some(Duration::from_secs(1)),
             max_open_files: 128,
+            journal_bytes: 16 * 1024 * 1024,
             on_warning: None,
         }
     }
@@ -148,6 +150,13 @@ impl Options {
             _ => return Err(Error::argument("max_open_files must be at least 1")),
         }
         Ok(self)
+    }
+
+    /// Bytes of the journal's file: what tests need, to see it fill.
+    #[doc(hidden)]
+    pub fn journal_bytes(&mut self, bytes: u64) -> &mut Self {
+        self.journal_bytes = bytes;
+        self
     }
 
     /// Who is told what is worth telling and no error: what recovery did, what

@@ -104,6 +104,22 @@ pub(crate) fn coarse_millis() -> u64 {
     now.tv_sec.unsigned_abs() * 1000 + now.tv_nsec.unsigned_abs() / 1_000_000
 }
 
+/// Brings to disk all that was written to the file system that holds `file`.
+pub(crate) fn sync_file_system(file: &File) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the descriptor is open for as long as `file` is borrowed.
+    if unsafe { libc::syncfs(file.as_raw_fd()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = file;
+        // SAFETY: it takes nothing and cannot fail.
+        unsafe { libc::sync() };
+    }
+    Ok(())
+}
+
 /// Starts a thread that no signal of the host is delivered to.
 pub(crate) fn spawn_quiet(
     name: &str,

@@ -6,14 +6,16 @@
 //! 1. The journal is redone: what a synced commit has lost is put back.
 //! 2. If the machine was restarted, or a marked batch was not finished, the
 //!    events after the last point that is known to be whole are read. Where the
-//!    machine was restarted, each segment is cut at the first line with zeros
-//!    in it, which stand for pages that never reached the disk. Ids that are in
-//!    no segment are reported.
+//!    machine was restarted, each segment is cut at the first line that has no
+//!    end or has zeros in it, which stand for pages that never reached the
+//!    disk. Ids that are in no segment are reported.
 //! 3. The tail of every stream's newest segment is looked at. Bytes that are no
 //!    whole line, or zeros that a power loss left, are cut off. A whole event
 //!    that lacks only its newline gets it. A whole line that is no event was
 //!    not torn: it is reported and left as it is.
 //! 4. The last id is the largest that any of these has shown.
+//! 5. All of it is brought to disk, so that whoever opens the trail next need
+//!    only look at what came after, and the journal is forgotten.
 //!
 //! Whatever is cut is first kept, durably, under `.auditrail/torn/`. The whole
 //! of it can be repeated: a crash in the midst of it loses nothing.
@@ -26,7 +28,6 @@ use crate::lines::{Lines, event_id, last_line_start};
 use crate::segment::Stream;
 use crate::state::{Phase, State};
 use crate::storage::{Open, Storage};
-use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -86,6 +87,8 @@ pub(crate) struct Recovered {
     pub synced_id: u64,
     /// `index.json` does not say the last id.
     pub index_is_stale: bool,
+    /// The journal holds what is elsewhere by now.
+    pub journal_is_stale: bool,
 }
 
 /// Recovers the trail; `state` is what its last writer has left, `boot` the
@@ -106,6 +109,7 @@ pub(crate) fn trail(
             last_id: *last,
             synced_id: state.synced,
             index_is_stale: false,
+            journal_is_stale: false,
         });
     }
     let indexed = match &index {
@@ -119,26 +123,27 @@ pub(crate) fn trail(
             0
         }
     };
-    let mut last_id = indexed.max(redo(storage, layout, report)?);
-    let mut synced_id = 0;
+    let journaled = redo(storage, layout, report)?;
+    let mut last_id = indexed.max(journaled.unwrap_or(0));
     if let Some(state) = state {
         let same_boot = !boot.is_empty() && state.boot == boot;
-        synced_id = state.synced;
-        last_id = last_id.max(state.synced);
-        if same_boot {
-            last_id = last_id.max(state.written);
-        }
+        let whole = if same_boot {
+            state.written
+        } else {
+            state.synced.max(journaled.unwrap_or(0))
+        };
+        last_id = last_id.max(whole);
         if state.phase != Phase::Clean && (!same_boot || state.phase == Phase::Busy) {
-            let whole = if same_boot {
-                state.written
-            } else {
-                state.synced
-            };
             let found = since(storage, layout, whole, !same_boot, report)?;
-            last_id = last_id.max(report_missing(whole, last_id, found, report));
+            last_id = report_missing(whole, last_id, found, report);
         }
     }
     last_id = last_id.max(tails(storage, layout, report)?);
+    // What was found and put back must not be lost to the next failure, for
+    // nobody would look for it again. Nor may the folders, whoever made them.
+    storage
+        .sync_all(layout.root())
+        .map_err(|e| Error::io("sync", layout.root(), &e))?;
     if index == index::Found::Missing
         && last_id > 0
         && state.is_some_and(|s| s.phase == Phase::Clean)
@@ -150,8 +155,9 @@ pub(crate) fn trail(
     }
     Ok(Recovered {
         last_id,
-        synced_id,
+        synced_id: last_id,
         index_is_stale: index != index::Found::Last(last_id),
+        journal_is_stale: journaled.is_some(),
     })
 }
 
@@ -269,14 +275,18 @@ fn tail(
         cut(storage, layout, &path, keep, len, report)?;
     }
     if lacks_newline {
-        let file = storage
-            .open(&path, Open::Append)
-            .map_err(|e| Error::io("open", &path, &e))?;
-        file.append(b"\n")
-            .map_err(|e| Error::io("append to", &path, &e))?;
+        end_line(storage, &path)?;
         keep += 1;
     }
     Ok((keep, last))
+}
+
+/// Gives the last line of a segment the newline that it lacks.
+fn end_line(storage: &dyn Storage, path: &Path) -> Result<()> {
+    storage
+        .open(path, Open::Append)
+        .and_then(|file| file.append(b"\n"))
+        .map_err(|e| Error::io("append to", path, &e))
 }
 
 /// Cuts `keep..len` off the file, after it was kept aside.
@@ -385,41 +395,20 @@ impl Aside {
     }
 }
 
-/// Redoes the journal; says the last id that it holds.
-fn redo(storage: &dyn Storage, layout: &Layout, report: &mut Report) -> Result<u64> {
-    let touched = std::cell::RefCell::new(BTreeSet::new());
+/// Redoes the journal; says the last id that it holds, if it holds any.
+fn redo(storage: &dyn Storage, layout: &Layout, report: &mut Report) -> Result<Option<u64>> {
     let mut redone = 0;
-    let last = journal::replay(
-        storage,
-        layout,
-        |piece| {
-            redone += redo_piece(storage, layout, &piece, report)?;
-            touched.borrow_mut().insert((piece.stream, piece.number));
-            Ok(())
-        },
-        || {
-            for (stream, number) in touched.borrow().iter() {
-                let path = layout.segment(stream, *number);
-                let folder = layout.stream(stream);
-                storage
-                    .open(&path, Open::Update)
-                    .and_then(|file| file.sync())
-                    .and_then(|()| storage.sync_dir(&folder))
-                    .and_then(|()| storage.sync_dir(folder.parent().unwrap_or(layout.root())))
-                    .map_err(|e| Error::io("sync", &path, &e))?;
-            }
-            storage
-                .sync_dir(layout.root())
-                .map_err(|e| Error::io("sync", layout.root(), &e))
-        },
-    )?;
+    let last = journal::replay(storage, layout, |piece| {
+        redone += redo_piece(storage, layout, &piece, report)?;
+        Ok(())
+    })?;
     if redone > 0 {
         report.warn(
             WarningKind::Redone,
             format!("{redone} bytes of synced events were put back from the journal"),
         );
     }
-    Ok(last.unwrap_or(0))
+    Ok(last)
 }
 
 /// Puts a piece where it was written to; says how many bytes had been lost.
@@ -490,7 +479,8 @@ fn bad_piece(layout: &Layout, piece: &Redo) -> Error {
 }
 
 /// Reads all events after id `whole`; says their ids, as rising runs. With
-/// `may_be_torn`, cuts each segment at its first damaged line after that id.
+/// `may_be_torn`, cuts each segment where, after that id, a loss of power has
+/// left a hole in it or no end of a line.
 fn since(
     storage: &dyn Storage,
     layout: &Layout,
@@ -514,23 +504,28 @@ fn since(
         for &number in &numbers[from..] {
             let path = layout.segment(&name, number);
             let mut lines = Lines::open(storage, &path)?;
-            let mut zeros_at = None;
+            let mut torn_at = None;
+            let mut lacks_newline = false;
             while let Some(line) = lines.next()? {
-                match event_id(line.text).filter(|_| line.whole) {
-                    Some(id) if id <= whole => {}
-                    Some(id) => add_run(&mut runs, id),
-                    // Pages that never reached the disk.
-                    None if may_be_torn && line.text.contains(&0) => {
-                        zeros_at = Some(line.offset);
-                        break;
+                match event_id(line.text) {
+                    // Damage before an event that was on disk has another cause.
+                    Some(id) if id <= whole => torn_at = None,
+                    Some(id) if torn_at.is_none() => {
+                        add_run(&mut runs, id);
+                        lacks_newline = !line.whole;
                     }
-                    // The tail is looked at later; other damage is not from a
-                    // loss of power, and not ours to cut.
+                    Some(_) => {}
+                    None if line.text.contains(&0) || !line.whole => {
+                        torn_at = torn_at.or(Some(line.offset));
+                    }
+                    // Not from a loss of power, and not ours to cut.
                     None => {}
                 }
             }
-            if let Some(offset) = zeros_at {
-                cut(storage, layout, &path, offset, lines.file_len()?, report)?;
+            match torn_at.filter(|_| may_be_torn) {
+                Some(offset) => cut(storage, layout, &path, offset, lines.file_len()?, report)?,
+                None if lacks_newline => end_line(storage, &path)?,
+                None => {}
             }
         }
     }

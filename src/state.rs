@@ -15,8 +15,8 @@
 //!   kernel has lost nothing that it was given, and `written` holds; otherwise
 //!   only `synced` does.
 //!
-//! A state that is missing, torn or of another version says nothing, and
-//! recovery does without.
+//! No state: the trail is new, or someone else's. A state that cannot be read
+//! says that nothing is known, and all of the trail is looked at.
 
 use crate::error::{Error, Result};
 use crate::layout::Layout;
@@ -44,6 +44,16 @@ const LEN: usize = 512;
 const MAGIC: &str = "auditrail-state 1";
 
 impl State {
+    /// What is known where the state cannot be read.
+    fn unknown() -> Self {
+        Self {
+            phase: Phase::Busy,
+            written: 0,
+            synced: 0,
+            boot: String::new(),
+        }
+    }
+
     fn encode(&self) -> Vec<u8> {
         let phase = match self.phase {
             Phase::Clean => "clean",
@@ -109,7 +119,10 @@ impl StateFile {
     pub fn read(&self, layout: &Layout) -> Result<Option<State>> {
         let line = read_range(&*self.file, 0, LEN)
             .map_err(|e| Error::io("read", &layout.hidden_file("state"), &e))?;
-        Ok(State::decode(&line))
+        if line.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(State::decode(&line).unwrap_or_else(State::unknown)))
     }
 
     /// Replaces the state; durable only after [`StateFile::sync`].

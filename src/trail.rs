@@ -17,6 +17,7 @@
 
 use crate::batch::{Batch, Slot};
 use crate::error::{Error, Kind, Result};
+use crate::index;
 use crate::journal::{Journal, Piece};
 use crate::layout::Layout;
 use crate::lock::{Turn, TurnLock};
@@ -432,16 +433,17 @@ impl Trail {
             })
     }
 
-    /// Says in the trail that it was closed whole.
+    /// Says in the trail that it was closed whole; all of it must be synced or
+    /// in the journal.
     pub fn finish(&mut self) -> Result<()> {
         if self.turns.is_some() {
             // Others may be at work; the next to open looks at the segments.
             return Ok(());
         }
-        crate::index::write(&*self.storage, &self.layout, self.last_id)?;
-        if let Some(journal) = &mut self.journal {
-            journal.start_anew()?;
+        if self.journal.is_some() {
+            self.empty_journal()?;
         }
+        index::write(&*self.storage, &self.layout, self.last_id)?;
         self.write_state(Phase::Clean, self.last_id)?;
         self.state.sync(&self.layout)
     }
@@ -473,7 +475,7 @@ impl Trail {
                 self.era += 1;
                 let known = state.map_or(self.last_id, |state| state.written);
                 let found = recover::tails(&*self.storage, &self.layout, &mut self.report)?;
-                self.last_id = known.max(found);
+                self.last_id = self.last_id.max(known).max(found);
             }
         }
         Ok(())

@@ -12,7 +12,7 @@ use crate::index;
 use crate::journal::{self, Journal};
 use crate::layout::Layout;
 use crate::lock::{TurnLock, WriteLock};
-use crate::options::{Durability, Options};
+use crate::options::{Durability, Options, WarningHandler};
 use crate::os;
 use crate::recover::{self, Report};
 use crate::state::{Phase, State, StateFile};
@@ -21,7 +21,7 @@ use crate::storage::{Disk, Storage};
 use crate::trail::{Manner, Safety, Start, Trail};
 use std::cell::RefCell;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -76,6 +76,7 @@ impl Writer {
             layout: &layout,
             boot: storage.boot().unwrap_or_default(),
             report: Report::default(),
+            on_warning: options.on_warning.as_ref(),
             synced_id: 0,
             last_id: 0,
         };
@@ -89,7 +90,7 @@ impl Writer {
             lock
         };
         let journal = if options.durability == Durability::Synced && !options.shared {
-            let journal = Journal::open(&*storage, &layout, journal::SIZE)?;
+            let journal = Journal::open(&*storage, &layout, options.journal_bytes)?;
             sync_folder(&*storage, &layout.hidden())?;
             Some(journal)
         } else {
@@ -323,6 +324,7 @@ struct Opening<'a> {
     layout: &'a Layout,
     boot: String,
     report: Report,
+    on_warning: Option<&'a WarningHandler>,
     last_id: u64,
     synced_id: u64,
 }
@@ -341,6 +343,12 @@ impl Opening<'_> {
         )?;
         self.last_id = recovered.last_id;
         self.synced_id = recovered.synced_id;
+        // Told before it is forgotten: the next opening will not find it again.
+        for warning in self.report.warnings.drain(..) {
+            if let Some(handler) = self.on_warning {
+                handler(&warning);
+            }
+        }
         if recovered.index_is_stale && self.last_id > 0 {
             index::write(self.storage, self.layout, self.last_id)?;
         }
@@ -355,7 +363,11 @@ impl Opening<'_> {
             },
         )?;
         file.sync(self.layout)?;
-        sync_folder(self.storage, &self.layout.hidden())
+        sync_folder(self.storage, &self.layout.hidden())?;
+        if recovered.journal_is_stale {
+            journal::forget(self.storage, self.layout)?;
+        }
+        Ok(())
     }
 
     /// Learns where the trail is that other shared writers have open.
@@ -382,40 +394,23 @@ fn with_renderer<T>(body: impl FnOnce(&mut Renderer) -> Result<T>) -> Result<T> 
     })
 }
 
-/// Makes a folder and the parents that it lacks, durably.
+/// Makes a folder and the parents that it lacks; recovery makes them durable.
 fn create_folders(storage: &dyn Storage, folder: &Path) -> Result<()> {
-    let mut missing: Vec<PathBuf> = Vec::new();
-    let mut at = folder;
-    loop {
-        match storage.create_dir(at) {
-            Ok(()) => missing.push(at.to_owned()),
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => break,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                missing.push(at.to_owned());
-                match at.parent() {
-                    Some(parent) if !parent.as_os_str().is_empty() => {
-                        at = parent;
-                        continue;
-                    }
-                    _ => return Err(Error::io("create the folder", at, &e)),
+    let failed = |e: &io::Error| Error::io("create the folder", folder, e);
+    match storage.create_dir(folder) {
+        Ok(()) => return Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(e) if e.kind() == io::ErrorKind::NotFound => match folder.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => {
+                create_folders(storage, parent)?;
+                match storage.create_dir(folder) {
+                    Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(failed(&e)),
+                    _ => return Ok(()),
                 }
             }
-            Err(e) => return Err(Error::io("create the folder", at, &e)),
-        }
-        break;
-    }
-    for made in missing.iter().rev() {
-        match storage.create_dir(made) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(Error::io("create the folder", made, &e));
-            }
-            _ => {}
-        }
-        let parent = match made.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        sync_folder(storage, parent)?;
+            _ => return Err(failed(&e)),
+        },
+        Err(e) => return Err(failed(&e)),
     }
     match storage.stat(folder) {
         Ok(stat) if stat.is_dir => Ok(()),

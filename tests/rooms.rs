@@ -13,6 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["index", "state", "lock", "batch"],
     &["journal", "segment"],
     &["recover"],
+    &["proof"],
     &["options", "stats"],
     &["trail"],
     &["commit"],
@@ -20,7 +21,6 @@ const FLOORS: &[&[&str]] = &[
     &["filter"],
     &["reader"],
     &["replay", "history", "check"],
-    &["proof"],
     &["ffi"],
     &["bin"],
 ];
@@ -56,10 +56,16 @@ fn a_lower_room_never_names_a_higher_one() {
             continue;
         }
         let Some(&floor) = floors.get(room) else {
-            faults.push(format!("{} is in no room that this test knows", inside.display()));
+            faults.push(format!(
+                "{} is in no room that this test knows",
+                inside.display()
+            ));
             continue;
         };
         let text = std::fs::read_to_string(&file).unwrap();
+        if text.contains("#![cfg(test)]") {
+            continue;
+        }
         // What a module's own tests name is their affair.
         let text = text.split("#[cfg(test)]").next().unwrap();
         for (number, line) in text.lines().enumerate() {
@@ -67,7 +73,11 @@ fn a_lower_room_never_names_a_higher_one() {
                 continue;
             }
             if line.contains("crate::{") {
-                faults.push(format!("{}:{}: one room a `use`", inside.display(), number + 1));
+                faults.push(format!(
+                    "{}:{}: one room a `use`",
+                    inside.display(),
+                    number + 1
+                ));
             }
             if line.contains("std::fs") && !["storage", "os", "bin"].contains(&room) {
                 faults.push(format!(
@@ -81,7 +91,10 @@ fn a_lower_room_never_names_a_higher_one() {
                     .chars()
                     .take_while(|c| c.is_ascii_lowercase() || *c == '_')
                     .collect();
-                if floors.get(named.as_str()).is_some_and(|&other| other > floor) {
+                if floors
+                    .get(named.as_str())
+                    .is_some_and(|&other| other > floor)
+                {
                     faults.push(format!(
                         "{}:{}: {room} names {named}, which is higher",
                         inside.display(),

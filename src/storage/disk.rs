@@ -1,5 +1,7 @@
 //! The real file system, through std.
 
+use crate::os;
+
 use super::{Entry, File, Lock, Open, Stat, Storage};
 use std::fs;
 use std::io::{self, Write};
@@ -55,8 +57,20 @@ impl Storage for Disk {
         fs::rename(from, to)
     }
 
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        if fs::symlink_metadata(path)?.is_dir() {
+            fs::remove_dir(path)
+        } else {
+            fs::remove_file(path)
+        }
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         fs::File::open(dir)?.sync_all()
+    }
+
+    fn sync_all(&self, dir: &Path) -> io::Result<()> {
+        os::sync_file_system(&fs::File::open(dir)?)
     }
 
     fn boot(&self) -> Option<String> {

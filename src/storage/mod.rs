@@ -8,7 +8,7 @@
 //! an error (short writes and EINTR are dealt with inside; after an error an
 //! unknown part may have been written); `sync` makes a file's bytes and length
 //! durable; a name (created, renamed, removed) is durable after `sync_dir` of
-//! its folder.
+//! its folder; `sync_all` makes durable whatever there is.
 
 mod disk;
 #[cfg(feature = "simulate")]
@@ -77,8 +77,17 @@ pub trait Storage: Send + Sync + fmt::Debug {
     fn stat(&self, path: &Path) -> io::Result<Stat>;
     /// Gives a file another name, replacing what has it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file or an empty folder. Only what can be made again is ever
+    /// removed, so a storage need not be able to.
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let _ = path;
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Makes a folder's names durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Makes durable all that was written so far, by anyone, to the file system
+    /// that holds the folder.
+    fn sync_all(&self, dir: &Path) -> io::Result<()>;
     /// What is different after a restart of the machine and the same until
     /// then: whatever the kernel was given is still there while it lives.
     /// `None` where that is not known.

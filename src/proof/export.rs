@@ -1,0 +1,318 @@
+//! A trail as a complete static log (c2sp.org/tlog-tiles), to be put behind a
+//! web server or into an object store.
+//!
+//! What is written is the log as its newest checkpoint has it: the checkpoint,
+//! the tiles, and the entries in bundles, `tile/entries/<N>[.p/<W>]`: each entry
+//! with its length before it, in two bytes, big-endian. The checkpoint comes
+//! last, so that it never promises what is not there; files that are there
+//! already are not written again, for none of them ever changes. Each entry is
+//! compared with its leaf on the way.
+//!
+//! Two bytes cannot say a length over 65,535. The entries of a tile in which a
+//! line is longer are written, as the specification asks of other formats, under
+//! another name, `tile/lines/<N>[.p/<W>]`: one a line, as in the segments. The
+//! tree is the same; who wants nothing but standard bundles limits the size of
+//! events with the option for that.
+
+use super::log::{CHECKPOINT, TLOG, read_checkpoint};
+use super::merkle::Hash;
+use super::note::VerifierKey;
+use super::pieces::{Pieces, hash_all};
+use super::strays::Odd;
+use super::tile::{Durable, Folder, LEVELS, Tile, WIDTH, hashes, push_index, to_bytes};
+use super::walk::Walk;
+use crate::error::{Error, Kind, Result};
+use crate::layout::Layout;
+use crate::storage::{Disk, Storage};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What was exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Exported {
+    /// How many events the checkpoint covers.
+    pub events: u64,
+    /// How many tiles' worth of entries had to be written as lines, because one
+    /// of them is longer than 65,535 bytes.
+    pub as_lines: u64,
+}
+
+/// Writes the log of the trail at `root`, as its newest checkpoint has it, into
+/// the folder `out`, which is made where it is missing. The checkpoint must be
+/// signed by one of `keys`. `progress` is told how many events are done, and of
+/// how many.
+pub fn export(
+    root: &Path,
+    out: &Path,
+    keys: &[VerifierKey],
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Exported> {
+    let storage: Arc<dyn Storage> = Arc::new(Disk);
+    let layout = Layout::new(root);
+    let from = Folder::new(storage.clone(), layout.hidden_file(TLOG));
+    let signed = read_checkpoint(&from, keys)?.ok_or_else(|| {
+        Error::new(
+            Kind::NotFound,
+            format!("there is no checkpoint in {}", from.path().display()),
+        )
+    })?;
+    let size = signed.size();
+    let mut target = Target {
+        from,
+        to: Folder::new(storage.clone(), out.to_owned()),
+        size,
+        exported: Exported {
+            events: size,
+            as_lines: 0,
+        },
+        bundle: Bundle::default(),
+    };
+    let mut pieces = Pieces::new(Walk::new(storage, &layout)?, 0..size);
+    let mut strays = Odd::default();
+    hash_all(
+        |piece| pieces.fill(piece, &mut strays),
+        |piece| {
+            for (entry, leaf) in piece.entries().zip(&piece.leaves) {
+                target.bundle.push(entry, *leaf);
+            }
+            let done = piece.first + piece.leaves.len() as u64;
+            if done.is_multiple_of(WIDTH) || done == size {
+                target.finish_bundle((done - 1) / WIDTH)?;
+                progress(done, size);
+            }
+            Ok(())
+        },
+    )?;
+    target.copy_tiles()?;
+    target.write(Path::new(CHECKPOINT), signed.text().as_bytes())?;
+    Ok(target.exported)
+}
+
+struct Target {
+    from: Folder,
+    to: Folder,
+    size: u64,
+    exported: Exported,
+    bundle: Bundle,
+}
+
+/// The entries of a tile, in both forms.
+#[derive(Default)]
+struct Bundle {
+    leaves: Vec<Hash>,
+    entries: Vec<u8>,
+    lines: Vec<u8>,
+    /// Some entry is too long for a bundle.
+    oversized: bool,
+}
+
+impl Bundle {
+    fn push(&mut self, entry: &[u8], leaf: Hash) {
+        match u16::try_from(entry.len()) {
+            Ok(length) => {
+                self.entries.extend(length.to_be_bytes());
+                self.entries.extend(entry);
+            }
+            Err(_) => self.oversized = true,
+        }
+        self.lines.extend(entry);
+        self.lines.push(b'\n');
+        self.leaves.push(leaf);
+    }
+
+    fn clear(&mut self) {
+        self.leaves.clear();
+        self.entries.clear();
+        self.lines.clear();
+        self.oversized = false;
+    }
+}
+
+impl Target {
+    fn finish_bundle(&mut self, index: u64) -> Result<()> {
+        let tile = Tile { level: 0, index };
+        if self.tile(tile)? != self.bundle.leaves {
+            let events = tile.leaves();
+            return Err(Error::new(
+                Kind::Tampered,
+                format!(
+                    "the events {} to {} are not those that were signed",
+                    events.start + 1,
+                    events.end.min(self.size)
+                ),
+            ));
+        }
+        let bundle = std::mem::take(&mut self.bundle);
+        let (form, bytes) = if bundle.oversized {
+            self.exported.as_lines += 1;
+            ("lines", &bundle.lines)
+        } else {
+            ("entries", &bundle.entries)
+        };
+        let path = PathBuf::from("tile").join(form);
+        self.write(&push_index(path, index, tile.width(self.size)), bytes)?;
+        self.bundle = bundle;
+        self.bundle.clear();
+        Ok(())
+    }
+
+    fn tile(&self, tile: Tile) -> Result<Vec<Hash>> {
+        self.from.tile(tile, self.size)?.ok_or_else(|| {
+            let path = self.from.path().join(tile.path(tile.width(self.size)));
+            Error::new(
+                Kind::Corrupt,
+                format!(
+                    "the tile {} is missing or has a wrong length",
+                    path.display()
+                ),
+            )
+        })
+    }
+
+    fn copy_tiles(&self) -> Result<()> {
+        for level in 0..LEVELS {
+            for index in 0..hashes(level, self.size).div_ceil(WIDTH) {
+                let tile = Tile { level, index };
+                let path = tile.path(tile.width(self.size));
+                self.write(&path, &to_bytes(&self.tile(tile)?))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, name: &Path, bytes: &[u8]) -> Result<()> {
+        let is_there = name != Path::new(CHECKPOINT)
+            && (self.to.length(name)?).is_some_and(|length| length == bytes.len() as u64);
+        if is_there {
+            return Ok(());
+        }
+        self.to
+            .write(name, bytes, Durable::No, &mut BTreeSet::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::keeper::{Keeper, ProofOptions, Since};
+    use super::super::merkle::leaf_hash;
+    use super::super::note::{Signer, SigningKey};
+    use super::super::tile::Edge;
+    use super::super::trust::Trust;
+    use super::*;
+    use crate::{Options, Writer};
+    use std::fs;
+
+    fn trail(root: &Path, key: &Arc<SigningKey>, lengths: &[usize]) -> u64 {
+        let writer = Writer::open(root, &Options::default()).unwrap();
+        for length in lengths {
+            let event = format!(
+                "{{\"domain\":\"v2\",\"category\":\"c\",\"model_name\":\"{}\",\
+                 \"operation\":\"create\",\"logical_user_id\":\"u\"}}",
+                "m".repeat(*length)
+            );
+            writer.append(event.as_bytes()).unwrap();
+        }
+        let last = writer.stats().unwrap().last_id;
+        writer.close().unwrap();
+        let storage: Arc<dyn Storage> = Arc::new(Disk);
+        let options = ProofOptions::new(key.clone());
+        let (layout, since) = (Layout::new(root), Since::SameBoot);
+        let mut keeper = Keeper::open(&storage, &layout, &options, last, since, false).unwrap();
+        keeper.checkpoint(last).unwrap();
+        last
+    }
+
+    /// Checks the exported log as a stranger would, from its files alone.
+    fn check(out: &Path, keys: &[VerifierKey], first_text: &[u8]) {
+        let folder = Folder::new(Arc::new(Disk), out.to_owned());
+        let signed = read_checkpoint(&folder, keys).unwrap().unwrap();
+        let mut trust = Trust::open(&folder, signed.checkpoint()).unwrap().unwrap();
+        let size = signed.size();
+        for index in 0..size.div_ceil(WIDTH) {
+            let tile = Tile { level: 0, index };
+            let leaves = trust.hashes(tile).unwrap().unwrap().to_vec();
+            let name = |form| push_index(Path::new("tile").join(form), index, tile.width(size));
+            let entries: Vec<Vec<u8>> = match fs::read(out.join(name("entries"))) {
+                Ok(bytes) => {
+                    let mut rest = &bytes[..];
+                    std::iter::from_fn(|| {
+                        let (length, after) = rest.split_first_chunk::<2>()?;
+                        let (entry, after) = after.split_at(u16::from_be_bytes(*length).into());
+                        rest = after;
+                        Some(entry.to_vec())
+                    })
+                    .collect()
+                }
+                Err(_) => {
+                    let text = fs::read(out.join(name("lines"))).unwrap();
+                    let text = text.strip_suffix(b"\n").unwrap();
+                    text.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect()
+                }
+            };
+            let hashes: Vec<_> = entries.iter().map(|entry| leaf_hash(entry)).collect();
+            assert_eq!(hashes, leaves);
+            if index == 0 {
+                assert!(entries[0].starts_with(first_text));
+            }
+        }
+    }
+
+    #[test]
+    fn an_exported_log_is_complete_in_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, out) = (folder.path().join("trail"), folder.path().join("a/b"));
+        let key = Arc::new(SigningKey::generate("log").unwrap());
+        let keys = [key.verifier().clone()];
+        assert_eq!(
+            export(&root, &out, &keys, |_, _| {}).unwrap_err().kind(),
+            Kind::NotFound
+        );
+        let mut last = 0;
+        for more in [1, 254, 1, 1, 300] {
+            last = trail(&root, &key, &vec![10; more]);
+            let mut told = Vec::new();
+            let exported = export(&root, &out, &keys, |done, all| told.push((done, all))).unwrap();
+            assert_eq!((exported.events, exported.as_lines), (last, 0));
+            assert_eq!(*told.last().unwrap(), (last, last));
+            check(&out, &keys, b"{\"event_id\":1,");
+        }
+        assert_eq!(last, 557);
+        let edge = Edge::read(&Folder::new(Arc::new(Disk), out.clone()), last).unwrap();
+        assert_eq!(edge.unwrap().size(), last);
+        assert!(!out.join("new").exists());
+    }
+
+    #[test]
+    fn lines_that_no_bundle_can_hold_have_another_form() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, out) = (folder.path().join("trail"), folder.path().join("out"));
+        let key = Arc::new(SigningKey::generate("log").unwrap());
+        let keys = [key.verifier().clone()];
+        let mut lengths = vec![10; 600];
+        lengths[300] = 65_535;
+        lengths[301] = 60_000;
+        trail(&root, &key, &lengths);
+        let exported = export(&root, &out, &keys, |_, _| {}).unwrap();
+        assert_eq!((exported.events, exported.as_lines), (600, 1));
+        check(&out, &keys, b"{\"event_id\":1,");
+        assert!(out.join("tile/lines/001").exists() && !out.join("tile/entries/001").exists());
+    }
+
+    #[test]
+    fn a_changed_trail_is_not_exported() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, out) = (folder.path().join("trail"), folder.path().join("out"));
+        let key = Arc::new(SigningKey::generate("log").unwrap());
+        let keys = [key.verifier().clone()];
+        trail(&root, &key, &[10; 300]);
+        let segment = root.join("v2/c/audit-000001.jsonl");
+        let text = fs::read_to_string(&segment).unwrap();
+        fs::write(&segment, text.replacen("\"u\"", "\"v\"", 1)).unwrap();
+        let error = export(&root, &out, &keys, |_, _| {}).unwrap_err();
+        assert_eq!(error.kind(), Kind::Tampered);
+        assert!(error.message().contains("events 1 to 256"), "{error}");
+        assert!(!out.join("checkpoint").exists());
+    }
+}

@@ -1,0 +1,114 @@
+//! Brings a log up to its trail: reads lines back from the segments and hands
+//! their leaves in.
+//!
+//! This is how proof is turned on for a trail that exists, also for one that the
+//! predecessor wrote; how a log catches up after a crash, or after other
+//! processes have written; and how tiles that a loss of power took are made
+//! again. An id without an event (a hole that recovery has reported, or one that
+//! the predecessor left) is the empty entry. Of lines with one id, the one that
+//! is met first counts.
+
+use super::log::Log;
+use super::merkle::Hash;
+use super::pieces::{Pieces, Strays, hash_all};
+use super::tile::WIDTH;
+use super::walk::{Look, Place, Walk};
+use crate::error::{Error, Kind, Result};
+use crate::layout::Layout;
+use crate::storage::{Open, Storage};
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Lines that are no leaves do not matter here; `check` and `verify` name them.
+struct Ignored;
+
+impl Strays for Ignored {
+    fn odd(&mut self, _: Look, _: Place, _: &[u8]) {}
+    fn beyond(&mut self, _: u64) {}
+}
+
+/// Hands in the leaves of all events up to `last_id` that the log lacks. They
+/// must be on disk before they are signed. `progress` is told, now and then, how
+/// many events the log has.
+pub(crate) fn catch_up(
+    log: &mut Log,
+    storage: &Arc<dyn Storage>,
+    layout: &Layout,
+    last_id: u64,
+    mut progress: impl FnMut(u64),
+) -> Result<()> {
+    let range = log.size()..last_id;
+    each_piece(storage, layout, range, |leaves| {
+        log.append(leaves.iter().copied())?;
+        progress(log.size());
+        Ok(())
+    })
+}
+
+/// Looks through all tiles, after the machine may have lost some, and makes
+/// those again that are not right. Says how many these were.
+pub(crate) fn heal(log: &mut Log, storage: &Arc<dyn Storage>, layout: &Layout) -> Result<u64> {
+    let damaged = log.damaged()?;
+    for &index in &damaged {
+        let mut tile = Vec::new();
+        let range = index * WIDTH..(index + 1) * WIDTH;
+        each_piece(storage, layout, range, |leaves| {
+            tile.extend_from_slice(leaves);
+            Ok(())
+        })?;
+        log.repair(index, &tile)?;
+    }
+    Ok(damaged.len() as u64)
+}
+
+fn each_piece(
+    storage: &Arc<dyn Storage>,
+    layout: &Layout,
+    range: Range<u64>,
+    mut take: impl FnMut(&[Hash]) -> Result<()>,
+) -> Result<()> {
+    if range.is_empty() {
+        return Ok(());
+    }
+    let walk = Walk::start(storage.clone(), layout, range.start + 1)?;
+    let mut pieces = Pieces::new(walk, range);
+    hash_all(
+        |piece| {
+            let filled = pieces.fill(piece, &mut Ignored)?;
+            let torn = piece.lines.iter().flatten().find(|(look, _)| !look.ended);
+            if let Some(&(_, place)) = torn {
+                let path = pieces.walk().path(place);
+                return Err(Error::new(
+                    Kind::Corrupt,
+                    format!("the last line of {} has no newline", path.display()),
+                )
+                .at(place.offset));
+            }
+            Ok(filled)
+        },
+        |piece| take(&piece.leaves),
+    )
+}
+
+/// Brings all segments that can hold events from `from_id` on to disk, whoever
+/// has written them.
+pub(crate) fn sync_from(storage: &Arc<dyn Storage>, layout: &Layout, from_id: u64) -> Result<()> {
+    let walk = Walk::start(storage.clone(), layout, from_id)?;
+    let mut folders = BTreeSet::new();
+    for path in walk.segments_from_start() {
+        let file = storage
+            .open(&path, Open::Read)
+            .map_err(|e| Error::io("open", &path, &e))?;
+        file.sync().map_err(|e| Error::io("sync", &path, &e))?;
+        // The stream's folder, the domain's, and the root.
+        let above = path.ancestors().skip(1).take(3);
+        folders.extend(above.map(std::path::Path::to_owned));
+    }
+    for folder in folders {
+        storage
+            .sync_dir(&folder)
+            .map_err(|e| Error::io("sync", &folder, &e))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,296 @@
+//! Proof as a writer keeps it: when to sign, and what must hold before.
+//!
+//! The hot path pays nothing: leaves are hashed when a checkpoint is made, from
+//! the lines in the segments, on all processors. What a writer does with a
+//! [`Keeper`]: open it once the trail is recovered; after each commit ask
+//! [`Keeper::due`]; when it is, or at a sync or close, bring the trail to disk
+//! and call [`Keeper::checkpoint`] with the id up to which it is there.
+//!
+//! `.auditrail/tlog-lock` is held while the log's files are changed, so that
+//! shared writers, and who adds a witness's cosignature, take turns. The new
+//! checkpoint of a shared writer goes on from whatever the others have signed.
+
+use super::checkpoint::SignedCheckpoint;
+use super::feed::{catch_up, heal, sync_from};
+use super::log::{CHECKPOINT, Log, TLOG, read_checkpoint, read_text};
+use super::note::{Signer, VerifierKey};
+use super::tile::{Durable, Folder};
+use crate::error::{Error, Kind, Result};
+use crate::layout::Layout;
+use crate::storage::{Disk, File, Open, Storage};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Told how many events the tree has, and how many it is to have.
+pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
+
+/// How a writer keeps proof of its trail.
+#[derive(Clone)]
+pub struct ProofOptions {
+    signer: Arc<dyn Signer>,
+    earlier: Vec<VerifierKey>,
+    every_events: Option<u64>,
+    every: Option<Duration>,
+    progress: Option<Progress>,
+}
+
+impl ProofOptions {
+    /// Checkpoints are signed by this signer, under its name, at each sync and
+    /// at close.
+    pub fn new(signer: Arc<dyn Signer>) -> Self {
+        Self {
+            signer,
+            earlier: Vec::new(),
+            every_events: None,
+            every: None,
+            progress: None,
+        }
+    }
+
+    /// Checkpoints on disk may be signed by this key, of the same name, from
+    /// before the key was changed.
+    pub fn earlier_key(&mut self, key: VerifierKey) -> &mut Self {
+        self.earlier.push(key);
+        self
+    }
+
+    /// Also after so many events; 0: not.
+    pub fn every_events(&mut self, events: u64) -> &mut Self {
+        self.every_events = (events > 0).then_some(events);
+        self
+    }
+
+    /// Also with the first event after so long; zero: not.
+    pub fn every(&mut self, interval: Duration) -> &mut Self {
+        self.every = (!interval.is_zero()).then_some(interval);
+        self
+    }
+
+    /// Whom to tell how far the tree is, when it is built for a trail that
+    /// exists.
+    pub fn progress(&mut self, progress: Progress) -> &mut Self {
+        self.progress = Some(progress);
+        self
+    }
+
+    fn keys(&self) -> Vec<VerifierKey> {
+        let mut keys = vec![self.signer.verifier().clone()];
+        keys.extend(self.earlier.iter().cloned());
+        keys
+    }
+}
+
+impl fmt::Debug for ProofOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProofOptions")
+            .field("key", self.signer.verifier())
+            .field("earlier", &self.earlier)
+            .field("every_events", &self.every_events)
+            .field("every", &self.every)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the machine may have lost of a trail since it was written last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// Nothing: the kernel still has all that it was given.
+    SameBoot,
+    /// What was not synced.
+    PowerLoss,
+}
+
+/// A writer's log.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    storage: Arc<dyn Storage>,
+    layout: Layout,
+    options: ProofOptions,
+    shared: bool,
+    log: Log,
+    lock: Arc<dyn File>,
+    signed_at: Instant,
+}
+
+impl Keeper {
+    /// Opens the log of a recovered trail whose last event is `last_id`. Builds
+    /// the tree where there is none; an error where the trail is not what was
+    /// signed.
+    pub fn open(
+        storage: &Arc<dyn Storage>,
+        layout: &Layout,
+        options: &ProofOptions,
+        last_id: u64,
+        since: Since,
+        shared: bool,
+    ) -> Result<Self> {
+        let lock = open_lock(&**storage, layout)?;
+        let held = Held::wait(&*lock, layout)?;
+        let mut log = Log::open(storage.clone(), layout, &options.keys(), last_id)?;
+        if since == Since::PowerLoss {
+            heal(&mut log, storage, layout)?;
+        }
+        // What others are writing now may be gone again after a loss of power.
+        if !shared || log.is_behind() {
+            feed(&mut log, storage, layout, options, last_id)?;
+        }
+        drop(held);
+        Ok(Self {
+            storage: storage.clone(),
+            layout: layout.clone(),
+            options: options.clone(),
+            shared,
+            log,
+            lock,
+            signed_at: Instant::now(),
+        })
+    }
+
+    /// The newest checkpoint.
+    pub fn signed(&self) -> Option<&SignedCheckpoint> {
+        self.log.checkpoint()
+    }
+
+    /// Whether a checkpoint is due by number of events or time.
+    pub fn due(&self, last_id: u64) -> bool {
+        let signed = self.log.checkpoint().map_or(0, SignedCheckpoint::size);
+        let new = last_id.saturating_sub(signed);
+        self.options.every_events.is_some_and(|every| new >= every)
+            || (new > 0
+                && self
+                    .options
+                    .every
+                    .is_some_and(|every| self.signed_at.elapsed() >= every))
+    }
+
+    /// Signs the trail up to `synced_id`; all events up to it, of this writer,
+    /// must be on disk. (Those of other writers are brought there first.)
+    pub fn checkpoint(&mut self, synced_id: u64) -> Result<()> {
+        let lock = self.lock.clone();
+        let _held = Held::wait(&*lock, &self.layout)?;
+        if self.shared {
+            self.see_others(synced_id)?;
+        }
+        if synced_id > self.log.size() {
+            feed(
+                &mut self.log,
+                &self.storage,
+                &self.layout,
+                &self.options,
+                synced_id,
+            )?;
+        }
+        if self.log.size() > synced_id {
+            // Others have signed more, or not all of it is on disk yet.
+            return Ok(());
+        }
+        self.log.sign(&*self.options.signer)?;
+        self.signed_at = Instant::now();
+        Ok(())
+    }
+
+    /// Goes on from what other shared writers have signed.
+    fn see_others(&mut self, synced_id: u64) -> Result<()> {
+        let keys = self.options.keys();
+        let folder = Folder::new(self.storage.clone(), self.layout.hidden_file(TLOG));
+        let now = read_checkpoint(&folder, &keys)?;
+        let before = self.log.checkpoint().map_or(0, SignedCheckpoint::size);
+        let size = now.as_ref().map_or(0, SignedCheckpoint::size);
+        if size < before {
+            return Err(Error::new(
+                Kind::Tampered,
+                format!("the checkpoint over {before} events was replaced by one over {size}"),
+            ));
+        }
+        if size > before {
+            let last_id = synced_id.max(size);
+            self.log = Log::open(self.storage.clone(), &self.layout, &keys, last_id)?;
+        }
+        let from = self.log.size();
+        sync_from(&self.storage, &self.layout, from + 1)
+    }
+}
+
+/// Hands in what the log lacks, and tells how far it is.
+fn feed(
+    log: &mut Log,
+    storage: &Arc<dyn Storage>,
+    layout: &Layout,
+    options: &ProofOptions,
+    last_id: u64,
+) -> Result<()> {
+    catch_up(log, storage, layout, last_id, |size| {
+        if let Some(progress) = &options.progress {
+            progress(size, last_id);
+        }
+    })
+}
+
+fn open_lock(storage: &dyn Storage, layout: &Layout) -> Result<Arc<dyn File>> {
+    let path = layout.hidden_file("tlog-lock");
+    storage
+        .open(&path, Open::Create)
+        .map_err(|e| Error::io("open", &path, &e))
+}
+
+/// The log's files may be changed while this lives.
+struct Held<'a>(&'a dyn File);
+
+impl<'a> Held<'a> {
+    fn wait(file: &'a dyn File, layout: &Layout) -> Result<Self> {
+        file.lock()
+            .map_err(|e| Error::io("lock", &layout.hidden_file("tlog-lock"), &e))?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // Closing the file lets go of it, too.
+        let _ = self.0.unlock();
+    }
+}
+
+/// The newest checkpoint of the trail at `root`, signed by one of `keys`;
+/// `None` where it has none.
+pub fn checkpoint(root: &Path, keys: &[VerifierKey]) -> Result<Option<SignedCheckpoint>> {
+    let folder = Folder::new(Arc::new(Disk), Layout::new(root).hidden_file(TLOG));
+    read_checkpoint(&folder, keys)
+}
+
+/// Adds a witness's signature lines to the newest checkpoint of the trail at
+/// `root`, a writer may be at work. At least one line must be by a witness in
+/// `keys`, and hold; the log's key must be in `keys` too.
+pub fn add_cosignatures(
+    root: &Path,
+    lines: &str,
+    keys: &[VerifierKey],
+) -> Result<SignedCheckpoint> {
+    let layout = Layout::new(root);
+    let storage: Arc<dyn Storage> = Arc::new(Disk);
+    let folder = Folder::new(storage.clone(), layout.hidden_file(TLOG));
+    let lock = open_lock(&*storage, &layout)?;
+    let _held = Held::wait(&*lock, &layout)?;
+    let text = read_text(&folder)?.ok_or_else(|| {
+        Error::new(
+            Kind::NotFound,
+            format!("there is no checkpoint in {}", folder.path().display()),
+        )
+    })?;
+    let before = SignedCheckpoint::open(&text, keys)?;
+    let text = format!("{text}{}\n", lines.trim_end_matches('\n'));
+    let signed = SignedCheckpoint::open(&text, keys)?;
+    if signed.witnesses().count() <= before.witnesses().count() {
+        return Err(Error::argument(
+            "none of the lines is the cosignature of a witness that is known and new",
+        ));
+    }
+    let mut changed = BTreeSet::new();
+    let name = Path::new(CHECKPOINT);
+    folder.write(name, text.as_bytes(), Durable::Yes, &mut changed)?;
+    folder.sync(&mut changed)?;
+    Ok(signed)
+}

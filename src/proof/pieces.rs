@@ -1,0 +1,249 @@
+//! The trail's entries, leaf after leaf, hashed on all processors.
+//!
+//! [`Pieces`] cuts the walk into pieces of consecutive leaves that lie in one
+//! tile; an id that has no line gets the empty entry, so that leaf `i` is always
+//! event `i + 1`. [`hash_all`] hashes pieces in threads of its own, which end
+//! before it returns, and hands them out in order. What is at work at one time
+//! is bounded, so the memory is flat.
+
+use super::merkle::{Hash, complete_hash, leaf_hash};
+use super::tile::WIDTH;
+use super::walk::{Look, Place, Walk};
+use crate::error::{Error, Kind, Result};
+use crate::os;
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+
+/// Text in a piece, after which it is not added to.
+const PIECE: usize = 1024 * 1024;
+
+/// More threads than this do not hash faster than one can read.
+const MAX_THREADS: usize = 8;
+
+/// Consecutive leaves of one tile.
+#[derive(Debug, Default)]
+pub(crate) struct Piece {
+    /// The index of the first.
+    pub first: u64,
+    /// What is known of each leaf's line; `None` where there is no line.
+    pub lines: Vec<Option<(Look, Place)>>,
+    pub leaves: Vec<Hash>,
+    /// The hash over them, if they are a full tile.
+    pub complete: Option<Hash>,
+    text: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Piece {
+    fn reset(&mut self, first: u64) {
+        self.first = first;
+        self.complete = None;
+        self.lines.clear();
+        self.leaves.clear();
+        self.text.clear();
+        self.ends.clear();
+    }
+
+    fn push(&mut self, line: Option<(Look, Place)>, text: &[u8]) {
+        self.lines.push(line);
+        self.text.extend_from_slice(text);
+        self.ends.push(self.text.len());
+    }
+
+    fn is_full(&self) -> bool {
+        let next = self.first + self.ends.len() as u64;
+        !self.ends.is_empty() && (next.is_multiple_of(WIDTH) || self.text.len() >= PIECE)
+    }
+
+    /// The lines' texts, in order.
+    pub fn entries(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let entry = &self.text[start..end];
+            start = end;
+            entry
+        })
+    }
+
+    fn hash(&mut self) {
+        let mut leaves = std::mem::take(&mut self.leaves);
+        leaves.extend(self.entries().map(leaf_hash));
+        if leaves.len() as u64 == WIDTH {
+            self.complete = Some(complete_hash(&leaves));
+        }
+        self.leaves = leaves;
+    }
+}
+
+/// What lines that have no place among the leaves are given to.
+pub(crate) trait Strays {
+    /// A line that is out of order, no event, or a second one of its id.
+    fn odd(&mut self, look: Look, place: Place, line: &[u8]);
+    /// An event after the last leaf.
+    fn beyond(&mut self, id: u64);
+}
+
+/// Cuts a walk into pieces.
+pub(crate) struct Pieces {
+    walk: Walk,
+    next: u64,
+    end: u64,
+    /// A line that was met before its turn.
+    held: Option<(Look, Place, Vec<u8>)>,
+    at_end: bool,
+}
+
+impl Pieces {
+    /// The leaves in `range`, from a walk that begins at or before them.
+    pub fn new(walk: Walk, range: Range<u64>) -> Self {
+        Self {
+            walk,
+            next: range.start,
+            end: range.end,
+            held: None,
+            at_end: false,
+        }
+    }
+
+    pub fn walk(&self) -> &Walk {
+        &self.walk
+    }
+
+    /// Fills the piece; `false` when there are no more leaves.
+    pub fn fill(&mut self, piece: &mut Piece, strays: &mut impl Strays) -> Result<bool> {
+        piece.reset(self.next);
+        let start = self.next;
+        while self.next < self.end && !piece.is_full() {
+            if self.held.is_none() && !self.at_end {
+                self.read(piece, strays)?;
+                continue;
+            }
+            match self.held.take() {
+                Some((look, place, line)) if look.id == Some(self.next + 1) => {
+                    piece.push(Some((look, place)), &line);
+                }
+                held => {
+                    self.held = held;
+                    piece.push(None, b"");
+                }
+            }
+            self.next += 1;
+        }
+        Ok(self.next > start)
+    }
+
+    /// Reads lines until one has to wait, the piece is full, or nothing is left.
+    fn read(&mut self, piece: &mut Piece, strays: &mut impl Strays) -> Result<()> {
+        while self.next < self.end && !piece.is_full() {
+            let Some((look, place, line)) = self.walk.next()? else {
+                self.at_end = true;
+                return Ok(());
+            };
+            match look.id {
+                Some(id) if look.in_order && id == self.next + 1 => {
+                    piece.push(Some((look, place)), line);
+                    self.next += 1;
+                }
+                Some(id) if look.in_order && id > self.end => strays.beyond(id),
+                Some(id) if look.in_order && id > self.next => {
+                    self.held = Some((look, place, line.to_vec()));
+                    return Ok(());
+                }
+                _ => strays.odd(look, place, line),
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes through what comes after the last leaf.
+    pub fn finish(&mut self, strays: &mut impl Strays) -> Result<()> {
+        while let Some((look, place, line)) = self.walk.next()? {
+            match look.id {
+                Some(id) if look.in_order && id > self.end => strays.beyond(id),
+                _ => strays.odd(look, place, line),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Hashes all pieces that `fill` gives, and hands them to `take` in order.
+pub(crate) fn hash_all(
+    mut fill: impl FnMut(&mut Piece) -> Result<bool>,
+    mut take: impl FnMut(&Piece) -> Result<()>,
+) -> Result<()> {
+    let wanted = thread::available_parallelism().map_or(1, NonZero::get);
+    let (to_hash, work) = mpsc::channel::<(u64, Piece)>();
+    let (hashed, done) = mpsc::channel::<(u64, Piece)>();
+    let work = Arc::new(Mutex::new(work));
+    let mut threads = Vec::new();
+    for _ in 0..wanted.min(MAX_THREADS) {
+        let (work, hashed) = (work.clone(), hashed.clone());
+        let body = move || {
+            loop {
+                let next = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                let Ok((number, mut piece)) = next else {
+                    return;
+                };
+                piece.hash();
+                if hashed.send((number, piece)).is_err() {
+                    return;
+                }
+            }
+        };
+        // Where no thread is to be had, this one does the work.
+        threads.extend(os::spawn_quiet("auditrail-hash", body));
+    }
+    drop(hashed);
+    let result = conduct(threads.len() as u64, &mut fill, &mut take, &to_hash, &done);
+    drop(to_hash);
+    for thread in threads {
+        let _ = thread.join();
+    }
+    result
+}
+
+/// Keeps the threads busy with a bounded number of pieces.
+fn conduct(
+    threads: u64,
+    fill: &mut impl FnMut(&mut Piece) -> Result<bool>,
+    take: &mut impl FnMut(&Piece) -> Result<()>,
+    to_hash: &mpsc::Sender<(u64, Piece)>,
+    done: &mpsc::Receiver<(u64, Piece)>,
+) -> Result<()> {
+    let lost = || Error::new(Kind::Panic, "a hashing thread ended early");
+    let mut spare = Vec::new();
+    let mut waiting = BTreeMap::new();
+    let (mut sent, mut taken, mut more) = (0, 0, true);
+    loop {
+        while more && sent - taken <= 3 * threads {
+            let mut piece: Piece = spare.pop().unwrap_or_default();
+            more = fill(&mut piece)?;
+            if !more {
+                break;
+            }
+            if threads == 0 {
+                piece.hash();
+                waiting.insert(sent, piece);
+            } else {
+                to_hash.send((sent, piece)).map_err(|_| lost())?;
+            }
+            sent += 1;
+        }
+        if sent == taken {
+            return Ok(());
+        }
+        while !waiting.contains_key(&taken) {
+            let (number, piece) = done.recv().map_err(|_| lost())?;
+            waiting.insert(number, piece);
+        }
+        while let Some(piece) = waiting.remove(&taken) {
+            take(&piece)?;
+            spare.push(piece);
+            taken += 1;
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What verification found, as a structure and as JSON.
+
+use super::merkle::Hash;
+use serde::{Serialize, Serializer};
+use std::fmt;
+use std::path::Path;
+
+/// More findings than this are counted, not listed.
+pub(crate) const MAX_LISTED: usize = 1000;
+
+/// What was found about a trail.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Report {
+    /// Whether everything that is signed is there, unchanged, and nothing else
+    /// among it: there are no findings.
+    pub intact: bool,
+    /// The largest checkpoint that it was compared with.
+    pub checkpoint: Option<Covered>,
+    /// Events that were found where they belong, as they were signed.
+    pub verified_events: u64,
+    /// Events after the last that is signed, about which nothing is proved.
+    pub unsigned_events: u64,
+    /// Events that are not there, before the first that was asked for.
+    pub pruned_events: u64,
+    /// What is wrong; at most 1,000 are listed.
+    pub findings: Vec<Finding>,
+    /// How many findings there are, listed or not.
+    pub findings_total: u64,
+    /// What is worth knowing, and nothing wrong.
+    pub notes: Vec<Finding>,
+}
+
+/// What a checkpoint covers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Covered {
+    /// The log's name.
+    pub origin: String,
+    /// How many events.
+    pub size: u64,
+    /// The tree's root, in base64.
+    #[serde(serialize_with = "base64")]
+    pub root: Hash,
+    /// The witnesses whose cosignatures hold.
+    pub witnesses: Vec<Witness>,
+}
+
+/// A witness who has seen a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Witness {
+    /// The name of its key.
+    pub name: String,
+    /// When, in Unix seconds, as it says.
+    pub time: u64,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the shape that serde asks for"
+)]
+fn base64<S: Serializer>(hash: &Hash, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(hash)
+}
+
+/// The sort of a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FindingKind {
+    /// The line of this event is not the one that was signed.
+    Changed,
+    /// The lines of these events are not there.
+    Missing,
+    /// The trail ends before these events, the last of those signed.
+    Cut,
+    /// A line that was not signed stands among those that were.
+    Added,
+    /// The event is unchanged, but stands at a place that is not its own.
+    Displaced,
+    /// The line's end is damaged, not the event.
+    Unended,
+    /// Something about these events is not as signed; what, cannot be said.
+    Unknown,
+    /// The segment of this number is not there.
+    Segment,
+    /// A file of the tree's hashes is missing or changed.
+    Tile,
+    /// A checkpoint is missing, not signed, or not of this trail.
+    Checkpoint,
+    /// `index.json` does not fit the trail.
+    Index,
+}
+
+/// One thing that was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Finding {
+    /// Its sort.
+    pub kind: FindingKind,
+    /// The id of the first event that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_id: Option<u64>,
+    /// The id of the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_id: Option<u64>,
+    /// The file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The byte of that file at which the line begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// The same, for a person.
+    pub message: String,
+}
+
+impl Finding {
+    pub(crate) fn new(kind: FindingKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            first_id: None,
+            last_id: None,
+            path: None,
+            offset: None,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn of(mut self, first: u64, last: u64) -> Self {
+        (self.first_id, self.last_id) = (Some(first), Some(last));
+        self
+    }
+
+    pub(crate) fn at(mut self, path: &Path, offset: Option<u64>) -> Self {
+        (self.path, self.offset) = (Some(path.display().to_string()), offset);
+        self
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.first_id, self.last_id) {
+            (Some(first), Some(last)) if first < last => write!(f, "events {first} to {last}: ")?,
+            (Some(id), _) => write!(f, "event {id}: ")?,
+            _ => {}
+        }
+        f.write_str(&self.message)?;
+        if let Some(path) = &self.path {
+            write!(f, " ({path}")?;
+            if let Some(offset) = self.offset {
+                write!(f, ", byte {offset}")?;
+            }
+            f.write_str(")")?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    pub(crate) fn new() -> Self {
+        Self {
+            intact: true,
+            checkpoint: None,
+            verified_events: 0,
+            unsigned_events: 0,
+            pruned_events: 0,
+            findings: Vec::new(),
+            findings_total: 0,
+            notes: Vec::new(),
+        }
+    }
+
+    pub(crate) fn find(&mut self, finding: Finding) {
+        self.intact = false;
+        self.findings_total += 1;
+        if self.findings.len() < MAX_LISTED {
+            self.findings.push(finding);
+        }
+    }
+
+    pub(crate) fn note(&mut self, note: Finding) {
+        if self.notes.len() < MAX_LISTED {
+            self.notes.push(note);
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Is the trail what was signed, and if not, what was changed?
+//!
+//! The whole trail is walked in the order of ids and each leaf computed again,
+//! in memory that does not depend on the trail's length. The leaves are compared
+//! twice. Together they must come to the root of each checkpoint that was given:
+//! that alone decides. One by one they are compared with the tiles that a signed
+//! root vouches for (see `trust`): that says which events were changed, removed,
+//! added or moved, and where they stand. Where lines and tiles were changed
+//! together, the root still tells, but no one can say more than the range.
+//!
+//! What this cannot see: what was written after the newest checkpoint given, and
+//! whether a newer one ever was signed. So keep checkpoints elsewhere.
+
+use super::check::Check;
+use super::checkpoint::SignedCheckpoint;
+use super::log::{CHECKPOINT, TLOG, read_text};
+use super::note::VerifierKey;
+use super::report::{Covered, Finding, FindingKind, Report, Witness};
+use super::tile::Folder;
+use super::trust::Trust;
+use crate::error::{Error, Kind, Result};
+use crate::layout::Layout;
+use crate::storage::{Disk, Open, Storage, read_range};
+use serde::Deserialize;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// How a trail is verified.
+#[derive(Clone, Debug)]
+pub struct Verification {
+    keys: Vec<VerifierKey>,
+    shown: Vec<SignedCheckpoint>,
+    witnesses: usize,
+    first_id: u64,
+}
+
+impl Verification {
+    /// By the public keys of the log (today's and those before it) and of
+    /// witnesses. Without more, the trail's own newest checkpoint is used.
+    pub fn new(keys: &[VerifierKey]) -> Self {
+        Self {
+            keys: keys.to_vec(),
+            shown: Vec::new(),
+            witnesses: 0,
+            first_id: 1,
+        }
+    }
+
+    /// Against this checkpoint too, which was kept elsewhere. Give several, of
+    /// any age: the trail must go on from each. An error where none of the keys
+    /// has signed it.
+    pub fn checkpoint(mut self, text: &str) -> Result<Self> {
+        self.shown.push(SignedCheckpoint::open(text, &self.keys)?);
+        Ok(self)
+    }
+
+    /// The largest checkpoint must have been cosigned by so many of the
+    /// witnesses among the keys.
+    #[must_use]
+    pub fn witnesses(mut self, count: usize) -> Self {
+        self.witnesses = count;
+        self
+    }
+
+    /// Events before this one may be missing, because they were pruned.
+    #[must_use]
+    pub fn pruned_before(mut self, first_id: u64) -> Self {
+        self.first_id = first_id;
+        self
+    }
+
+    /// Verifies the trail at `root`. `progress` is told how many events have
+    /// been looked at, and how many there are to look at.
+    pub fn run(&self, root: &Path, progress: impl FnMut(u64, u64)) -> Result<Report> {
+        self.run_in(&(Arc::new(Disk) as _), &Layout::new(root), progress)
+    }
+
+    pub(crate) fn run_in(
+        &self,
+        storage: &Arc<dyn Storage>,
+        layout: &Layout,
+        progress: impl FnMut(u64, u64),
+    ) -> Result<Report> {
+        let mut report = Report::new();
+        let folder = Folder::new(storage.clone(), layout.hidden_file(TLOG));
+        let references = self.references(&folder, &mut report)?;
+        let Some(largest) = references.last() else {
+            return Ok(report);
+        };
+        report.checkpoint = Some(covered(largest));
+        if largest.witnesses().count() < self.witnesses {
+            report.find(Finding::new(
+                FindingKind::Checkpoint,
+                format!(
+                    "the checkpoint lacks cosignatures: {} are asked for",
+                    self.witnesses
+                ),
+            ));
+        }
+        let trust = trusted(&folder, &references, &mut report)?;
+        let check = Check::new(report, trust, &references, self.first_id);
+        let (mut report, last_id) = check.run(storage, layout, progress)?;
+        check_index(&**storage, layout, last_id, &mut report)?;
+        Ok(report)
+    }
+
+    /// All checkpoints to compare with, by size.
+    fn references(&self, folder: &Folder, report: &mut Report) -> Result<Vec<SignedCheckpoint>> {
+        let path = folder.path().join(CHECKPOINT);
+        let mut references = self.shown.clone();
+        let fault = match read_text(folder) {
+            Ok(Some(text)) => match SignedCheckpoint::open(&text, &self.keys) {
+                Ok(own) => {
+                    references.push(own);
+                    None
+                }
+                Err(error) => Some(error.to_string()),
+            },
+            Ok(None) => Some("the trail has no checkpoint".to_owned()),
+            Err(error) if error.kind() == Kind::Corrupt => Some(error.to_string()),
+            Err(error) => return Err(error),
+        };
+        if let Some(fault) = fault {
+            report.find(Finding::new(FindingKind::Checkpoint, fault).at(&path, None));
+        }
+        references.sort_by_key(SignedCheckpoint::size);
+        if let Some(first) = references.first() {
+            let origin = &first.checkpoint().origin;
+            if references.iter().any(|r| r.checkpoint().origin != *origin) {
+                report.find(Finding::new(
+                    FindingKind::Checkpoint,
+                    "the checkpoints are of different logs",
+                ));
+            }
+        }
+        Ok(references)
+    }
+}
+
+/// The tiles under the largest checkpoint that they lead to.
+fn trusted(
+    folder: &Folder,
+    references: &[SignedCheckpoint],
+    report: &mut Report,
+) -> Result<Option<Trust>> {
+    for reference in references.iter().rev() {
+        if let Some(trust) = Trust::open(folder, reference.checkpoint())? {
+            return Ok(Some(trust));
+        }
+    }
+    let largest = references.last().map_or(0, SignedCheckpoint::size);
+    report.find(
+        Finding::new(
+            FindingKind::Tile,
+            "the tiles of the tree's hashes are missing or changed: those on its right edge do \
+             not lead to a signed root",
+        )
+        .of(1, largest)
+        .at(folder.path(), None),
+    );
+    Ok(None)
+}
+
+fn covered(signed: &SignedCheckpoint) -> Covered {
+    Covered {
+        origin: signed.checkpoint().origin.clone(),
+        size: signed.size(),
+        root: signed.root(),
+        witnesses: signed
+            .witnesses()
+            .map(|(name, time)| Witness {
+                name: name.to_owned(),
+                time,
+            })
+            .collect(),
+    }
+}
+
+/// What `index.json` says must not be past the last event. That it lags behind
+/// is how a trail looks that is being written, or was not closed.
+fn check_index(
+    storage: &dyn Storage,
+    layout: &Layout,
+    last_id: u64,
+    report: &mut Report,
+) -> Result<()> {
+    #[derive(Deserialize)]
+    struct Index {
+        last_event_id: u64,
+    }
+    const MAX_LEN: usize = 64 * 1024;
+
+    let path = layout.index();
+    let found = |what: String| Finding::new(FindingKind::Index, what).at(&path, None);
+    let file = match storage.open(&path, Open::Read) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            report.note(found("there is no index".into()));
+            return Ok(());
+        }
+        Err(e) => return Err(Error::io("open", &path, &e)),
+    };
+    let text = read_range(&*file, 0, MAX_LEN).map_err(|e| Error::io("read", &path, &e))?;
+    match serde_json::from_slice::<Index>(&text) {
+        Err(error) => report.find(found(format!("the index cannot be read: {error}"))),
+        Ok(Index { last_event_id: id }) if id > last_id => report.find(found(format!(
+            "the index says that the last event is {id}, but it is {last_id}"
+        ))),
+        Ok(Index { last_event_id: id }) if id < last_id => report.note(found(format!(
+            "the index says that the last event is {id}, but it is {last_id}: a writer is at \
+             work, or was not closed, or the index was changed"
+        ))),
+        Ok(_) => {}
+    }
+    Ok(())
+}
