@@ -8,7 +8,7 @@ C99     := -std=c99 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wpedantic -Werror
 CXX17   := -std=c++17 -Wall -Wextra -Wpedantic -Werror
 LINK    := -L$(BUILD) -lauditrail -Wl,-rpath,'$$ORIGIN'
 
-.PHONY: all library demo test test-rust test-c test-conformance check-header lint clean
+.PHONY: all library demo test test-rust test-c test-conformance test-outsiders check-header lint clean
 
 all: library
 
@@ -54,16 +54,26 @@ $(BUILD)/test-cpp: tests/c/writer.c tests/c/check.h include/auditrail.h $(BUILD)
 $(BUILD)/conformance: tests/c/conformance.c include/auditrail.h $(BUILD)/libauditrail.so
 	$(CC) $(C99) -O2 -Iinclude $< -o $@ $(LINK)
 
+$(BUILD)/test-proof-c: tests/c/proof.c tests/c/check.h include/auditrail.h $(BUILD)/libauditrail.so
+	$(CC) $(C99) -g -Iinclude $< -o $@ $(LINK)
+
+$(BUILD)/test-proof-cpp: tests/c/proof.c tests/c/check.h include/auditrail.h $(BUILD)/libauditrail.so
+	$(CXX) -x c++ $(CXX17) -g -Iinclude $< -o $@ $(LINK)
+
 # Each program runs in an empty folder, plain and under valgrind.
-test-c: $(BUILD)/test-c
+test-c: $(BUILD)/test-c $(BUILD)/test-proof-c
 	@scripts/need.sh c++=g++ valgrind=valgrind
-	@$(MAKE) --no-print-directory $(BUILD)/test-cpp
-	@for program in test-c test-cpp; do for under in '' 'valgrind -q --leak-check=full --error-exitcode=99'; do \
+	@$(MAKE) --no-print-directory $(BUILD)/test-cpp $(BUILD)/test-proof-cpp
+	@for program in test-c test-cpp test-proof-c test-proof-cpp; do for under in '' 'valgrind -q --leak-check=full --error-exitcode=99'; do \
 		rm -rf $(BUILD)/scratch && mkdir $(BUILD)/scratch && echo "$$under $(BUILD)/$$program" && \
 		$$under $(BUILD)/$$program $(BUILD)/scratch || exit 1; done; done
 
 test-conformance: $(BUILD)/conformance
 	@tests/conformance.sh $(BUILD)/conformance
+
+# Proofs, verified by others' programs; AUDITRAIL_OUTSIDERS_MORE=1000000 for more.
+test-outsiders:
+	@tests/outsiders/run.sh
 
 clean:
 	$(CARGO) clean

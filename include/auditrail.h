@@ -226,6 +226,22 @@ typedef struct auditrail_stats {
 } auditrail_stats;
 
 /**
+ * Signs `length` bytes of `message` with Ed25519, and writes the 64 bytes of
+ * the signature. Returns 0, or anything else where it cannot sign. It may be
+ * called from any thread that uses the writer, from one at a time; it must
+ * return normally.
+ */
+typedef int32_t (*auditrail_sign_callback)(void *user_data,
+                                           const uint8_t *message,
+                                           size_t length,
+                                           uint8_t *signature);
+
+/**
+ * Told how many events the tree has, and how many it is to have.
+ */
+typedef void (*auditrail_progress_callback)(void *user_data, uint64_t done, uint64_t all);
+
+/**
  * Success.
  */
 #define AUDITRAIL_OK 0
@@ -356,6 +372,11 @@ typedef struct auditrail_stats {
  * Accepted events could not be flushed; they are kept, and tried again.
  */
 #define AUDITRAIL_WARNING_FLUSH_FAILED 6
+
+/**
+ * A checkpoint that was due could not be made; it is tried again later.
+ */
+#define AUDITRAIL_WARNING_PROOF_FAILED 7
 
 #ifdef __cplusplus
 extern "C" {
@@ -604,6 +625,216 @@ auditrail_status auditrail_writer_stats(struct auditrail_writer *writer,
  */
 auditrail_status auditrail_writer_close(struct auditrail_writer *writer,
                                         struct auditrail_error *error);
+
+/**
+ * Makes a new key pair for a log of this name, which becomes the origin of its
+ * checkpoints: a URL without scheme is usual, such as `example.com/audit`; no
+ * spaces, no plus. The secret key is a text, `PRIVATE+KEY+…`, to be kept from
+ * others; the public key is one too, `<name>+<id>+<base64>`, to be handed out.
+ * Both are the caller's, to be freed with `auditrail_buffer_free`.
+ */
+auditrail_status auditrail_keygen(const char *name,
+                                  struct auditrail_buffer **secret_key,
+                                  struct auditrail_buffer **public_key,
+                                  struct auditrail_error *error);
+
+/**
+ * The public key that belongs to a secret one.
+ */
+auditrail_status auditrail_public_key(const char *secret_key,
+                                      size_t length,
+                                      struct auditrail_buffer **public_key,
+                                      struct auditrail_error *error);
+
+/**
+ * Keeps proof of the trail: a Merkle tree over all events, and checkpoints,
+ * signed with this secret key (`PRIVATE+KEY+…`) at each sync and at close. The
+ * key is kept in memory only. Opening a writer then builds the tree where there
+ * is none, and says AUDITRAIL_ERR_TAMPERED where the trail is not what was
+ * signed. Appends cost no more than before; checkpoints cost hashing what is
+ * new.
+ */
+auditrail_status auditrail_options_set_proof_key(struct auditrail_options *options,
+                                                 const char *secret_key,
+                                                 size_t length,
+                                                 struct auditrail_error *error);
+
+/**
+ * The same, with the key read from a file, now.
+ */
+auditrail_status auditrail_options_set_proof_key_file(struct auditrail_options *options,
+                                                      const char *key_file,
+                                                      struct auditrail_error *error);
+
+/**
+ * The same, with a key that lives elsewhere, such as in an HSM: `sign` is
+ * called for each checkpoint. The public key is a text as `auditrail_keygen`
+ * gives. What comes back is checked before it is used. Writers opened with
+ * these options call it until they are closed.
+ */
+auditrail_status auditrail_options_set_proof_signer(struct auditrail_options *options,
+                                                    const char *public_key,
+                                                    size_t length,
+                                                    auditrail_sign_callback sign,
+                                                    void *user_data,
+                                                    struct auditrail_error *error);
+
+/**
+ * Checkpoints that are there may also be signed by this public key, of the
+ * same name, from before the key was changed. Call it after one of
+ * `auditrail_options_set_proof_…`; otherwise AUDITRAIL_ERR_INVALID_ARGUMENT,
+ * as for the functions below.
+ */
+auditrail_status auditrail_options_add_proof_earlier_key(struct auditrail_options *options,
+                                                         const char *public_key,
+                                                         size_t length,
+                                                         struct auditrail_error *error);
+
+/**
+ * A checkpoint is also made after so many events; 0, the default: not. The
+ * append that makes it due waits for it, and for the sync that goes before.
+ */
+auditrail_status auditrail_options_set_checkpoint_events(struct auditrail_options *options,
+                                                         uint64_t events,
+                                                         struct auditrail_error *error);
+
+/**
+ * A checkpoint is also made with the first append after so many milliseconds;
+ * 0, the default: not.
+ */
+auditrail_status auditrail_options_set_checkpoint_interval(struct auditrail_options *options,
+                                                           uint64_t milliseconds,
+                                                           struct auditrail_error *error);
+
+/**
+ * Whom to tell how far the tree is, while it is built for a trail that exists.
+ * Called during `auditrail_writer_open`, and when a checkpoint is made.
+ */
+auditrail_status auditrail_options_set_proof_progress(struct auditrail_options *options,
+                                                      auditrail_progress_callback progress,
+                                                      void *user_data,
+                                                      struct auditrail_error *error);
+
+/**
+ * The trail's newest checkpoint, as its file has it and unchecked: what to keep
+ * elsewhere, and to show to witnesses. AUDITRAIL_ERR_NOT_FOUND where there is
+ * none.
+ */
+auditrail_status auditrail_checkpoint(const char *root,
+                                      struct auditrail_buffer **checkpoint,
+                                      struct auditrail_error *error);
+
+/**
+ * Adds a witness's signature lines to the newest checkpoint; a writer may be at
+ * work. `public_keys`: that of the log and those of witnesses, one a line. At
+ * least one of the lines must be by a witness that is among these and new, and
+ * hold.
+ */
+auditrail_status auditrail_add_cosignatures(const char *root,
+                                            const char *lines,
+                                            size_t lines_length,
+                                            const char *public_keys,
+                                            size_t public_keys_length,
+                                            struct auditrail_error *error);
+
+/**
+ * Verifies the whole trail against its newest checkpoint and, if it is not
+ * empty, against one that was kept elsewhere. Reads only; a writer may be at
+ * work.
+ *
+ * `public_keys`: the log's (today's and earlier ones) and those of witnesses,
+ * one a line. `witnesses`: how many of these must have cosigned. `first_id`:
+ * events before it may be missing, because they were pruned; 0: none.
+ *
+ * `report_json` may be NULL. It is an object: `intact`; `checkpoint` (null, or
+ * `origin`, `size`, `root`, `witnesses`); `verified_events`, `unsigned_events`
+ * (after the checkpoint), `pruned_events`; `findings`, at most 1,000 of them,
+ * and `findings_total`; `notes`. A finding has `kind` (changed, missing, cut,
+ * added, displaced, unended, unknown, segment, tile, checkpoint, index), where
+ * they apply `first_id`, `last_id`, `path` and `offset`, and a `message`.
+ *
+ * AUDITRAIL_OK: everything that is signed is there, unchanged, and nothing
+ * else among it. AUDITRAIL_ERR_TAMPERED: it is not; as an exception, the report
+ * is given then too. But where the checkpoint that was kept elsewhere is itself
+ * not signed by one of the keys, there is no report, and its place is not
+ * touched: set it to NULL before.
+ */
+auditrail_status auditrail_verify(const char *root,
+                                  const char *public_keys,
+                                  size_t public_keys_length,
+                                  const char *checkpoint,
+                                  size_t checkpoint_length,
+                                  uint32_t witnesses,
+                                  uint64_t first_id,
+                                  struct auditrail_buffer **report_json,
+                                  struct auditrail_error *error);
+
+/**
+ * Proves that an event is in the trail, in the form `c2sp.org/tlog-proof@v1`:
+ * with this text, the event's line and the log's public key anyone can check
+ * it, offline. Under the newest checkpoint, or under an earlier one, if that is
+ * not empty. AUDITRAIL_ERR_INVALID_ARGUMENT where the checkpoint does not cover
+ * the event.
+ */
+auditrail_status auditrail_prove(const char *root,
+                                 uint64_t event_id,
+                                 const char *checkpoint,
+                                 size_t checkpoint_length,
+                                 struct auditrail_buffer **proof,
+                                 struct auditrail_error *error);
+
+/**
+ * Checks an event's proof: that `line` is in the log of the key, as the event
+ * whose id is given back. A newline at the line's end does not matter.
+ * `public_keys`: as for `auditrail_verify`. `event_id` and `size`, how many
+ * events the checkpoint covers, may be NULL. AUDITRAIL_ERR_TAMPERED: it is not
+ * so; AUDITRAIL_ERR_CORRUPT: the text is no proof.
+ */
+auditrail_status auditrail_verify_proof(const char *proof,
+                                        size_t proof_length,
+                                        const char *line,
+                                        size_t line_length,
+                                        const char *public_keys,
+                                        size_t public_keys_length,
+                                        uint64_t *event_id,
+                                        uint64_t *size,
+                                        struct auditrail_error *error);
+
+/**
+ * Proves that the trail, under its newest checkpoint or the one given, goes on
+ * from what it was with `old_size` events: the lines that a witness takes
+ * (c2sp.org/tlog-witness, add-checkpoint).
+ */
+auditrail_status auditrail_prove_consistency(const char *root,
+                                             uint64_t old_size,
+                                             const char *checkpoint,
+                                             size_t checkpoint_length,
+                                             struct auditrail_buffer **proof,
+                                             struct auditrail_error *error);
+
+/**
+ * Checks that the checkpoint in the proof goes on from an earlier checkpoint.
+ * Both must be signed by one of the keys. AUDITRAIL_ERR_TAMPERED: it does not.
+ */
+auditrail_status auditrail_verify_consistency(const char *proof,
+                                              size_t proof_length,
+                                              const char *old_checkpoint,
+                                              size_t old_checkpoint_length,
+                                              const char *public_keys,
+                                              size_t public_keys_length,
+                                              struct auditrail_error *error);
+
+/**
+ * Writes the trail as a complete static log (c2sp.org/tlog-tiles) into the
+ * folder `out`: checkpoint, tiles and entry bundles. What is there already is
+ * kept. `events`, how many it covers, may be NULL.
+ */
+auditrail_status auditrail_export(const char *root,
+                                  const char *out,
+                                  const char *public_keys,
+                                  size_t public_keys_length,
+                                  uint64_t *events,
+                                  struct auditrail_error *error);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -269,7 +269,9 @@ impl Committer {
             self.flush_batch(&mut files)?;
         }
         let mut queue = self.queue()?;
-        if queue.batch.is_empty() {
+        // A batch without ids has a leader, whose it is: nothing of it has been
+        // accepted yet, and others sleep on it.
+        if queue.batch.is_empty() || queue.batch.id(0) == 0 {
             return Ok(());
         }
         queue.hand_over(&mut files);
@@ -315,6 +317,7 @@ impl Committer {
         if let Err(error) = result {
             if error.kind() == Kind::Failed {
                 let _ = self.failed.set(error.clone());
+                trail.doubt();
             }
             return Err(error);
         }
@@ -344,35 +347,43 @@ impl Committer {
         let mut files = self.files()?;
         let nothing_waits = files.batch.is_empty() && self.queue()?.batch.is_empty();
         if nothing_waits && self.synced.load(Ordering::Acquire) == files.trail.last_id() {
-            return files.trail.look().map_err(|error| self.fail(error));
+            return self.look(&files.trail);
         }
         self.flush_buffer(files)?;
         files = self.files()?;
-        files.trail.look().map_err(|error| self.fail(error))?;
+        self.look(&files.trail)?;
         let up_to = files.trail.last_id();
         let unsynced = files.trail.take_unsynced(up_to);
         let (storage, layout) = (files.trail.storage.clone(), files.trail.layout.clone());
         // Appends go on while the disk works.
         drop(files);
         let up_to = unsynced.up_to;
-        unsynced
-            .sync(&*storage, &layout)
-            .map_err(|error| self.fail(error.wrap(Kind::Failed, "a sync failed")))?;
+        if let Err(error) = unsynced.sync(&*storage, &layout) {
+            let error = error.wrap(Kind::Failed, "a sync failed");
+            let _ = self.failed.set(error.clone());
+            self.files()?.trail.doubt();
+            return Err(error);
+        }
         self.synced.fetch_max(up_to, Ordering::AcqRel);
-        self.files()?.trail.set_synced(up_to)
+        self.files()?.trail.note_synced(up_to)
     }
 
-    /// Fails the writer for good.
-    fn fail(&self, error: Error) -> Error {
-        let _ = self.failed.set(error.clone());
-        error
+    /// Looks whether the trail's files are still its own; fails the writer for
+    /// good if they are not.
+    fn look(&self, trail: &Trail) -> Result<()> {
+        trail.look().inspect_err(|error| {
+            if error.kind() == Kind::Failed {
+                let _ = self.failed.set(error.clone());
+            }
+        })
     }
 
     /// Flushes, syncs, and says in the trail that it was closed whole. Nothing
     /// may be appended after.
     pub fn finish(&self) -> Result<()> {
         self.sync()?;
-        self.files()?.trail.finish()
+        let trail = &mut self.files()?.trail;
+        trail.finish().inspect_err(|_| trail.doubt())
     }
 
     /// An error if the writer has failed.
@@ -408,6 +419,19 @@ impl Committer {
             open_files: trail.open_files() as u64,
             flush_failures: load(&self.flush_failures),
         })
+    }
+
+    /// All events up to this one are on disk.
+    pub fn synced_id(&self) -> u64 {
+        self.synced.load(Ordering::Acquire)
+    }
+
+    /// Keeps a warning for [`Committer::take_warnings`].
+    pub fn warn(&self, kind: WarningKind, message: String) {
+        if let Ok(mut files) = self.files() {
+            files.trail.report.warn(kind, message);
+            self.warned.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Whether [`Committer::take_warnings`] may have something.

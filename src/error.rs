@@ -86,6 +86,12 @@ impl Error {
         Self::new(Kind::InvalidEvent, message).at(offset as u64)
     }
 
+    /// For a signer of the host's own (see [`crate::proof::Signer`]): why it could
+    /// not sign.
+    pub fn signer(message: impl Into<String>) -> Self {
+        Self::new(Kind::Io, message)
+    }
+
     /// The operating system refused to `action` the file at `path`.
     pub(crate) fn io(action: &str, path: &Path, error: &io::Error) -> Self {
         let kind = match error.kind() {

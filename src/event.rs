@@ -103,7 +103,7 @@ pub struct Event<'a> {
 
 /// A checked event: its line is `{"event_id":`, the id, `head`, `tail`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Line<'s> {
+pub struct Line<'s> {
     /// `domain/category`.
     pub stream: &'s str,
     /// From the comma after the id; may be empty.
@@ -114,14 +114,14 @@ pub(crate) struct Line<'s> {
 
 impl Line<'_> {
     /// How long it is, without what comes before `head`.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.head.len() + self.tail.len()
     }
 }
 
 /// Turns events into lines, one after the other, in memory that it keeps.
 #[derive(Debug, Default)]
-pub(crate) struct Renderer {
+pub struct Renderer {
     buffers: Buffers,
     head: Vec<u8>,
     stream: Stream,

@@ -17,16 +17,19 @@
 //! text into the buffer. So a compact text is only looked at, strings in steps
 //! of 16 bytes, and is its own output.
 
-use std::borrow::Cow;
+mod keys;
+mod path;
+mod text;
 
 use crate::error::{Error, Result};
+use keys::{Key, mark};
+use text::skip_plain;
+
+pub(crate) use path::{locate, shown, value_of};
+pub(crate) use text::write_text;
 
 /// How deep objects and arrays may nest; the outermost counts 1.
 pub(crate) const MAX_DEPTH: usize = 128;
-
-/// Up to so many keys of an object are compared one by one as they come; when
-/// there are more, all are sorted at its end, so that many keys cost no square.
-const FEW_KEYS: usize = 24;
 
 /// What stays in memory between two uses, for each buffer, in bytes.
 pub(crate) const KEPT: usize = 64 * 1024;
@@ -61,16 +64,6 @@ impl Buffers {
     }
 }
 
-/// A key of an object that is open. Small, and told by its parts, for it goes
-/// from hand to hand for every member.
-#[derive(Clone, Copy, Debug)]
-struct Key {
-    /// Unequal for unequal keys, nearly always; equal for equal ones.
-    mark: u64,
-    /// Where it stands in the text, with its quote.
-    at: usize,
-}
-
 /// An object that a walker is in.
 pub(crate) struct Object {
     first_key: usize,
@@ -78,7 +71,7 @@ pub(crate) struct Object {
 }
 
 /// Checks that `text` is one JSON value by the rules of this module.
-pub(crate) fn check(text: &[u8]) -> Result<()> {
+pub fn check(text: &[u8]) -> Result<()> {
     let mut buffers = Buffers::default();
     let mut pass = Pass::new(text, &mut buffers);
     pass.value(0)
@@ -391,94 +384,6 @@ impl<'p> Pass<'p> {
         Ok(tail)
     }
 
-    /// The string that begins before `rest`, to behind its closing quote.
-    #[inline(always)]
-    fn read_string(&mut self, rest: &'p [u8]) -> Result<&'p [u8]> {
-        match skip_plain(rest) {
-            [b'"', tail @ ..] => Ok(tail),
-            rest => self.read_string_rest(rest),
-        }
-    }
-
-    /// The rest of a string from its first byte that does not stand for itself.
-    #[inline(never)]
-    fn read_string_rest(&mut self, mut rest: &'p [u8]) -> Result<&'p [u8]> {
-        loop {
-            match rest {
-                [] => return Err(self.expected(rest, "`\"`, the end of the string")),
-                [b'"', tail @ ..] => return Ok(tail),
-                [b'\\', tail @ ..] => rest = self.read_escape(rest, tail)?,
-                [0x7f, tail @ ..] => {
-                    self.flush(rest);
-                    self.write(b"\\u007f", tail);
-                    rest = tail;
-                }
-                [0x80..=0xff, ..] => {
-                    let length = rest.iter().take_while(|&&b| b >= 0x80).count();
-                    let (run, tail) = rest.split_at(length);
-                    let run = std::str::from_utf8(run)
-                        .map_err(|error| self.invalid_utf8(&rest[error.valid_up_to()..]))?;
-                    self.flush(rest);
-                    for c in run.chars() {
-                        write_char(&mut self.buffers.out, c);
-                    }
-                    self.same = tail;
-                    rest = tail;
-                }
-                _ => return Err(self.raw_control(rest)),
-            }
-            rest = skip_plain(rest);
-        }
-    }
-
-    /// The escape that is `rest` up to somewhere, a backslash and `tail`.
-    fn read_escape(&mut self, rest: &'p [u8], tail: &'p [u8]) -> Result<&'p [u8]> {
-        match tail {
-            [b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't', tail @ ..] => Ok(tail),
-            [b'/', tail @ ..] => {
-                self.flush(rest);
-                self.write(b"/", tail);
-                Ok(tail)
-            }
-            [b'u', tail @ ..] => {
-                let (first, mut tail) = self.read_hex(tail)?;
-                let mut units = [first, 0];
-                let mut count = 1;
-                if let (0xd800..0xdc00, [b'\\', b'u', low @ ..]) = (first, tail) {
-                    (units[1], tail) = self.read_hex(low)?;
-                    count = 2;
-                }
-                let mut chars = char::decode_utf16(units[..count].iter().copied());
-                match (chars.next(), chars.next()) {
-                    (Some(Ok(c)), None) => {
-                        self.flush(rest);
-                        write_char(&mut self.buffers.out, c);
-                        self.same = tail;
-                        Ok(tail)
-                    }
-                    _ => Err(self.lone_surrogate(rest, first)),
-                }
-            }
-            _ => Err(self.expected(tail, "one of `\" \\ / b f n r t u` after `\\`")),
-        }
-    }
-
-    /// The four digits after `\u`.
-    fn read_hex(&self, mut rest: &'p [u8]) -> Result<(u16, &'p [u8])> {
-        let mut unit = 0;
-        for _ in 0..4 {
-            let (digit, tail) = match rest {
-                [c @ b'0'..=b'9', tail @ ..] => (c - b'0', tail),
-                [c @ b'a'..=b'f', tail @ ..] => (c - b'a' + 10, tail),
-                [c @ b'A'..=b'F', tail @ ..] => (c - b'A' + 10, tail),
-                _ => return Err(self.expected(rest, "four hexadecimal digits after `\\u`")),
-            };
-            unit = unit << 4 | u16::from(digit);
-            rest = tail;
-        }
-        Ok((unit, rest))
-    }
-
     #[inline(always)]
     fn read_word(&self, rest: &'p [u8], word: &[u8]) -> Result<&'p [u8]> {
         match rest.strip_prefix(word) {
@@ -519,65 +424,6 @@ impl<'p> Pass<'p> {
         Ok(rest)
     }
 
-    /// Adds a key to those of an open object, if it is not there already.
-    #[inline]
-    fn add_key(&mut self, first: usize, mark: u64, at: usize) -> Result<()> {
-        let before = &self.buffers.keys[first..];
-        if before.len() < FEW_KEYS {
-            for other in before {
-                if other.mark == mark && self.name_of(other.at) == self.name_of(at) {
-                    return Err(self.repeated_at(at));
-                }
-            }
-        }
-        self.buffers.keys.push(Key { mark, at });
-        Ok(())
-    }
-
-    /// Forgets the keys of an object that ends.
-    #[inline]
-    fn leave_object(&mut self, first: usize) -> Result<()> {
-        if self.buffers.keys.len() - first > FEW_KEYS {
-            self.find_repeated(first)?;
-        }
-        self.buffers.keys.truncate(first);
-        Ok(())
-    }
-
-    #[inline(never)]
-    fn find_repeated(&mut self, first: usize) -> Result<()> {
-        let keys = &self.buffers.keys[first..];
-        let mut keys: Vec<_> = keys
-            .iter()
-            .map(|key| (key.mark, self.name_of(key.at), key.at))
-            .collect();
-        keys.sort_unstable();
-        let repeated = keys
-            .windows(2)
-            .filter(|pair| pair[0].1 == pair[1].1)
-            .map(|pair| pair[1].2);
-        match repeated.min() {
-            Some(at) => Err(self.repeated_at(at)),
-            None => Ok(()),
-        }
-    }
-
-    /// The canonical form of the key at `at`, which was found right before.
-    #[inline(never)]
-    fn name_of(&self, at: usize) -> Cow<'p, [u8]> {
-        let start = &self.text[at + 1..];
-        let end = skip_plain(start);
-        if let [b'"', ..] = end {
-            return Cow::Borrowed(&start[..start.len() - end.len()]);
-        }
-        let mut buffers = Buffers::default();
-        let mut pass = Pass::new(start, &mut buffers);
-        match pass.read_escaped_key(start) {
-            Ok(_) => Cow::Owned(buffers.name),
-            Err(_) => Cow::Borrowed(b""),
-        }
-    }
-
     // Errors, apart from the hot path.
 
     #[cold]
@@ -605,41 +451,6 @@ impl<'p> Pass<'p> {
         self.fault(rest, format!("nested more than {MAX_DEPTH} deep"))
     }
 
-    #[cold]
-    #[inline(never)]
-    fn invalid_utf8(&self, rest: &[u8]) -> Error {
-        self.fault(rest, "invalid UTF-8")
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn raw_control(&self, rest: &[u8]) -> Error {
-        let c = rest.first().copied().unwrap_or(0);
-        self.fault(
-            rest,
-            format!("control character 0x{c:02x} in a string, it must be escaped"),
-        )
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn lone_surrogate(&self, rest: &[u8], unit: u16) -> Error {
-        self.fault(rest, format!("lone surrogate \\u{unit:04x}"))
-    }
-
-    /// The key that was read last is in its object already.
-    #[cold]
-    pub fn repeated(&self) -> Error {
-        self.repeated_at(self.key)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn repeated_at(&self, at: usize) -> Error {
-        let name = shown(&self.name_of(at));
-        Error::event(at, format!("the key \"{name}\" is repeated"))
-    }
-
     fn fault(&self, rest: &[u8], message: impl Into<String>) -> Error {
         Error::event(self.text.len() - rest.len(), message)
     }
@@ -652,220 +463,7 @@ fn after_blanks(mut rest: &[u8]) -> &[u8] {
     rest
 }
 
-/// Writes any text as a JSON string.
-pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    let mut rest = text;
-    loop {
-        let special = skip_plain(rest.as_bytes()).len();
-        let (plain, tail) = rest.split_at(rest.len() - special);
-        out.extend_from_slice(plain.as_bytes());
-        let mut chars = tail.chars();
-        let Some(c) = chars.next() else {
-            break;
-        };
-        write_char(out, c);
-        rest = chars.as_str();
-    }
-    out.push(b'"');
-}
-
-/// Writes one character as it stands in a canonical string.
-fn write_char(out: &mut Vec<u8>, c: char) {
-    let short = match c {
-        '"' | '\\' => c as u8,
-        '\u{8}' => b'b',
-        '\t' => b't',
-        '\n' => b'n',
-        '\u{c}' => b'f',
-        '\r' => b'r',
-        ' '..='~' => return out.push(c as u8),
-        _ => {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                let digit = |shift: u16| b"0123456789abcdef"[usize::from(*unit >> shift & 15)];
-                out.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
-            }
-            return;
-        }
-    };
-    out.extend_from_slice(&[b'\\', short]);
-}
-
-/// How many bytes are looked at together.
-const CHUNK: usize = 16;
-
-/// What comes after the bytes that stand for themselves within a string.
-#[inline(always)]
-fn skip_plain(mut rest: &[u8]) -> &[u8] {
-    while let Some((chunk, tail)) = rest.split_first_chunk() {
-        let plain = plain_bytes(chunk);
-        if plain < CHUNK {
-            return &rest[plain..];
-        }
-        rest = tail;
-    }
-    while let [b' ' | b'!' | b'#'..=b'[' | b']'..=b'~', tail @ ..] = rest {
-        rest = tail;
-    }
-    rest
-}
-
-/// How many bytes at the start of a chunk stand for themselves in a string.
-/// Written so that compilers make a few vector instructions of it.
-#[inline(always)]
-fn plain_bytes(chunk: &[u8; CHUNK]) -> usize {
-    let special = chunk.map(|c| {
-        let plain = (c.wrapping_add(1) as i8) > 0x20 && c != b'"' && c != b'\\';
-        if plain { 0 } else { 0xff }
-    });
-    u128::from_le_bytes(special).trailing_zeros() as usize / 8
-}
-
-/// Eight bytes that tell most keys apart: the first and the last ones mixed.
-#[inline(always)]
-fn mark(text: &[u8], length: usize) -> u64 {
-    match text.first_chunk() {
-        Some(first) if length < 8 => u64::from_le_bytes(*first) & ((1 << (8 * length)) - 1),
-        Some(first) => {
-            let last = text[length - 8..]
-                .first_chunk()
-                .copied()
-                .unwrap_or_default();
-            u64::from_le_bytes(*first)
-                ^ u64::from_le_bytes(last).rotate_left(29)
-                ^ (length as u64) << 56
-        }
-        None => mark_at_end(&text[..length]),
-    }
-}
-
-/// The same for a short key that has no eight bytes behind its start.
-#[inline(never)]
-fn mark_at_end(name: &[u8]) -> u64 {
-    let mut bytes = [0; 8];
-    for (byte, c) in bytes.iter_mut().zip(name) {
-        *byte = *c;
-    }
-    u64::from_le_bytes(bytes)
-}
-
-/// A key for a message, cut when it is long. Canonical text is ASCII.
-pub(crate) fn shown(name: &[u8]) -> String {
-    const MOST: usize = 64;
-    let cut = &name[..name.len().min(MOST)];
-    let dots = if cut.len() < name.len() { "..." } else { "" };
-    format!("{}{dots}", String::from_utf8_lossy(cut))
-}
-
-/// Puts before the message of `error` the path of keys to its byte in `text`,
-/// such as `payload.delta.size.new`; `root` is the path of the text itself.
-/// Up to the byte, the text has been found right.
-#[cold]
-#[inline(never)]
-pub(crate) fn locate(text: &[u8], root: &str, error: Error) -> Error {
-    let Some(offset) = error
-        .offset()
-        .and_then(|offset| usize::try_from(offset).ok())
-    else {
-        return error;
-    };
-    let path = path(text, root, offset);
-    if path.is_empty() {
-        return error;
-    }
-    let kind = error.kind();
-    error.wrap(kind, &path)
-}
-
-/// Where a step of a path leads to.
-enum Step<'t> {
-    /// Into an object, where this key's value comes next or has begun.
-    Object(Option<&'t [u8]>),
-    /// Into an array, at this place.
-    Array(usize),
-}
-
-fn path(text: &[u8], root: &str, offset: usize) -> String {
-    let mut steps = Vec::new();
-    // Whether a key comes next, if the innermost step is an object.
-    let mut key_next = false;
-    let mut at = 0;
-    while at < text.len() && at <= offset {
-        let end = token_end(text, at);
-        match text[at] {
-            b'"' if key_next && (at == offset || end <= offset) => {
-                let name = text.get(at + 1..end - 1).unwrap_or_default();
-                steps.pop();
-                steps.push(Step::Object(Some(name)));
-                key_next = false;
-            }
-            _ if at == offset => break,
-            b'{' => {
-                steps.push(Step::Object(None));
-                key_next = true;
-            }
-            b'[' => steps.push(Step::Array(0)),
-            b',' => match steps.last_mut() {
-                Some(Step::Array(place)) => *place += 1,
-                _ => key_next = true,
-            },
-            b':' | b' ' | b'\t' | b'\n' | b'\r' => {}
-            c => {
-                if matches!(c, b'}' | b']') {
-                    steps.pop();
-                    key_next = false;
-                }
-                // A value has ended, and with it the reach of its key; unless
-                // it is a number that lacks a digit.
-                let last = text.get(end - 1).copied().unwrap_or(0);
-                if end <= offset
-                    && (matches!(c, b'"' | b'a'..=b'z')
-                        || matches!(last, b'0'..=b'9' | b'}' | b']'))
-                    && let Some(Step::Object(name)) = steps.last_mut()
-                {
-                    *name = None;
-                }
-            }
-        }
-        at = end;
-    }
-    let mut path = root.to_owned();
-    for step in steps {
-        match step {
-            Step::Object(Some(name)) if path.is_empty() => path.push_str(&shown(name)),
-            Step::Object(Some(name)) => path.push_str(&format!(".{}", shown(name))),
-            Step::Object(None) => {}
-            Step::Array(place) => path.push_str(&format!("[{place}]")),
-        }
-    }
-    path
-}
-
-/// Where the value of the key at `key` begins; both were found right.
-pub(crate) fn value_of(text: &[u8], key: usize) -> usize {
-    let rest = after_blanks(text.get(token_end(text, key)..).unwrap_or_default());
-    let value = after_blanks(rest.strip_prefix(b":").unwrap_or(rest));
-    text.len() - value.len()
-}
-
-/// Where the string, number, word or sign that begins at `at` ends; behind the
-/// text's end for a string that does not.
-fn token_end(text: &[u8], at: usize) -> usize {
-    let mut end = at + 1;
-    if text[at] == b'"' {
-        while end < text.len() && text[end] != b'"' {
-            end += if text[end] == b'\\' { 2 } else { 1 };
-        }
-        end += 1;
-    } else if !matches!(text[at], b'{' | b'}' | b'[' | b']' | b',' | b':') {
-        while end < text.len()
-            && !matches!(text[end], b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r')
-        {
-            end += 1;
-        }
-    }
-    end
-}
-
+#[cfg(test)]
+pub(crate) mod oracle;
 #[cfg(test)]
 mod tests;

@@ -47,7 +47,8 @@ mod batch;
 mod change;
 mod commit;
 mod error;
-mod event;
+#[doc(hidden)]
+pub mod event;
 #[doc(hidden)]
 pub mod ffi;
 mod filter;
@@ -55,7 +56,8 @@ mod head;
 mod history;
 mod index;
 mod journal;
-mod json;
+#[doc(hidden)]
+pub mod json;
 mod layout;
 mod lines;
 mod lock;

@@ -2,7 +2,8 @@
 //!
 //! `.auditrail/lock` is held for a writer's whole life: exclusively by an
 //! exclusive writer, shared by shared ones. `.auditrail/commit-lock` is held by
-//! a shared writer for the length of one batch. Both are flocks, which belong
+//! a shared writer for the length of one batch, and of its opening, so that one
+//! that is just recovering the trail is waited for. Both are flocks, which belong
 //! to one opening of the file: they conflict within a process too, are not
 //! dropped when some other part of the host closes the file, and go with the
 //! process when it is killed. A forked child lets go of its share (see `os`).
@@ -32,21 +33,22 @@ impl WriteLock {
         Err(lock.busy(layout))
     }
 
-    /// Joins the shared writers of the trail. `first` is run while no other
-    /// writer can be there; it is not run when others are.
+    /// Joins the shared writers of the trail, in a turn. `first` is run while no
+    /// other writer can be there; it is not run when others are.
     pub fn shared(
         storage: &dyn Storage,
         layout: &Layout,
+        _turn: &Turn<'_>,
         first: impl FnOnce() -> Result<()>,
     ) -> Result<Self> {
         let lock = Self::open(storage, layout)?;
         if lock.take(layout, Lock::Exclusive)? {
-            lock.sign(layout)?;
             first()?;
         }
-        // Between giving up the exclusive lock and taking the shared one,
-        // another opener may come first: that one finds a trail at rest.
+        // Between giving up the exclusive lock and taking the shared one, an
+        // exclusive writer may come first: that one finds a trail at rest.
         if lock.take(layout, Lock::Shared)? {
+            lock.sign(layout)?;
             return Ok(lock);
         }
         Err(lock.busy(layout))
@@ -69,12 +71,13 @@ impl WriteLock {
             .map_err(|e| Error::io("lock", &layout.hidden_file("lock"), &e))
     }
 
-    /// Leaves our process id for those who find the trail taken.
+    /// Leaves our process id for those who find the trail taken. Of shared
+    /// writers, it is that of the last one that came.
     fn sign(&self, layout: &Layout) -> Result<()> {
-        let text = format!("{}\n", std::process::id());
+        // As wide as any, so that it covers the last one with one write.
+        let text = format!("{:<20}\n", std::process::id());
         self.file
-            .set_len(0)
-            .and_then(|()| self.file.write_at(text.as_bytes(), 0))
+            .write_at(text.as_bytes(), 0)
             .map_err(|e| Error::io("write", &layout.hidden_file("lock"), &e))
     }
 

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::event::{Names, Rules};
+use crate::proof::ProofOptions;
 use crate::recover::Warning;
 use std::fmt;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ pub struct Options {
     pub(crate) max_open_files: usize,
     pub(crate) journal_bytes: u64,
     pub(crate) on_warning: Option<WarningHandler>,
+    pub(crate) proof: Option<ProofOptions>,
 }
 
 impl Default for Options {
@@ -52,6 +54,7 @@ impl Default for Options {
             max_open_files: 128,
             journal_bytes: 16 * 1024 * 1024,
             on_warning: None,
+            proof: None,
         }
     }
 }
@@ -66,6 +69,7 @@ impl fmt::Debug for Options {
             .field("buffer_bytes", &self.buffer_bytes)
             .field("flush_interval", &self.flush_interval)
             .field("max_open_files", &self.max_open_files)
+            .field("proof", &self.proof)
             .finish_non_exhaustive()
     }
 }
@@ -156,6 +160,13 @@ impl Options {
     #[doc(hidden)]
     pub fn journal_bytes(&mut self, bytes: u64) -> &mut Self {
         self.journal_bytes = bytes;
+        self
+    }
+
+    /// Whether and how the writer keeps proof of its trail: a Merkle tree over
+    /// all events, and signed checkpoints. See [`crate::proof`].
+    pub fn proof(&mut self, proof: ProofOptions) -> &mut Self {
+        self.proof = Some(proof);
         self
     }
 

@@ -14,7 +14,9 @@
 //!    that lacks only its newline gets it. A whole line that is no event was
 //!    not torn: it is reported and left as it is.
 //! 4. The last id is the largest that any of these has shown.
-//! 5. All of it is brought to disk, so that whoever opens the trail next need
+//! 5. If a sync has failed before, what was not known to be on disk is written
+//!    once more, as it is, for the kernel thinks that it is there.
+//! 6. All of it is brought to disk, so that whoever opens the trail next need
 //!    only look at what came after, and the journal is forgotten.
 //!
 //! Whatever is cut is first kept, durably, under `.auditrail/torn/`. The whole
@@ -27,7 +29,7 @@ use crate::layout::{Layout, name_fault, segment_number};
 use crate::lines::{Lines, event_id, last_line_start};
 use crate::segment::Stream;
 use crate::state::{Phase, State};
-use crate::storage::{Open, Storage};
+use crate::storage::{Open, Storage, read_range};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -59,6 +61,8 @@ pub enum WarningKind {
     Redone = 5,
     /// Accepted events could not be flushed; they are kept, and tried again.
     FlushFailed = 6,
+    /// A checkpoint that was due could not be made; it is tried again later.
+    ProofFailed = 7,
 }
 
 /// What recovery did, added up.
@@ -139,6 +143,9 @@ pub(crate) fn trail(
         }
     }
     last_id = last_id.max(tails(storage, layout, report)?);
+    if let Some(state) = state.filter(|state| state.doubtful) {
+        rewrite(storage, layout, state.synced)?;
+    }
     // What was found and put back must not be lost to the next failure, for
     // nobody would look for it again. Nor may the folders, whoever made them.
     storage
@@ -171,7 +178,7 @@ pub(crate) fn stream(
 ) -> Result<(Stream, u64)> {
     let numbers = segments(storage, layout, name)?;
     let Some(&newest) = numbers.last() else {
-        return Ok((Stream::new(name, 1, 0), 0));
+        return Ok((Stream::new(name), 0));
     };
     let (len, mut last) = tail(storage, layout, name, newest, report)?;
     // A segment that was opened and not yet written to says nothing.
@@ -181,7 +188,7 @@ pub(crate) fn stream(
         }
         last = tail(storage, layout, name, number, report)?.1;
     }
-    Ok((Stream::new(name, newest, len), last.unwrap_or(0)))
+    Ok((Stream::at(name, newest, len), last.unwrap_or(0)))
 }
 
 /// Looks at the tails of all streams; says the largest id.
@@ -304,8 +311,7 @@ fn cut(
     let mut torn = Aside::new(storage, layout, path, keep)?;
     let mut at = keep;
     while at < len {
-        let bytes = crate::storage::read_range(&*file, at, 256 * 1024)
-            .map_err(|e| Error::io("read", path, &e))?;
+        let bytes = read_range(&*file, at, 256 * 1024).map_err(|e| Error::io("read", path, &e))?;
         if bytes.is_empty() {
             break;
         }
@@ -437,8 +443,7 @@ fn redo_piece(
     let failed = |e: io::Error| Error::io("redo", &path, &e);
     let file = storage.open(&path, Open::Create).map_err(failed)?;
     let len = file.stat().map_err(failed)?.len;
-    let there =
-        crate::storage::read_range(&*file, piece.offset, piece.bytes.len()).map_err(failed)?;
+    let there = read_range(&*file, piece.offset, piece.bytes.len()).map_err(failed)?;
     if there == piece.bytes {
         return Ok(0);
     }
@@ -490,18 +495,7 @@ fn since(
 ) -> Result<Vec<(u64, u64)>> {
     let mut runs = Vec::new();
     for name in streams(storage, layout)? {
-        let numbers = segments(storage, layout, &name)?;
-        let mut from = numbers.len();
-        while from > 0 {
-            from -= 1;
-            let path = layout.segment(&name, numbers[from]);
-            let mut lines = Lines::open(storage, &path)?;
-            if matches!(lines.next()?, Some(line) if event_id(line.text).is_some_and(|id| id <= whole))
-            {
-                break;
-            }
-        }
-        for &number in &numbers[from..] {
+        for number in segments_after(storage, layout, &name, whole)? {
             let path = layout.segment(&name, number);
             let mut lines = Lines::open(storage, &path)?;
             let mut torn_at = None;
@@ -514,12 +508,11 @@ fn since(
                         add_run(&mut runs, id);
                         lacks_newline = !line.whole;
                     }
-                    Some(_) => {}
                     None if line.text.contains(&0) || !line.whole => {
                         torn_at = torn_at.or(Some(line.offset));
                     }
-                    // Not from a loss of power, and not ours to cut.
-                    None => {}
+                    // Behind a hole; or damage of another cause, not ours to cut.
+                    _ => {}
                 }
             }
             match torn_at.filter(|_| may_be_torn) {
@@ -531,6 +524,49 @@ fn since(
     }
     runs.sort_unstable();
     Ok(runs)
+}
+
+/// The segments of a stream, rising, that can hold events after id `whole`.
+fn segments_after(
+    storage: &dyn Storage,
+    layout: &Layout,
+    name: &str,
+    whole: u64,
+) -> Result<Vec<u64>> {
+    let mut numbers = segments(storage, layout, name)?;
+    let mut from = numbers.len();
+    while from > 0 {
+        from -= 1;
+        let mut lines = Lines::open(storage, &layout.segment(name, numbers[from]))?;
+        if matches!(lines.next()?, Some(line) if event_id(line.text).is_some_and(|id| id <= whole))
+        {
+            break;
+        }
+    }
+    numbers.drain(..from);
+    Ok(numbers)
+}
+
+/// Writes the segments that can hold events after id `whole` once more, as they
+/// are: after a failed sync, the kernel has forgotten that it should.
+fn rewrite(storage: &dyn Storage, layout: &Layout, whole: u64) -> Result<()> {
+    for name in streams(storage, layout)? {
+        for number in segments_after(storage, layout, &name, whole)? {
+            let path = layout.segment(&name, number);
+            let failed = |e: io::Error| Error::io("rewrite", &path, &e);
+            let file = storage.open(&path, Open::Update).map_err(failed)?;
+            let mut at = 0;
+            loop {
+                let bytes = read_range(&*file, at, 256 * 1024).map_err(failed)?;
+                if bytes.is_empty() {
+                    break;
+                }
+                file.write_at(&bytes, at).map_err(failed)?;
+                at += bytes.len() as u64;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn add_run(runs: &mut Vec<(u64, u64)>, id: u64) {

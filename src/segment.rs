@@ -15,7 +15,7 @@ use crate::layout::Layout;
 use crate::os;
 use crate::storage::{File, Open, Stat, Storage};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Milliseconds after which a writer looks again whether its file is still
@@ -34,8 +34,11 @@ pub(crate) struct Stream {
     file: Option<OpenSegment>,
     /// The oldest segment that holds bytes which are not known to be on disk.
     unsynced_from: Option<u64>,
-    /// An append failed: past `len`, there may be a part of what it wrote.
-    ragged: bool,
+    /// The newest segment whose name is known to be on disk or will be with the
+    /// next sync; 0: not even the folders' are.
+    named: u64,
+    /// Bytes of an append that failed: past `len`, a part of them may be there.
+    ragged: u64,
 }
 
 #[derive(Debug)]
@@ -80,17 +83,32 @@ impl UnsyncedSegments {
 }
 
 impl Stream {
-    /// A stream that goes on at `len` bytes of segment `number`. Segment 1 need
-    /// not be there yet.
-    pub fn new(name: &str, number: u64, len: u64) -> Self {
+    /// A stream that has no segment yet.
+    pub fn new(name: &str) -> Self {
         Self {
             name: name.into(),
-            number,
-            len,
+            number: 1,
+            len: 0,
             file: None,
             unsynced_from: None,
-            ragged: false,
+            named: 0,
+            ragged: 0,
         }
+    }
+
+    /// A stream that goes on at `len` bytes of segment `number`.
+    pub fn at(name: &str, number: u64, len: u64) -> Self {
+        Self {
+            number,
+            len,
+            named: number,
+            ..Self::new(name)
+        }
+    }
+
+    /// Others may have made files and folders, and not synced them.
+    pub fn distrust_names(&mut self) {
+        self.named = 0;
     }
 
     pub fn number(&self) -> u64 {
@@ -129,16 +147,22 @@ impl Stream {
             return Ok(());
         }
         let path = layout.segment(&self.name, self.number);
+        let folder = layout.stream(&self.name);
         if self.len == 0 {
-            // Perhaps new: its name must become durable too.
-            self.make_folders(storage, layout, changed)?;
-            changed.push(layout.stream(&self.name));
+            make_folders(storage, &folder)?;
         } else if let Err(error) = storage.stat(&path) {
             return Err(if error.kind() == io::ErrorKind::NotFound {
                 self.lost(layout, "was deleted or renamed")
             } else {
                 Error::io("look at", &path, &error)
             });
+        }
+        if self.named == 0 {
+            changed.push(layout.root().to_owned());
+            changed.extend(folder.parent().map(PathBuf::from));
+        }
+        if self.named < self.number {
+            changed.push(folder);
         }
         let file = storage
             .open(&path, Open::Append)
@@ -151,36 +175,7 @@ impl Stream {
         };
         self.judge(layout, &opened, &stat)?;
         self.file = Some(opened);
-        Ok(())
-    }
-
-    fn make_folders(
-        &self,
-        storage: &dyn Storage,
-        layout: &Layout,
-        changed: &mut Vec<PathBuf>,
-    ) -> Result<()> {
-        let folder = layout.stream(&self.name);
-        match storage.create_dir(&folder) {
-            Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let domain = self.name.split('/').next().unwrap_or_default();
-                let domain = layout.domain(domain);
-                match storage.create_dir(&domain) {
-                    Ok(()) => changed.push(layout.root().to_owned()),
-                    Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-                    Err(e) => return Err(Error::io("create the folder", &domain, &e)),
-                }
-                storage
-                    .create_dir(&folder)
-                    .map_err(|e| Error::io("create the folder", &folder, &e))?;
-            }
-            Err(e) => return Err(Error::io("create the folder", &folder, &e)),
-        }
-        if let Some(domain) = folder.parent() {
-            changed.push(domain.to_owned());
-        }
+        self.named = self.named.max(self.number);
         Ok(())
     }
 
@@ -195,13 +190,12 @@ impl Stream {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => break,
                 Err(e) => return Err(Error::io("look at", &path, &e)),
             }
-            if storage
-                .stat(&layout.segment(&self.name, self.number + 1))
-                .is_err()
-            {
-                break;
+            let next = layout.segment(&self.name, self.number + 1);
+            match storage.stat(&next) {
+                Ok(_) => self.number += 1,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => break,
+                Err(e) => return Err(Error::io("look at", &next, &e)),
             }
-            self.number += 1;
         }
         Ok(())
     }
@@ -217,7 +211,7 @@ impl Stream {
     /// of them may be there: cut back to a mark.
     pub fn append(&mut self, layout: &Layout, lines: &[u8]) -> Result<()> {
         if let Err(error) = self.opened(layout)?.file.append(lines) {
-            self.ragged = true;
+            self.ragged = lines.len() as u64;
             return Err(Error::io("append to", &self.path(layout), &error));
         }
         self.len += lines.len() as u64;
@@ -278,10 +272,11 @@ impl Stream {
     /// loss brought back would carry ids that were given to other events since.
     /// Segments that were opened since stay, empty, for a number is used once.
     pub fn cut(&mut self, storage: &dyn Storage, layout: &Layout, mark: Mark) -> Result<()> {
-        if (self.number, self.len) == (mark.number, mark.len) && !self.ragged {
+        if (self.number, self.len) == (mark.number, mark.len) && self.ragged == 0 {
             return Ok(());
         }
-        for number in mark.number..=self.number {
+        // The newest first: a kill in between must leave a prefix.
+        for number in (mark.number..=self.number).rev() {
             let len = if number == mark.number { mark.len } else { 0 };
             let path = layout.segment(&self.name, number);
             let file = match &self.file {
@@ -293,11 +288,15 @@ impl Stream {
                     Err(e) => return Err(Error::io("open", &path, &e)),
                 },
             };
+            let failed = |e: io::Error| Error::io("cut", &path, &e);
+            if number == self.number && file.stat().map_err(failed)?.len > self.len + self.ragged {
+                return Err(self.lost(layout, "was written to"));
+            }
             file.set_len(len)
                 .and_then(|()| file.sync())
-                .map_err(|e| Error::io("cut", &path, &e))?;
+                .map_err(failed)?;
         }
-        self.ragged = false;
+        self.ragged = 0;
         self.unsynced_from = mark.unsynced_from;
         self.len = if self.number == mark.number {
             mark.len
@@ -312,7 +311,8 @@ impl Stream {
     pub fn take_unsynced(&mut self) -> Option<UnsyncedSegments> {
         Some(UnsyncedSegments {
             from: self.unsynced_from.take()?,
-            to: self.number,
+            // The next segment may have been wanted, and not made.
+            to: self.number - u64::from(self.file.is_none() && self.len == 0),
             newest: self.file.as_ref().map(|opened| opened.file.clone()),
             stream: self.name.clone(),
         })
@@ -330,4 +330,20 @@ impl Stream {
             )
         })
     }
+}
+
+/// Makes a stream's folder, and its domain's, where they are missing.
+fn make_folders(storage: &dyn Storage, folder: &Path) -> Result<()> {
+    let make = |folder: &Path| match storage.create_dir(folder) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    };
+    make(folder)
+        .or_else(|e| match folder.parent() {
+            Some(domain) if e.kind() == io::ErrorKind::NotFound => {
+                make(domain).and_then(|()| make(folder))
+            }
+            _ => Err(e),
+        })
+        .map_err(|e| Error::io("create the folder", folder, &e))
 }

@@ -3,7 +3,7 @@
 //! One line of text, rewritten in place, in one write that fits a sector:
 //!
 //! ```text
-//! auditrail-state 1 <phase> <written> <synced> <boot> <crc-32 of all before it, in hex>\n
+//! auditrail-state 1 <phase> <written> <synced> <boot> <disk> <crc-32 of all before it, in hex>\n
 //! ```
 //!
 //! - `phase`: `clean`, closed with nothing pending; `open`, a writer is or was
@@ -14,6 +14,8 @@
 //! - `boot`: which run of the machine wrote it. If it is still the same, the
 //!   kernel has lost nothing that it was given, and `written` holds; otherwise
 //!   only `synced` does.
+//! - `disk`: `good`, or `doubtful` once a sync has failed: what the kernel shows
+//!   then need not be on disk, and a later sync does not bring it there.
 //!
 //! No state: the trail is new, or someone else's. A state that cannot be read
 //! says that nothing is known, and all of the trail is looked at.
@@ -36,6 +38,7 @@ pub(crate) struct State {
     pub written: u64,
     pub synced: u64,
     pub boot: String,
+    pub doubtful: bool,
 }
 
 /// The width of the line: one sector is written whole or not at all.
@@ -45,12 +48,13 @@ const MAGIC: &str = "auditrail-state 1";
 
 impl State {
     /// What is known where the state cannot be read.
-    fn unknown() -> Self {
+    pub fn unknown() -> Self {
         Self {
             phase: Phase::Busy,
             written: 0,
             synced: 0,
             boot: String::new(),
+            doubtful: false,
         }
     }
 
@@ -65,7 +69,11 @@ impl State {
         } else {
             &self.boot
         };
-        let text = format!("{MAGIC} {phase} {} {} {boot}", self.written, self.synced);
+        let disk = if self.doubtful { "doubtful" } else { "good" };
+        let text = format!(
+            "{MAGIC} {phase} {} {} {boot} {disk}",
+            self.written, self.synced
+        );
         let mut line = format!("{text} {:08x}", crc32fast::hash(text.as_bytes())).into_bytes();
         // Padded with blanks, so that a shorter line covers a longer one.
         line.resize(LEN - 1, b' ');
@@ -92,11 +100,17 @@ impl State {
             "-" => "",
             boot => boot,
         };
+        let doubtful = match words.next()? {
+            "good" => false,
+            "doubtful" => true,
+            _ => return None,
+        };
         Some(Self {
             phase,
             written,
             synced,
             boot: boot.to_owned(),
+            doubtful,
         })
     }
 }
@@ -150,6 +164,7 @@ mod tests {
             written: u64::MAX,
             synced: 7,
             boot: "6e6c-11".into(),
+            doubtful: true,
         };
         let line = state.encode();
         assert_eq!(line.len(), LEN);

@@ -18,7 +18,8 @@ pub struct Stats {
     pub last_id: u64,
     /// All events up to this one are in their segment files.
     pub written_id: u64,
-    /// All events up to this one are on disk.
+    /// All events up to this one are on disk; on a shared trail, all that this
+    /// writer has written.
     pub synced_id: u64,
     /// Torn tails that were cut off, at opening and since.
     pub torn_tails: u64,

@@ -50,10 +50,14 @@ pub(crate) struct Trail {
     last_id: u64,
     synced_id: u64,
     boot: String,
+    /// A sync has failed.
+    doubtful: bool,
     state: StateFile,
     /// A batch that is being written is marked in the state, so that who finds
     /// the mark knows that it was not finished.
     mark_batches: bool,
+    /// Whether others may write too, and whose turn it is then.
+    shared: bool,
     turns: Option<TurnLock>,
     journal: Option<Journal>,
     streams: Vec<Entry>,
@@ -117,8 +121,10 @@ impl Trail {
             last_id: start.last_id,
             synced_id: start.synced_id,
             boot: start.boot,
+            doubtful: false,
             state: start.state,
             mark_batches: manner.mark_batches || manner.turns.is_some(),
+            shared: manner.turns.is_some(),
             turns: manner.turns,
             journal: manner.journal,
             streams: Vec::new(),
@@ -293,7 +299,7 @@ impl Trail {
         let entry = &mut self.streams[slot as usize];
         match &mut entry.stream {
             None => {
-                let (stream, last) =
+                let (mut stream, last) =
                     recover::stream(&*storage, &self.layout, &entry.name, &mut self.report)?;
                 if last > self.last_id {
                     // Fails the writer, so that its end is not a clean one.
@@ -306,6 +312,9 @@ impl Trail {
                             entry.name
                         ),
                     ));
+                }
+                if self.shared {
+                    stream.distrust_names();
                 }
                 entry.stream = Some(stream);
             }
@@ -321,6 +330,8 @@ impl Trail {
             let opened = stream.open_file(&*storage, &self.layout, &mut changed);
             self.changed.extend(changed);
             opened?;
+            // It may have been closed without our doing, and still stand here.
+            self.open.retain(|&other| other != slot);
             self.open.push_back(slot);
         }
         let mark = self.streams[slot as usize].stream_mut()?.mark();
@@ -378,8 +389,7 @@ impl Trail {
                     .map_err(failed)?;
             }
         }
-        self.syncs += 1;
-        self.synced_id = last;
+        self.set_synced(last);
         Ok(())
     }
 
@@ -408,16 +418,22 @@ impl Trail {
         }
     }
 
-    /// Says that all events up to `id` are on disk.
-    pub fn set_synced(&mut self, id: u64) -> Result<()> {
+    /// Remembers that all events up to `id` are on disk.
+    fn set_synced(&mut self, id: u64) {
         self.syncs += 1;
-        if id > self.synced_id {
-            self.synced_id = id;
-            if self.turns.is_none() {
-                self.write_state(Phase::Open, self.last_id)?;
-            }
+        // On a shared trail only our own are, and the state speaks of all.
+        if !self.shared {
+            self.synced_id = self.synced_id.max(id);
         }
-        Ok(())
+    }
+
+    /// The same, for whoever opens the trail next.
+    pub fn note_synced(&mut self, id: u64) -> Result<()> {
+        self.set_synced(id);
+        if self.shared {
+            return Ok(());
+        }
+        self.write_state(Phase::Open, self.last_id)
     }
 
     /// Looks whether the open files are still the trail's.
@@ -426,7 +442,7 @@ impl Trail {
             .iter()
             .filter_map(|entry| entry.stream.as_ref())
             .try_for_each(|stream| {
-                if self.turns.is_some() {
+                if self.shared {
                     return Ok(());
                 }
                 stream.look_now(&*self.storage, &self.layout)
@@ -436,7 +452,7 @@ impl Trail {
     /// Says in the trail that it was closed whole; all of it must be synced or
     /// in the journal.
     pub fn finish(&mut self) -> Result<()> {
-        if self.turns.is_some() {
+        if self.shared {
             // Others may be at work; the next to open looks at the segments.
             return Ok(());
         }
@@ -456,13 +472,22 @@ impl Trail {
                 written,
                 synced: self.synced_id,
                 boot: self.boot.clone(),
+                doubtful: self.doubtful,
             },
         )
+    }
+
+    /// Leaves word, if that is possible, that what the kernel shows need not be
+    /// on disk. The writer has failed.
+    pub fn doubt(&mut self) {
+        self.doubtful = true;
+        let _ = self.write_state(Phase::Busy, self.last_id);
     }
 
     /// Learns what other shared writers have written since our last turn.
     fn see_others(&mut self) -> Result<()> {
         let state = self.state.read(&self.layout)?;
+        self.doubtful |= state.as_ref().is_some_and(|state| state.doubtful);
         match state {
             Some(state) if state.phase != Phase::Busy => {
                 if state.written != self.last_id {

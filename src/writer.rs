@@ -14,7 +14,8 @@ use crate::layout::Layout;
 use crate::lock::{TurnLock, WriteLock};
 use crate::options::{Durability, Options, WarningHandler};
 use crate::os;
-use crate::recover::{self, Report};
+use crate::proof::{Keeper, Prover, Since};
+use crate::recover::{self, Report, WarningKind};
 use crate::state::{Phase, State, StateFile};
 use crate::stats::Stats;
 use crate::storage::{Disk, Storage};
@@ -41,6 +42,7 @@ pub struct Writer {
 struct Core {
     committer: Committer,
     options: Options,
+    prover: Option<Prover>,
     /// `os::forks` of the process that opened it.
     forks: u64,
     _lock: WriteLock,
@@ -79,9 +81,16 @@ impl Writer {
             on_warning: options.on_warning.as_ref(),
             synced_id: 0,
             last_id: 0,
+            since: Since::SameBoot,
         };
-        let lock = if options.shared {
-            let lock = WriteLock::shared(&*storage, &layout, || opening.recover())?;
+        let turns = if options.shared {
+            Some(TurnLock::open(&*storage, &layout)?)
+        } else {
+            None
+        };
+        let lock = if let Some(turns) = &turns {
+            let turn = turns.wait(&layout)?;
+            let lock = WriteLock::shared(&*storage, &layout, &turn, || opening.recover())?;
             opening.join()?;
             lock
         } else {
@@ -96,10 +105,14 @@ impl Writer {
         } else {
             None
         };
-        let turns = if options.shared {
-            Some(TurnLock::open(&*storage, &layout)?)
-        } else {
-            None
+        let prover = match &options.proof {
+            Some(proof) => {
+                let (last_id, since) = (opening.last_id, opening.since);
+                let shared = options.shared;
+                let keeper = Keeper::open(&storage, &layout, proof, last_id, since, shared)?;
+                Some(Prover::new(keeper))
+            }
+            None => None,
         };
         let start = Start {
             last_id: opening.last_id,
@@ -120,6 +133,7 @@ impl Writer {
         let core = Arc::new(Core {
             committer: Committer::new(trail, synced_id, options.buffer_bytes),
             options: options.clone(),
+            prover,
             forks: os::forks(),
             _lock: lock,
         });
@@ -213,6 +227,9 @@ impl Writer {
             Some(safety) => self.core.committer.append_all(&lines, safety),
             None => self.core.committer.buffer_all(&lines),
         };
+        if let Ok(first) = first {
+            self.core.prove_if_due(first + lines.len() as u64 - 1);
+        }
         self.core.told(first).map(|first| (first, lines.len()))
     }
 
@@ -224,10 +241,12 @@ impl Writer {
     }
 
     /// Brings all events that were accepted so far to disk. If the disk fails,
-    /// nobody knows what is on it, and the writer has failed for good.
+    /// nobody knows what is on it, and the writer has failed for good. With
+    /// [`Options::proof`], a checkpoint over them is signed, and an error may be
+    /// about that alone.
     pub fn sync(&self) -> Result<()> {
         self.core.here()?;
-        self.core.told(self.core.committer.sync())
+        self.core.told(self.core.sync())
     }
 
     /// What the writer has done and where it is.
@@ -257,8 +276,12 @@ impl Writer {
             // A flusher that panicked has left its word in the committer.
             let _ = flusher.join();
         }
+        let proved = match &self.core.prover {
+            Some(_) => self.core.sync(),
+            None => Ok(()),
+        };
         let result = self.core.committer.finish();
-        self.core.told(result)
+        self.core.told(result.and(proved))
     }
 }
 
@@ -294,9 +317,36 @@ impl Core {
     }
 
     fn append(&self, line: &Line<'_>) -> Result<u64> {
-        match self.safety() {
+        let id = match self.safety() {
             Some(safety) => self.committer.append(line, safety),
             None => self.committer.buffer(line),
+        }?;
+        self.prove_if_due(id);
+        Ok(id)
+    }
+
+    fn sync(&self) -> Result<()> {
+        match &self.prover {
+            Some(prover) => prover.checkpoint(|| self.sync_trail()),
+            None => self.committer.sync(),
+        }
+    }
+
+    /// Says up to which id the trail is on disk.
+    fn sync_trail(&self) -> Result<u64> {
+        self.committer.sync()?;
+        Ok(self.committer.synced_id())
+    }
+
+    /// Makes the checkpoint that the event of this id makes due. The event is in
+    /// the trail whatever comes of that, so a failure is a warning.
+    fn prove_if_due(&self, id: u64) {
+        if let Some(prover) = &self.prover
+            && prover.is_due(id)
+            && let Err(error) = prover.when_due(|| self.sync_trail())
+        {
+            let message = format!("the checkpoint that was due failed: {error}");
+            self.committer.warn(WarningKind::ProofFailed, message);
         }
     }
 
@@ -327,6 +377,7 @@ struct Opening<'a> {
     on_warning: Option<&'a WarningHandler>,
     last_id: u64,
     synced_id: u64,
+    since: Since,
 }
 
 impl Opening<'_> {
@@ -340,7 +391,19 @@ impl Opening<'_> {
             state.as_ref(),
             &self.boot,
             &mut self.report,
-        )?;
+        )
+        .inspect_err(|_| {
+            // A sync may have failed, and the next opener must know.
+            let state = state.clone().unwrap_or_else(State::unknown);
+            let doubtful = true;
+            let _ = file.write(self.layout, &State { doubtful, ..state });
+        })?;
+        let kernel_has_all = state
+            .as_ref()
+            .is_some_and(|state| state.boot == self.boot && !state.doubtful);
+        if !kernel_has_all || self.boot.is_empty() {
+            self.since = Since::PowerLoss;
+        }
         self.last_id = recovered.last_id;
         self.synced_id = recovered.synced_id;
         // Told before it is forgotten: the next opening will not find it again.
@@ -360,6 +423,7 @@ impl Opening<'_> {
                 written: self.last_id,
                 synced: self.synced_id,
                 boot: self.boot.clone(),
+                doubtful: false,
             },
         )?;
         file.sync(self.layout)?;
@@ -372,11 +436,12 @@ impl Opening<'_> {
 
     /// Learns where the trail is that other shared writers have open.
     fn join(&mut self) -> Result<()> {
-        let turns = TurnLock::open(self.storage, self.layout)?;
-        let _turn = turns.wait(self.layout)?;
         let state = StateFile::open(self.storage, self.layout)?.read(self.layout)?;
         // A state that says nothing is dealt with in the first turn.
-        self.last_id = state.map_or(0, |state| state.written);
+        if let Some(state) = state {
+            self.last_id = state.written;
+            self.synced_id = state.synced;
+        }
         Ok(())
     }
 }

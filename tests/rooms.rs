@@ -9,7 +9,7 @@ const FLOORS: &[&[&str]] = &[
     &["error", "layout", "os", "sync"],
     &["storage"],
     &["json", "event"],
-    &["head", "lines"],
+    &["head", "lines", "change"],
     &["index", "state", "lock", "batch"],
     &["journal", "segment"],
     &["recover"],

@@ -1,4 +1,6 @@
 use super::*;
+use crate::json::oracle::{Dice, Tree, canonical_text, oracle, texts, trees};
+use proptest::prelude::*;
 
 fn line(text: &[u8], rules: &Rules) -> Result<(String, String)> {
     let mut renderer = Renderer::default();
@@ -159,7 +161,7 @@ fn timestamps_are_integers_of_64_bits() {
             event("").replace(":5,", &format!(":{number},")),
             13,
             message,
-        )
+        );
     };
     for big in [
         "9223372036854775808",
@@ -349,6 +351,13 @@ fn names_are_checked() {
             .stream,
         "v2/c"
     );
+    let any = Rules {
+        domains: Names::Any,
+        ..Rules::default()
+    };
+    let shifted = with("\"v2\"", "\"v\"").replace("\"c\"", "\"/c\"");
+    assert!(renderer.render_json(shifted.as_bytes(), &any).is_err());
+    assert!(renderer.render_json(event("").as_bytes(), &any).is_ok());
     let other = Rules {
         domains: Names::only(["legacy"]),
         ..Rules::default()
@@ -704,4 +713,261 @@ fn batches_are_split_at_newlines() {
     assert_eq!(split("a"), [(1, 0, "a")]);
     assert_eq!(split("a\n"), [(1, 0, "a")]);
     assert_eq!(split("\na\r\n\n b\n  "), [(2, 1, "a\r"), (4, 5, " b")]);
+}
+
+/// The fields of an event, and the members of its payload, of which the first
+/// so many are in the order of the line.
+#[derive(Clone, Debug)]
+struct Sample {
+    timestamp: i64,
+    texts: [String; 5],
+    request_id: Option<String>,
+    payload: Option<Vec<(String, Tree)>>,
+}
+
+impl Sample {
+    const KEYS: [&str; 5] = [
+        "domain",
+        "category",
+        "model_name",
+        "operation",
+        "logical_user_id",
+    ];
+
+    /// The line, without what comes before the timestamp.
+    fn line(&self) -> String {
+        let mut line = format!(",\"timestamp\":{}", self.timestamp);
+        for (key, text) in Self::KEYS.iter().zip(&self.texts) {
+            line.push_str(&format!(",\"{key}\":"));
+            canonical_text(text, &mut line);
+        }
+        if let Some(request_id) = &self.request_id {
+            line.push_str(",\"request_id\":");
+            canonical_text(request_id, &mut line);
+        }
+        if let Some(payload) = &self.payload {
+            line.push_str(",\"payload\":");
+            Tree::Object(payload.clone()).canonical(&mut line);
+        }
+        line.push_str("}\n");
+        line
+    }
+
+    /// The payload as a caller may write it: `before`, `after` and `delta`, and
+    /// `old` and `new`, anywhere, and null instead of nothing.
+    fn payload(&self, dice: &mut Dice) -> Option<Tree> {
+        let mut known = Vec::new();
+        let mut others = Vec::new();
+        for (key, value) in self.payload.clone()? {
+            match (key.as_str(), value) {
+                ("delta", Tree::Object(changes)) => {
+                    let shuffled = changes.into_iter().map(|(key, change)| match change {
+                        Tree::Object(mut pair) if dice.below(2) == 0 => {
+                            pair.reverse();
+                            (key, Tree::Object(pair))
+                        }
+                        change => (key, change),
+                    });
+                    known.push((key, Tree::Object(shuffled.collect())));
+                }
+                ("before" | "after", value) => known.push((key, value)),
+                (_, value) => others.push((key, value)),
+            }
+        }
+        for key in ["before", "after", "delta"] {
+            if known.iter().all(|(other, _)| other != key) && dice.below(4) == 0 {
+                known.push((key.to_owned(), Tree::Word("null")));
+            }
+        }
+        for member in known {
+            others.insert(dice.below(others.len() + 1), member);
+        }
+        Some(Tree::Object(others))
+    }
+
+    fn json(&self, dice: &mut Dice) -> String {
+        let text = |text: &String| Tree::Text(text.clone());
+        let mut fields = vec![(
+            "timestamp".to_owned(),
+            Tree::Number(self.timestamp.to_string()),
+        )];
+        for (key, value) in Self::KEYS.iter().zip(&self.texts) {
+            fields.push(((*key).to_owned(), text(value)));
+        }
+        let request_id = self.request_id.as_ref().map(text);
+        for (key, value) in [("request_id", request_id), ("payload", self.payload(dice))] {
+            match value {
+                Some(value) => fields.push((key.to_owned(), value)),
+                None if dice.below(2) == 0 => fields.push((key.to_owned(), Tree::Word("null"))),
+                None => {}
+            }
+        }
+        for n in 0..fields.len() {
+            let other = dice.below(fields.len());
+            fields.swap(n, other);
+        }
+        let mut out = String::new();
+        Tree::Object(fields).any_way(dice, &mut out);
+        out
+    }
+}
+
+fn objects() -> impl Strategy<Value = Tree> {
+    trees().prop_map(|tree| match tree {
+        Tree::Object(members) => Tree::Object(members),
+        other => Tree::Object(vec![("value".to_owned(), other)]),
+    })
+}
+
+fn payloads() -> impl Strategy<Value = Vec<(String, Tree)>> {
+    let change = (trees(), trees()).prop_map(|(old, new)| {
+        Tree::Object(vec![("old".to_owned(), old), ("new".to_owned(), new)])
+    });
+    let delta = proptest::collection::btree_map(texts(), change, 0..5)
+        .prop_map(|changes| Tree::Object(changes.into_iter().collect()));
+    let known = (
+        proptest::option::of(objects()),
+        proptest::option::of(objects()),
+        proptest::option::of(delta),
+    );
+    let others = proptest::collection::btree_map("[a-cB-E\"é]{0,3}", trees(), 0..4);
+    (known, others).prop_map(|((before, after, delta), others)| {
+        let known = [("before", before), ("after", after), ("delta", delta)];
+        let known = known
+            .into_iter()
+            .filter_map(|(key, value)| Some((key.to_owned(), value?)));
+        known.chain(others).collect()
+    })
+}
+
+fn samples() -> impl Strategy<Value = Sample> {
+    let texts = (
+        "legacy|v2",
+        "[A-Za-z0-9_-][A-Za-z0-9._-]{0,20}x",
+        texts(),
+        "create|update|delete",
+        texts(),
+    );
+    (
+        any::<i64>().prop_filter("0 is now", |&timestamp| timestamp != 0),
+        texts,
+        proptest::option::of(crate::json::oracle::texts()),
+        proptest::option::of(payloads()),
+    )
+        .prop_map(|(timestamp, texts, request_id, payload)| Sample {
+            timestamp,
+            texts: texts.into(),
+            request_id,
+            payload,
+        })
+}
+
+proptest! {
+    #[test]
+    fn one_event_has_one_line(sample in samples(), seed: u64) {
+        let mut dice = Dice::new(seed);
+        let mut renderer = Renderer::default();
+        let rules = Rules::default();
+        let expected = sample.line();
+        for _ in 0..3 {
+            let text = sample.json(&mut dice);
+            let line = renderer.render_json(text.as_bytes(), &rules);
+            let line = line.unwrap_or_else(|error| panic!("{text}: {error}"));
+            let [domain, category, model_name, operation, logical_user_id] = &sample.texts;
+            prop_assert_eq!(line.stream, format!("{domain}/{category}"));
+            let body = [line.head, line.tail].concat();
+            prop_assert_eq!(String::from_utf8(body).unwrap(), expected.as_str(), "{}", text);
+
+            let payload = sample.payload(&mut dice).map(|payload| {
+                let mut out = String::new();
+                payload.any_way(&mut dice, &mut out);
+                out
+            });
+            let event = Event {
+                timestamp: sample.timestamp,
+                domain,
+                category,
+                model_name,
+                operation,
+                logical_user_id,
+                request_id: sample.request_id.as_deref(),
+                payload: payload.as_ref().map(String::as_bytes),
+            };
+            let line = renderer.render_event(&event, &rules).unwrap();
+            let body = [line.head, line.tail].concat();
+            prop_assert_eq!(String::from_utf8(body).unwrap(), expected.as_str(), "{:?}", payload);
+        }
+    }
+}
+
+/// Events like those that callers send, one a line.
+const EVENTS: &str = include_str!("../../benches/data/events.jsonl");
+
+/// `AUDITRAIL_TEST_MUTATIONS` sets how many.
+#[test]
+fn spoilt_events_are_refused_or_whole() {
+    let count = std::env::var("AUDITRAIL_TEST_MUTATIONS").map_or(20_000, |n| n.parse().unwrap());
+    let events: Vec<&str> = EVENTS.lines().collect();
+    let rules = Rules::default();
+    let mut renderer = Renderer::default();
+    let mut again = Renderer::default();
+    let mut dice = Dice::new(7);
+    let (mut good, mut bad) = (0, 0);
+    for n in 0..count {
+        let mut text = events[n % events.len()].as_bytes().to_vec();
+        if dice.below(8) > 0 {
+            dice.mutate(&mut text);
+        }
+        let shown = String::from_utf8_lossy(&text);
+        let accepted = oracle(&text);
+        match renderer.render_json(&text, &rules) {
+            Ok(line) => {
+                good += 1;
+                assert_ne!(accepted, Some(false), "{shown}");
+                let body = [line.head, line.tail].concat();
+                // What was made is ASCII, JSON, and the same when it is made
+                // once more.
+                assert!(
+                    body[..body.len() - 1]
+                        .iter()
+                        .all(|c| matches!(c, b' '..=b'~'))
+                );
+                let text = [b"{", &body[1..]].concat();
+                assert_eq!(oracle(&text), accepted, "{shown}");
+                let line = again.render_json(&text, &rules).unwrap();
+                assert_eq!([line.head, line.tail].concat(), body, "{shown}");
+            }
+            Err(error) => {
+                bad += 1;
+                if error.kind() == Kind::InvalidEvent {
+                    assert!(
+                        error.offset().unwrap() <= text.len() as u64,
+                        "{shown}: {error}"
+                    );
+                }
+                // Right JSON is refused only where a rule of the event says so.
+                if accepted == Some(true) {
+                    let about = [
+                        "domain",
+                        "category",
+                        "operation",
+                        "timestamp",
+                        "payload",
+                        "unknown",
+                        "missing",
+                        "expected a",
+                    ];
+                    let message = error.message();
+                    assert!(
+                        about.iter().any(|part| message.contains(part)),
+                        "{shown}: {error}"
+                    );
+                }
+            }
+        }
+    }
+    assert!(
+        good > count / 10 && bad > count / 10,
+        "{good} good, {bad} bad"
+    );
 }

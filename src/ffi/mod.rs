@@ -14,11 +14,13 @@
 mod buffer;
 mod error;
 mod options;
+mod proof;
 mod writer;
 
 pub use buffer::*;
 pub use error::*;
 pub use options::*;
+pub use proof::*;
 pub use writer::*;
 
 use crate::error::{Error, Kind, Result};

@@ -36,6 +36,8 @@ pub const AUDITRAIL_WARNING_DAMAGED_LINE: auditrail_warning = 4;
 pub const AUDITRAIL_WARNING_REDONE: auditrail_warning = 5;
 /// Accepted events could not be flushed; they are kept, and tried again.
 pub const AUDITRAIL_WARNING_FLUSH_FAILED: auditrail_warning = 6;
+/// A checkpoint that was due could not be made; it is tried again later.
+pub const AUDITRAIL_WARNING_PROOF_FAILED: auditrail_warning = 7;
 
 /// Called with a warning: its sort and a message for a person (UTF-8,
 /// NUL-terminated, valid during the call). It may be called from any thread

@@ -224,6 +224,21 @@ mod tests {
         last
     }
 
+    fn split(mut bundle: &[u8]) -> Vec<Vec<u8>> {
+        std::iter::from_fn(|| {
+            let (length, after) = bundle.split_first_chunk::<2>()?;
+            let (entry, after) = after.split_at(u16::from_be_bytes(*length).into());
+            bundle = after;
+            Some(entry.to_vec())
+        })
+        .collect()
+    }
+
+    fn lines(text: &[u8]) -> Vec<Vec<u8>> {
+        let text = text.strip_suffix(b"\n").unwrap();
+        text.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect()
+    }
+
     /// Checks the exported log as a stranger would, from its files alone.
     fn check(out: &Path, keys: &[VerifierKey], first_text: &[u8]) {
         let folder = Folder::new(Arc::new(Disk), out.to_owned());
@@ -234,22 +249,9 @@ mod tests {
             let tile = Tile { level: 0, index };
             let leaves = trust.hashes(tile).unwrap().unwrap().to_vec();
             let name = |form| push_index(Path::new("tile").join(form), index, tile.width(size));
-            let entries: Vec<Vec<u8>> = match fs::read(out.join(name("entries"))) {
-                Ok(bytes) => {
-                    let mut rest = &bytes[..];
-                    std::iter::from_fn(|| {
-                        let (length, after) = rest.split_first_chunk::<2>()?;
-                        let (entry, after) = after.split_at(u16::from_be_bytes(*length).into());
-                        rest = after;
-                        Some(entry.to_vec())
-                    })
-                    .collect()
-                }
-                Err(_) => {
-                    let text = fs::read(out.join(name("lines"))).unwrap();
-                    let text = text.strip_suffix(b"\n").unwrap();
-                    text.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect()
-                }
+            let entries = match fs::read(out.join(name("entries"))) {
+                Ok(bytes) => split(&bytes),
+                Err(_) => lines(&fs::read(out.join(name("lines"))).unwrap()),
             };
             let hashes: Vec<_> = entries.iter().map(|entry| leaf_hash(entry)).collect();
             assert_eq!(hashes, leaves);

@@ -2,9 +2,10 @@
 //!
 //! The hot path pays nothing: leaves are hashed when a checkpoint is made, from
 //! the lines in the segments, on all processors. What a writer does with a
-//! [`Keeper`]: open it once the trail is recovered; after each commit ask
-//! [`Keeper::due`]; when it is, or at a sync or close, bring the trail to disk
-//! and call [`Keeper::checkpoint`] with the id up to which it is there.
+//! [`Keeper`]: open it once the trail is recovered, and put it into a
+//! [`Prover`], which many threads can share; after each append ask
+//! [`Prover::is_due`]; at a sync, at close, and when it is due, bring the trail
+//! to disk and have a checkpoint made up to there.
 //!
 //! `.auditrail/tlog-lock` is held while the log's files are changed, so that
 //! shared writers, and who adds a witness's cosignature, take turns. The new
@@ -17,12 +18,14 @@ use super::note::{Signer, VerifierKey};
 use super::tile::{Durable, Folder};
 use crate::error::{Error, Kind, Result};
 use crate::layout::Layout;
+use crate::os;
 use crate::storage::{Disk, File, Open, Storage};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::time::Duration;
 
 /// Told how many events the tree has, and how many it is to have.
 pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
@@ -112,7 +115,6 @@ pub(crate) struct Keeper {
     shared: bool,
     log: Log,
     lock: Arc<dyn File>,
-    signed_at: Instant,
 }
 
 impl Keeper {
@@ -145,25 +147,12 @@ impl Keeper {
             shared,
             log,
             lock,
-            signed_at: Instant::now(),
         })
     }
 
     /// The newest checkpoint.
     pub fn signed(&self) -> Option<&SignedCheckpoint> {
         self.log.checkpoint()
-    }
-
-    /// Whether a checkpoint is due by number of events or time.
-    pub fn due(&self, last_id: u64) -> bool {
-        let signed = self.log.checkpoint().map_or(0, SignedCheckpoint::size);
-        let new = last_id.saturating_sub(signed);
-        self.options.every_events.is_some_and(|every| new >= every)
-            || (new > 0
-                && self
-                    .options
-                    .every
-                    .is_some_and(|every| self.signed_at.elapsed() >= every))
     }
 
     /// Signs the trail up to `synced_id`; all events up to it, of this writer,
@@ -188,7 +177,6 @@ impl Keeper {
             return Ok(());
         }
         self.log.sign(&*self.options.signer)?;
-        self.signed_at = Instant::now();
         Ok(())
     }
 
@@ -229,6 +217,84 @@ fn feed(
     })
 }
 
+/// A [`Keeper`] for many threads, one of which at a time makes a checkpoint.
+#[derive(Debug)]
+pub(crate) struct Prover {
+    keeper: Mutex<Keeper>,
+    /// The id and the time, in coarse milliseconds, from which one is due.
+    due_at_id: AtomicU64,
+    due_at_time: AtomicU64,
+}
+
+impl Prover {
+    pub fn new(keeper: Keeper) -> Self {
+        let prover = Self {
+            due_at_id: AtomicU64::default(),
+            due_at_time: AtomicU64::default(),
+            keeper: Mutex::new(keeper),
+        };
+        if let Ok(keeper) = prover.keeper.lock() {
+            prover.schedule(&keeper, keeper.signed().map_or(0, SignedCheckpoint::size));
+        }
+        prover
+    }
+
+    fn schedule(&self, keeper: &Keeper, id: u64) {
+        let at_id = keeper
+            .options
+            .every_events
+            .map_or(u64::MAX, |every| id.saturating_add(every));
+        let at_time = keeper.options.every.map_or(u64::MAX, |every| {
+            os::coarse_millis().saturating_add(u64::try_from(every.as_millis()).unwrap_or(u64::MAX))
+        });
+        self.due_at_id.store(at_id, Ordering::Relaxed);
+        self.due_at_time.store(at_time, Ordering::Relaxed);
+    }
+
+    /// Whether a checkpoint is due, now that `id` was given.
+    pub fn is_due(&self, id: u64) -> bool {
+        if id >= self.due_at_id.load(Ordering::Relaxed) {
+            return true;
+        }
+        let at_time = self.due_at_time.load(Ordering::Relaxed);
+        at_time != u64::MAX && os::coarse_millis() >= at_time
+    }
+
+    /// Makes the checkpoint that is due, unless another thread is at it. `sync`
+    /// brings the trail to disk and says up to which id it is there.
+    pub fn when_due(&self, sync: impl FnOnce() -> Result<u64>) -> Result<()> {
+        match self.keeper.try_lock() {
+            Ok(keeper) => self.sign(keeper, sync),
+            Err(TryLockError::WouldBlock) => Ok(()),
+            Err(TryLockError::Poisoned(_)) => Err(interrupted()),
+        }
+    }
+
+    /// Makes a checkpoint of the trail as it is now.
+    pub fn checkpoint(&self, sync: impl FnOnce() -> Result<u64>) -> Result<()> {
+        self.sign(self.keeper.lock().map_err(|_| interrupted())?, sync)
+    }
+
+    fn sign(
+        &self,
+        mut keeper: MutexGuard<'_, Keeper>,
+        sync: impl FnOnce() -> Result<u64>,
+    ) -> Result<()> {
+        let synced_id = sync()?;
+        let signed = keeper.checkpoint(synced_id);
+        // If it failed, it is tried again as late as the next one is due.
+        self.schedule(&keeper, synced_id);
+        signed
+    }
+}
+
+fn interrupted() -> Error {
+    Error::new(
+        Kind::Failed,
+        "the log was interrupted by a panic; reopen the writer",
+    )
+}
+
 fn open_lock(storage: &dyn Storage, layout: &Layout) -> Result<Arc<dyn File>> {
     let path = layout.hidden_file("tlog-lock");
     storage
@@ -254,6 +320,21 @@ impl Drop for Held<'_> {
     }
 }
 
+/// The text of the newest checkpoint of the trail at `root`, unchecked.
+pub fn checkpoint_text(root: &Path) -> Result<String> {
+    let folder = Folder::new(Arc::new(Disk), Layout::new(root).hidden_file(TLOG));
+    newest(&folder)
+}
+
+fn newest(folder: &Folder) -> Result<String> {
+    read_text(folder)?.ok_or_else(|| {
+        Error::new(
+            Kind::NotFound,
+            format!("there is no checkpoint in {}", folder.path().display()),
+        )
+    })
+}
+
 /// The newest checkpoint of the trail at `root`, signed by one of `keys`;
 /// `None` where it has none.
 pub fn checkpoint(root: &Path, keys: &[VerifierKey]) -> Result<Option<SignedCheckpoint>> {
@@ -274,12 +355,10 @@ pub fn add_cosignatures(
     let folder = Folder::new(storage.clone(), layout.hidden_file(TLOG));
     let lock = open_lock(&*storage, &layout)?;
     let _held = Held::wait(&*lock, &layout)?;
-    let text = read_text(&folder)?.ok_or_else(|| {
-        Error::new(
-            Kind::NotFound,
-            format!("there is no checkpoint in {}", folder.path().display()),
-        )
-    })?;
+    let text = newest(&folder)?;
+    if lines.trim().is_empty() {
+        return Err(Error::argument("there are no signature lines"));
+    }
     let before = SignedCheckpoint::open(&text, keys)?;
     let text = format!("{text}{}\n", lines.trim_end_matches('\n'));
     let signed = SignedCheckpoint::open(&text, keys)?;

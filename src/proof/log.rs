@@ -529,7 +529,7 @@ mod tests {
         let folder = Folder::new(Arc::new(Disk), place.tlog());
         for size in [10, 20, 256, 515] {
             let edge = Edge::read(&folder, size).unwrap();
-            if size % 256 == 0 || size < 256 {
+            if size.is_multiple_of(256) || size < 256 {
                 assert!(
                     folder
                         .tile(Tile { level: 0, index: 0 }, size)

@@ -39,8 +39,8 @@ mod walk;
 
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
 pub use export::{Exported, export};
-pub(crate) use keeper::{Keeper, Since};
-pub use keeper::{Progress, ProofOptions, add_cosignatures, checkpoint};
+pub(crate) use keeper::{Keeper, Prover, Since};
+pub use keeper::{Progress, ProofOptions, add_cosignatures, checkpoint, checkpoint_text};
 pub use merkle::{Hash, leaf_hash};
 pub use note::{KeyKind, Signer, SigningKey, VerifierKey};
 pub use prove::{ConsistencyProof, InclusionProof, prove, prove_consistency};

@@ -309,32 +309,34 @@ impl Note {
             if out.iter().any(|signed| signed.key == *key) {
                 continue;
             }
-            let time = self.check(key, &signature.bytes).ok_or_else(|| {
-                Error::new(
-                    Kind::Tampered,
-                    format!("the signature of {} does not hold", key.name),
-                )
-            })?;
-            out.push(Signed {
-                key: key.clone(),
-                time,
-            });
+            out.push(self.check(key, &signature.bytes)?);
         }
         Ok(out)
     }
 
-    /// `None` where the signature does not hold.
-    fn check(&self, key: &VerifierKey, signature: &[u8]) -> Option<Option<u64>> {
-        match key.kind {
-            KeyKind::Log => key.holds(self.text.as_bytes(), signature).then_some(None),
-            KeyKind::Witness => {
-                let (time, signature) = signature.split_first_chunk::<8>()?;
-                let time = u64::from_be_bytes(*time);
-                let message = cosigned(time, &self.text);
-                (i64::try_from(time).is_ok() && key.holds(message.as_bytes(), signature))
-                    .then_some(Some(time))
-            }
+    fn check(&self, key: &VerifierKey, signature: &[u8]) -> Result<Signed> {
+        let (time, holds) = match key.kind {
+            KeyKind::Log => (None, key.holds(self.text.as_bytes(), signature)),
+            KeyKind::Witness => match signature.split_first_chunk::<8>() {
+                Some((time, signature)) => {
+                    let time = u64::from_be_bytes(*time);
+                    let message = cosigned(time, &self.text);
+                    let holds = key.holds(message.as_bytes(), signature);
+                    (Some(time), holds && i64::try_from(time).is_ok())
+                }
+                None => (None, false),
+            },
+        };
+        if !holds {
+            return Err(Error::new(
+                Kind::Tampered,
+                format!("the signature of {} does not hold", key.name),
+            ));
         }
+        Ok(Signed {
+            key: key.clone(),
+            time,
+        })
     }
 }
 
@@ -522,13 +524,20 @@ pub(crate) mod tests {
         let line = foreign.lines().last().unwrap();
         let both = Note::parse(&format!("{note}{line}\n")).unwrap();
         assert_eq!(both.text(), "text\n\nmore\n");
-        assert_eq!(both.signed_by(&[key.verifier.clone()]).unwrap().len(), 1);
+        assert_eq!(
+            both.signed_by(std::slice::from_ref(&key.verifier))
+                .unwrap()
+                .len(),
+            1
+        );
         let all = [key.verifier.clone(), other.verifier.clone()];
         assert_eq!(both.signed_by(&all).unwrap().len(), 2);
         assert_eq!(both.signed_by(&[]).unwrap(), []);
         // The other key's signature, over another text.
         let changed = Note::parse(&both.to_string().replace("more", "less")).unwrap();
-        let error = changed.signed_by(&[other.verifier.clone()]).unwrap_err();
+        let error = changed
+            .signed_by(std::slice::from_ref(&other.verifier))
+            .unwrap_err();
         assert_eq!(error.kind(), Kind::Tampered);
     }
 

@@ -11,10 +11,10 @@ use super::tile::WIDTH;
 use super::walk::{Look, Place, Walk};
 use crate::error::{Error, Kind, Result};
 use crate::os;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZero;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// Text in a piece, after which it is not added to.
@@ -175,48 +175,95 @@ pub(crate) fn hash_all(
     mut fill: impl FnMut(&mut Piece) -> Result<bool>,
     mut take: impl FnMut(&Piece) -> Result<()>,
 ) -> Result<()> {
+    let bench = Arc::new(Bench::default());
     let wanted = thread::available_parallelism().map_or(1, NonZero::get);
-    let (to_hash, work) = mpsc::channel::<(u64, Piece)>();
-    let (hashed, done) = mpsc::channel::<(u64, Piece)>();
-    let work = Arc::new(Mutex::new(work));
     let mut threads = Vec::new();
     for _ in 0..wanted.min(MAX_THREADS) {
-        let (work, hashed) = (work.clone(), hashed.clone());
-        let body = move || {
-            loop {
-                let next = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                let Ok((number, mut piece)) = next else {
-                    return;
-                };
-                piece.hash();
-                if hashed.send((number, piece)).is_err() {
-                    return;
-                }
-            }
-        };
+        let bench = bench.clone();
         // Where no thread is to be had, this one does the work.
-        threads.extend(os::spawn_quiet("auditrail-hash", body));
+        threads.extend(os::spawn_quiet("auditrail-hash", move || bench.work()));
     }
-    drop(hashed);
-    let result = conduct(threads.len() as u64, &mut fill, &mut take, &to_hash, &done);
-    drop(to_hash);
+    let result = conduct(threads.len() as u64, &bench, &mut fill, &mut take);
+    bench.close();
     for thread in threads {
         let _ = thread.join();
     }
     result
 }
 
+/// Where threads find work, and leave what is done.
+#[derive(Default)]
+struct Bench {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<(u64, Piece)>,
+    done: BTreeMap<u64, Piece>,
+    closed: bool,
+    broken: bool,
+}
+
+impl Bench {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sleeps until `ready` finds in the state what it waits for.
+    fn wait<T>(&self, mut ready: impl FnMut(&mut State) -> Option<T>) -> T {
+        let mut state = self.state();
+        loop {
+            if let Some(found) = ready(&mut state) {
+                return found;
+            }
+            state = (self.changed.wait(state)).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state());
+        self.changed.notify_all();
+    }
+
+    fn close(&self) {
+        self.change(|state| state.closed = true);
+    }
+
+    /// A thread's life.
+    fn work(&self) {
+        /// Tells the others, should a thread end before its time.
+        struct Alarm<'a>(&'a Bench);
+        impl Drop for Alarm<'_> {
+            fn drop(&mut self) {
+                if thread::panicking() {
+                    self.0.change(|state| state.broken = true);
+                }
+            }
+        }
+        let _alarm = Alarm(self);
+        let next = |state: &mut State| match state.waiting.pop_front() {
+            Some(work) => Some(Some(work)),
+            None => state.closed.then_some(None),
+        };
+        while let Some((number, mut piece)) = self.wait(next) {
+            piece.hash();
+            self.change(|state| {
+                state.done.insert(number, piece);
+            });
+        }
+    }
+}
+
 /// Keeps the threads busy with a bounded number of pieces.
 fn conduct(
     threads: u64,
+    bench: &Bench,
     fill: &mut impl FnMut(&mut Piece) -> Result<bool>,
     take: &mut impl FnMut(&Piece) -> Result<()>,
-    to_hash: &mpsc::Sender<(u64, Piece)>,
-    done: &mpsc::Receiver<(u64, Piece)>,
 ) -> Result<()> {
-    let lost = || Error::new(Kind::Panic, "a hashing thread ended early");
     let mut spare = Vec::new();
-    let mut waiting = BTreeMap::new();
     let (mut sent, mut taken, mut more) = (0, 0, true);
     loop {
         while more && sent - taken <= 3 * threads {
@@ -227,23 +274,27 @@ fn conduct(
             }
             if threads == 0 {
                 piece.hash();
-                waiting.insert(sent, piece);
+                bench.change(|state| {
+                    state.done.insert(sent, piece);
+                });
             } else {
-                to_hash.send((sent, piece)).map_err(|_| lost())?;
+                bench.change(|state| state.waiting.push_back((sent, piece)));
             }
             sent += 1;
         }
         if sent == taken {
             return Ok(());
         }
-        while !waiting.contains_key(&taken) {
-            let (number, piece) = done.recv().map_err(|_| lost())?;
-            waiting.insert(number, piece);
-        }
-        while let Some(piece) = waiting.remove(&taken) {
-            take(&piece)?;
-            spare.push(piece);
-            taken += 1;
-        }
+        let piece = bench.wait(|state| {
+            let done = state.done.remove(&taken).map(Ok);
+            done.or_else(|| state.broken.then(|| Err(lost())))
+        })?;
+        take(&piece)?;
+        spare.push(piece);
+        taken += 1;
     }
+}
+
+fn lost() -> Error {
+    Error::new(Kind::Panic, "a hashing thread ended before its time")
 }

@@ -182,19 +182,19 @@ impl InclusionProof {
     pub fn parse(text: &str) -> Result<Self> {
         let mut lines = Lines::new(text)?;
         if lines.next()? != HEADER {
-            return Err(lines.wrong(&format!("must begin with {HEADER}")));
+            return Err(wrong(&format!("must begin with {HEADER}")));
         }
         let mut line = lines.next()?;
         let mut extra = None;
         if let Some(encoded) = line.strip_prefix("extra ") {
             let bytes = BASE64_STANDARD.decode(encoded);
-            extra = Some(bytes.map_err(|_| lines.wrong("has extra data that is no base64"))?);
+            extra = Some(bytes.map_err(|_| wrong("has extra data that is no base64"))?);
             line = lines.next()?;
         }
         let index = line
             .strip_prefix("index ")
             .and_then(decimal)
-            .ok_or_else(|| lines.wrong("must say the index"))?;
+            .ok_or_else(|| wrong("must say the index"))?;
         Ok(Self {
             index,
             hashes: lines.hashes()?,
@@ -263,7 +263,7 @@ impl ConsistencyProof {
             .next()?
             .strip_prefix("old ")
             .and_then(decimal)
-            .ok_or_else(|| lines.wrong("must begin with the old size"))?;
+            .ok_or_else(|| wrong("must begin with the old size"))?;
         Ok(Self {
             old_size,
             hashes: lines.hashes()?,
@@ -304,24 +304,24 @@ struct Lines<'a> {
     rest: &'a str,
 }
 
+fn wrong(what: &str) -> Error {
+    Error::new(Kind::Corrupt, format!("a proof {what}"))
+}
+
 impl<'a> Lines<'a> {
     fn new(text: &'a str) -> Result<Self> {
         let lines = Self { rest: text };
         if text.len() > 2 * MAX_NOTE {
-            return Err(lines.wrong("is too long"));
+            return Err(wrong("is too long"));
         }
         Ok(lines)
-    }
-
-    fn wrong(&self, what: &str) -> Error {
-        Error::new(Kind::Corrupt, format!("a proof {what}"))
     }
 
     fn next(&mut self) -> Result<&'a str> {
         let (line, rest) = self
             .rest
             .split_once('\n')
-            .ok_or_else(|| self.wrong("must hold a checkpoint"))?;
+            .ok_or_else(|| wrong("must hold a checkpoint"))?;
         self.rest = rest;
         Ok(line)
     }
@@ -331,10 +331,9 @@ impl<'a> Lines<'a> {
         loop {
             match self.next()? {
                 "" => return Ok(hashes),
-                _ if hashes.len() == MAX_HASHES => return Err(self.wrong("has too many hashes")),
+                _ if hashes.len() == MAX_HASHES => return Err(wrong("has too many hashes")),
                 line => hashes.push(
-                    Hash::from_base64(line)
-                        .ok_or_else(|| self.wrong("has a line that is no hash"))?,
+                    Hash::from_base64(line).ok_or_else(|| wrong("has a line that is no hash"))?,
                 ),
             }
         }

@@ -1,6 +1,7 @@
 //! What verification found, as a structure and as JSON.
 
 use super::merkle::Hash;
+use crate::error::{Error, Kind, Result};
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::path::Path;
@@ -60,7 +61,7 @@ pub struct Witness {
     clippy::trivially_copy_pass_by_ref,
     reason = "the shape that serde asks for"
 )]
-fn base64<S: Serializer>(hash: &Hash, serializer: S) -> Result<S::Ok, S::Error> {
+fn base64<S: Serializer>(hash: &Hash, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     serializer.collect_str(hash)
 }
 
@@ -158,6 +159,18 @@ impl fmt::Display for Finding {
 }
 
 impl Report {
+    /// An error with the first finding, if there is one.
+    pub fn to_result(&self) -> Result<()> {
+        let Some(first) = self.findings.first() else {
+            return Ok(());
+        };
+        let message = match self.findings_total {
+            1 => first.to_string(),
+            total => format!("{first}; and {} more findings", total - 1),
+        };
+        Err(Error::new(Kind::Tampered, message))
+    }
+
     pub(crate) fn new() -> Self {
         Self {
             intact: true,

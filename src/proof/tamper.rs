@@ -271,7 +271,9 @@ fn a_forged_line_beside_the_real_one_is_told_from_it() {
     // In another stream's file, so that both are in order.
     let trail = Trail::signed(EVENTS);
     let forged = line(300).replace("create", "delete");
-    let neighbour = (301..).find(|id| stream_of(*id) != stream_of(300)).unwrap();
+    let neighbour = (301..=EVENTS)
+        .find(|id| stream_of(*id) != stream_of(300))
+        .unwrap();
     trail.insert(neighbour, forged.as_bytes());
     let report = trail.verify();
     let (path, ..) = trail.find(neighbour);
@@ -324,7 +326,9 @@ fn swapped_lines_are_named() {
 fn a_line_moved_to_another_stream_is_named() {
     let trail = Trail::signed(EVENTS);
     let line = trail.remove(300);
-    let neighbour = (301..).find(|id| stream_of(*id) != stream_of(300)).unwrap();
+    let neighbour = (301..=EVENTS)
+        .find(|id| stream_of(*id) != stream_of(300))
+        .unwrap();
     trail.insert(neighbour, &line);
     assert_eq!(short(&trail.verify()), [(FindingKind::Displaced, 300, 300)]);
 }
@@ -550,7 +554,9 @@ fn holes_are_signed_as_holes() {
     assert_eq!(short(&trail.verify()), [(FindingKind::Tile, 1, EVENTS)]);
     fs::rename(trail.tlog().join("away"), trail.tlog().join("tile")).unwrap();
     // What is put into a hole later was not signed.
-    let neighbour = (301..).find(|id| stream_of(*id) == stream_of(300)).unwrap();
+    let neighbour = (301..=EVENTS)
+        .find(|id| stream_of(*id) == stream_of(300))
+        .unwrap();
     trail.insert(neighbour, &held[2]);
     assert_eq!(short(&trail.verify()), [(FindingKind::Changed, 300, 300)]);
 }

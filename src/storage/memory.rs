@@ -132,6 +132,7 @@ impl Memory {
     }
 
     /// Another process on the same machine.
+    #[must_use]
     pub fn another_process(&self) -> Self {
         let mut world = self.world();
         world.processes.push(Process::default());
@@ -150,6 +151,7 @@ impl Memory {
 
     /// The machine as it may be after a loss of power at this moment, started
     /// again; this one stays as it is. Another seed gives another state.
+    #[must_use]
     pub fn power_loss(&self, seed: u64) -> Self {
         let world = self.world();
         let nodes = loss::after_power_loss(&world, &mut Random::new(seed));

@@ -222,6 +222,12 @@ impl Storage for Counting {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.disk.sync_dir(dir)
     }
+    fn sync_all(&self, dir: &Path) -> io::Result<()> {
+        self.disk.sync_all(dir)
+    }
+    fn sync_all(&self, dir: &Path) -> io::Result<()> {
+        self.disk.sync_all(dir)
+    }
     fn boot(&self) -> Option<String> {
         self.disk.boot()
     }

@@ -1,0 +1,345 @@
+//! Proof as a writer keeps it, through the public interface.
+
+use auditrail::proof::{
+    FindingKind, InclusionProof, ProofOptions, Signer, SigningKey, Verification, VerifierKey,
+    checkpoint, prove,
+};
+use auditrail::{Durability, Error, Kind, Options, WarningKind, Writer};
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+fn event(n: u64) -> String {
+    format!(
+        "{{\"domain\":\"v2\",\"category\":\"c{}\",\"model_name\":\"m{n}\",\"operation\":\"create\",\
+         \"logical_user_id\":\"u\"}}",
+        n % 3
+    )
+}
+
+fn key() -> Arc<SigningKey> {
+    Arc::new(SigningKey::generate("example.com/trail").unwrap())
+}
+
+fn with_proof(key: &Arc<SigningKey>) -> Options {
+    let mut options = Options::default();
+    options.proof(ProofOptions::new(key.clone()));
+    options
+}
+
+fn append(writer: &Writer, count: u64) {
+    for n in 0..count {
+        writer.append(event(n).as_bytes()).unwrap();
+    }
+}
+
+fn signed(root: &Path, key: &SigningKey) -> Option<u64> {
+    checkpoint(root, &[key.verifier().clone()])
+        .unwrap()
+        .map(|signed| signed.size())
+}
+
+fn is_intact(root: &Path, key: &SigningKey) -> bool {
+    let report = Verification::new(&[key.verifier().clone()]).run(root, |_, _| {});
+    report.unwrap().intact
+}
+
+#[test]
+fn a_sync_and_a_close_are_signed_in_every_durability() {
+    for durability in [
+        Durability::Buffered,
+        Durability::Written,
+        Durability::Synced,
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, key) = (folder.path(), key());
+        let mut options = with_proof(&key);
+        options.durability(durability);
+        let writer = Writer::open(root, &options).unwrap();
+        append(&writer, 10);
+        assert_eq!(signed(root, &key), None);
+        writer.sync().unwrap();
+        assert_eq!(signed(root, &key), Some(10));
+        append(&writer, 5);
+        assert_eq!(signed(root, &key), Some(10));
+        assert!(is_intact(root, &key));
+        writer.close().unwrap();
+        assert_eq!(signed(root, &key), Some(15));
+        let line = fs::read_to_string(root.join("v2/c0/audit-000001.jsonl")).unwrap();
+        let proof = prove(root, 1, None).unwrap().to_string();
+        let proof = InclusionProof::parse(&proof).unwrap();
+        let first = line.lines().next().unwrap().as_bytes();
+        proof.check(first, &[key.verifier().clone()]).unwrap();
+    }
+}
+
+#[test]
+fn checkpoints_are_made_by_number_of_events_and_by_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, key) = (folder.path(), key());
+    let mut proof = ProofOptions::new(key.clone());
+    proof.every_events(100);
+    let mut options = Options::default();
+    options.proof(proof.clone());
+    let writer = Writer::open(root, &options).unwrap();
+    append(&writer, 99);
+    assert_eq!(signed(root, &key), None);
+    append(&writer, 1);
+    assert_eq!(signed(root, &key), Some(100));
+    let batch: String = (0..250).map(|n| event(n) + "\n").collect();
+    writer.append_batch(batch.as_bytes()).unwrap();
+    assert_eq!(signed(root, &key), Some(350));
+    writer.close().unwrap();
+
+    proof.every_events(0).every(Duration::from_millis(1));
+    options.proof(proof);
+    let writer = Writer::open(root, &options).unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+    append(&writer, 1);
+    assert_eq!(signed(root, &key), Some(351));
+}
+
+#[test]
+fn threads_append_while_checkpoints_are_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, key) = (folder.path(), key());
+    let mut proof = ProofOptions::new(key.clone());
+    proof.every_events(37);
+    let mut options = Options::default();
+    options.proof(proof);
+    let writer = Writer::open(root, &options).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| append(&writer, 300));
+        }
+        for _ in 0..20 {
+            writer.sync().unwrap();
+            assert!(is_intact(root, &key));
+        }
+    });
+    writer.close().unwrap();
+    assert_eq!(signed(root, &key), Some(1200));
+    assert!(is_intact(root, &key));
+}
+
+#[test]
+fn shared_writers_sign_one_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, key) = (folder.path(), key());
+    let mut options = with_proof(&key);
+    options.shared(true);
+    let writers: Vec<_> = (0..3)
+        .map(|_| Writer::open(root, &options).unwrap())
+        .collect();
+    for round in 1..=5 {
+        for (n, writer) in writers.iter().enumerate() {
+            append(writer, 7);
+            if n == round % 3 {
+                writer.sync().unwrap();
+            }
+        }
+        assert!(is_intact(root, &key));
+    }
+    for writer in writers {
+        writer.close().unwrap();
+    }
+    assert_eq!(signed(root, &key), Some(105));
+    assert!(is_intact(root, &key));
+}
+
+#[test]
+fn a_trail_that_exists_is_taken_in_with_progress() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, key) = (folder.path(), key());
+    let writer = Writer::open(root, &Options::default()).unwrap();
+    append(&writer, 1000);
+    writer.close().unwrap();
+    let told = Arc::new(AtomicU64::new(0));
+    let mut proof = ProofOptions::new(key.clone());
+    let teller = told.clone();
+    proof.progress(Arc::new(move |done, all| {
+        assert!(done <= all && all == 1000);
+        teller.store(done, Ordering::Relaxed);
+    }));
+    let mut options = Options::default();
+    options.proof(proof);
+    let writer = Writer::open(root, &options).unwrap();
+    assert_eq!(told.load(Ordering::Relaxed), 1000);
+    writer.close().unwrap();
+    assert_eq!(signed(root, &key), Some(1000));
+    assert!(is_intact(root, &key));
+}
+
+#[test]
+fn a_writer_without_proof_leaves_the_log_for_one_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, key) = (folder.path(), key());
+    for (options, total) in [
+        (with_proof(&key), 300),
+        (Options::default(), 600),
+        (with_proof(&key), 900),
+    ] {
+        let writer = Writer::open(root, &options).unwrap();
+        append(&writer, 300);
+        writer.close().unwrap();
+        assert!(is_intact(root, &key), "{total}");
+    }
+    assert_eq!(signed(root, &key), Some(900));
+}
+
+#[test]
+fn a_trail_that_is_not_what_was_signed_is_not_opened() {
+    let key = key();
+    let make = || {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = Writer::open(folder.path(), &with_proof(&key)).unwrap();
+        append(&writer, 20);
+        writer.close().unwrap();
+        folder
+    };
+    let open = |root: &Path, key: &Arc<SigningKey>| Writer::open(root, &with_proof(key)).map(drop);
+
+    // Cut: the last line of each stream, and what says that they were there.
+    let folder = make();
+    for category in 0..3 {
+        let path = folder
+            .path()
+            .join(format!("v2/c{category}/audit-000001.jsonl"));
+        let text = fs::read_to_string(&path).unwrap();
+        let end = text.trim_end().rfind('\n').unwrap() + 1;
+        fs::write(&path, &text[..end]).unwrap();
+    }
+    fs::remove_file(folder.path().join("index.json")).unwrap();
+    fs::remove_file(folder.path().join(".auditrail/state")).unwrap();
+    let error = open(folder.path(), &key).unwrap_err();
+    assert_eq!(error.kind(), Kind::Tampered, "{error}");
+
+    // Changed, and the tiles removed.
+    let folder = make();
+    let path = folder.path().join("v2/c1/audit-000001.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replacen("create", "delete", 1)).unwrap();
+    fs::remove_dir_all(folder.path().join(".auditrail/tlog/tile")).unwrap();
+    let error = open(folder.path(), &key).unwrap_err();
+    assert_eq!(error.kind(), Kind::Tampered, "{error}");
+
+    // Signed by someone else.
+    let other = Arc::new(SigningKey::generate("example.com/trail").unwrap());
+    let folder = make();
+    let error = open(folder.path(), &other).unwrap_err();
+    assert_eq!(error.kind(), Kind::Tampered, "{error}");
+    let mut proof = ProofOptions::new(other.clone());
+    proof.earlier_key(key.verifier().clone());
+    let mut options = Options::default();
+    options.proof(proof);
+    Writer::open(folder.path(), &options)
+        .unwrap()
+        .close()
+        .unwrap();
+    assert_eq!(signed(folder.path(), &other), Some(20));
+}
+
+/// A signer whose device can be away.
+struct Device {
+    key: SigningKey,
+    away: AtomicBool,
+}
+
+impl Signer for Device {
+    fn verifier(&self) -> &VerifierKey {
+        self.key.verifier()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], Error> {
+        if self.away.load(Ordering::Relaxed) {
+            return Err(Error::signer("the device is away"));
+        }
+        self.key.sign(message)
+    }
+}
+
+#[test]
+fn a_signer_that_fails_costs_no_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let device = Arc::new(Device {
+        key: SigningKey::generate("hsm").unwrap(),
+        away: AtomicBool::new(true),
+    });
+    let mut proof = ProofOptions::new(device.clone());
+    proof.every_events(10);
+    let warnings = Arc::new(Mutex::new(Vec::new()));
+    let heard = warnings.clone();
+    let mut options = Options::default();
+    options.proof(proof).on_warning(move |warning| {
+        heard
+            .lock()
+            .unwrap()
+            .push((warning.kind, warning.message.clone()));
+    });
+    let writer = Writer::open(root, &options).unwrap();
+    append(&writer, 15);
+    let heard: Vec<_> = warnings.lock().unwrap().drain(..).collect();
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    assert_eq!(heard[0].0, WarningKind::ProofFailed);
+    assert!(heard[0].1.contains("the device is away"));
+    assert!(writer.sync().unwrap_err().message().contains("away"));
+    assert_eq!(writer.stats().unwrap().synced_id, 15);
+    device.away.store(false, Ordering::Relaxed);
+    writer.sync().unwrap();
+    append(&writer, 1);
+    device.away.store(true, Ordering::Relaxed);
+    assert!(writer.close().is_err());
+    assert_eq!(signed(root, &device.key), Some(15));
+    let report = Verification::new(&[device.key.verifier().clone()]);
+    let report = report.run(root, |_, _| {}).unwrap();
+    assert_eq!((report.intact, report.verified_events), (true, 15));
+    assert_eq!(report.unsigned_events, 1);
+}
+
+#[test]
+fn a_signature_that_does_not_hold_is_not_written() {
+    struct Liar(SigningKey);
+    impl Signer for Liar {
+        fn verifier(&self) -> &VerifierKey {
+            self.0.verifier()
+        }
+        fn sign(&self, _: &[u8]) -> Result<[u8; 64], Error> {
+            self.0.sign(b"something else")
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let liar = Arc::new(Liar(SigningKey::generate("liar").unwrap()));
+    let mut options = Options::default();
+    options.proof(ProofOptions::new(liar.clone()));
+    let writer = Writer::open(folder.path(), &options).unwrap();
+    append(&writer, 1);
+    assert_eq!(writer.sync().unwrap_err().kind(), Kind::InvalidArgument);
+    assert_eq!(signed(folder.path(), &liar.0), None);
+}
+
+#[test]
+fn one_changed_letter_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, key) = (folder.path(), key());
+    let writer = Writer::open(root, &with_proof(&key)).unwrap();
+    append(&writer, 300);
+    writer.close().unwrap();
+    let path = root.join("v2/c2/audit-000001.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    let at = text.find("\"model_name\":\"m149\"").unwrap();
+    let line = text[..at].rfind('\n').unwrap() + 1;
+    fs::write(&path, text.replacen("m149", "m148", 1)).unwrap();
+    let report = Verification::new(&[key.verifier().clone()]);
+    let report = report.run(root, |_, _| {}).unwrap();
+    let finding = &report.findings[0];
+    assert_eq!(
+        (report.findings.len(), finding.kind),
+        (1, FindingKind::Changed)
+    );
+    assert_eq!(finding.first_id, Some(150));
+    assert_eq!(finding.path.as_deref(), path.to_str());
+    assert_eq!(finding.offset, Some(line as u64));
+}
