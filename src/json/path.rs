@@ -114,7 +114,10 @@ fn token_end(text: &[u8], at: usize) -> usize {
             end += if text[end] == b'\\' { 2 } else { 1 };
         }
         end += 1;
-    } else if !matches!(text[at], b'{' | b'}' | b'[' | b']' | b',' | b':') {
+    } else if !matches!(
+        text[at],
+        b'{' | b'}' | b'[' | b']' | b',' | b':' | b' ' | b'\t' | b'\n' | b'\r'
+    ) {
         while end < text.len()
             && !matches!(text[end], b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r')
         {

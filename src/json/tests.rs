@@ -126,6 +126,11 @@ fn what_is_not_json_is_refused_where_it_is_wrong() {
     fails("{\"a\":-}", 6, "a: expected a digit, found `}`");
     fails("NaN", 0, "expected a value, found `N`");
     fails("{\"a\":Infinity}", 5, "a: expected a value, found `I`");
+    fails(
+        "{\"a\": 1, \"b\":Infinity}",
+        13,
+        "b: expected a value, found `I`",
+    );
     fails("{\"a\":-Infinity}", 6, "a: expected a digit, found `I`");
     fails("1 2", 2, "expected the end of the text, found `2`");
     fails("01", 1, "expected the end of the text, found `1`");

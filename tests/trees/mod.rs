@@ -225,9 +225,6 @@ impl Storage for Counting {
     fn sync_all(&self, dir: &Path) -> io::Result<()> {
         self.disk.sync_all(dir)
     }
-    fn sync_all(&self, dir: &Path) -> io::Result<()> {
-        self.disk.sync_all(dir)
-    }
     fn boot(&self) -> Option<String> {
         self.disk.boot()
     }

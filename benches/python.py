@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""How fast Python appends, beside the writer that came before this library.
+
+    AUDITRAIL_LIB=target/release/libauditrail.so benches/python.py [FOLDER]
+
+The trails are made in FOLDER (default: here), which should be on the disk that
+you care about, and are removed. All rows of a run append the same events; the
+best of three is shown. The writer of before is rebuilt here from its behaviour:
+for each event it takes a lock, writes the last id to a temporary file, syncs
+and renames it, looks for the newest segment, and appends one line to it, which
+it never syncs. (It also validated each event; that cost is left out.)
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "examples" / "python"))
+from auditrail import AuditTrailWriter, Durability, Trail, library_version  # noqa: E402
+
+SECONDS = 1.0
+
+
+class Before:
+    """The writer of before, in our own words."""
+
+    def __init__(self, root, max_file_size_bytes=5 * 1024 * 1024):
+        self.root = pathlib.Path(root)
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.limit = max_file_size_bytes
+        self.lock = threading.Lock()
+        self.last = 0
+
+    def append_event(self, *, domain, category, model_name, operation, logical_user_id,
+                     payload=None, request_id=None, timestamp=None):
+        with self.lock:
+            self.last += 1
+            temporary = self.root / "index.json.tmp"
+            with open(temporary, "w", encoding="utf-8") as file:
+                json.dump({"last_event_id": self.last}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self.root / "index.json")
+            event = {"event_id": self.last, "timestamp": timestamp or int(time.time()),
+                     "domain": domain, "category": category, "model_name": model_name,
+                     "operation": operation, "logical_user_id": logical_user_id}
+            if request_id is not None:
+                event["request_id"] = request_id
+            if payload is not None:
+                event["payload"] = payload
+            folder = self.root / domain / category
+            folder.mkdir(parents=True, exist_ok=True)
+            segments = sorted(folder.glob("audit-*.jsonl"))
+            number = int(segments[-1].stem[6:]) if segments else 1
+            if segments and segments[-1].stat().st_size >= self.limit:
+                number += 1
+            with open(folder / f"audit-{number:06}.jsonl", "a", encoding="utf-8") as file:
+                file.write(json.dumps(event, separators=(",", ":")) + "\n")
+            return event
+
+    def close(self):
+        pass
+
+
+EVENTS = [
+    {
+        "domain": ("legacy", "v2")[index % 2],
+        "category": ("image_generation", "text_generation", "clip")[index % 3],
+        "model_name": f"model-{index % 26}",
+        "operation": "update",
+        "logical_user_id": f"user-{index % 7}",
+        "request_id": f"{index * 2654435761 % 2**48:012x}",
+        "payload": {"delta": {"nsfw": {"old": False, "new": True},
+                              "version": {"old": "1.0", "new": "1.1"},
+                              "description": {"old": None, "new": "A model for pictures, im\u00fcr so."}}},
+    }
+    for index in range(1000)
+]
+
+
+def rate(folder, make, append, threads=1):
+    """Appends a second: the best of three runs, over `SECONDS` each."""
+    best = 0.0
+    for _ in range(3):
+        root = tempfile.mkdtemp(prefix="bench-", dir=folder)
+        trail = make(root)
+        counts = [0] * threads
+        begin = time.perf_counter()
+        end = begin + SECONDS
+
+        def work(mine):
+            done = 0
+            while time.perf_counter() < end:
+                done += append(trail)
+            counts[mine] = done
+
+        workers = [threading.Thread(target=work, args=(index,)) for index in range(1, threads)]
+        for worker in workers:
+            worker.start()
+        work(0)
+        for worker in workers:
+            worker.join()
+        trail.close()
+        best = max(best, sum(counts) / (time.perf_counter() - begin))
+        shutil.rmtree(root)
+    return best
+
+
+def some(append, count):
+    """Appends `count` events, one by one."""
+    turn = iter(range(0, 10**12, count))
+
+    def go(trail):
+        start = next(turn) % 1000
+        for event in EVENTS[start:start + count]:
+            append(trail, event)
+        return count
+
+    return go
+
+
+def each(trail, event):
+    trail.append(**event)
+
+
+def each_event(writer, event):
+    writer.append_event(**event)
+
+
+def batch(trail):
+    trail.append_batch(EVENTS[:500])
+    return 500
+
+
+def main():
+    folder = sys.argv[1] if len(sys.argv) > 1 else "."
+    rows = [("the writer of before", rate(folder, Before, some(each_event, 1)))]
+    print(f"auditrail {library_version()}, Python {sys.version.split()[0]}, events a second:\n")
+
+    def row(name, *what, **options):
+        rows.append((name, rate(folder, *what, **options)))
+
+    row("AuditTrailWriter.append_event (shared, WRITTEN)", AuditTrailWriter, some(each_event, 100))
+    row("Trail.append, WRITTEN", Trail, some(each, 100))
+    row("Trail.append, BUFFERED", lambda root: Trail(root, durability=Durability.BUFFERED),
+        some(each, 100))
+    row("Trail.append_batch of 500, WRITTEN", Trail, batch)
+    for threads in (1, 4, 16, 64):
+        row(f"Trail.append, SYNCED, {threads} thread{'s' * (threads > 1)}",
+            lambda root: Trail(root, durability=Durability.SYNCED), some(each, 1), threads=threads)
+    base = rows[0][1]
+    for name, value in rows:
+        print(f"  {name:<50} {value:>10,.0f} {value / base:>9.1f} x")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1265 @@
+"""Audit trails for Python, over the C library ``libauditrail``.
+
+Copy this one file into your project; it needs the shared library and nothing
+else. The library is looked for at ``$AUDITRAIL_LIB``, then under its usual
+names, where the system's loader finds them.
+
+A trail is a folder. Open it, append, close::
+
+    from auditrail import Trail
+
+    with Trail("audit") as trail:
+        trail.append(
+            domain="v2",
+            category="image_generation",
+            model_name="some model",
+            operation="create",
+            logical_user_id="user-1",
+            payload={"after": {"nsfw": False}},
+        )
+        for event in trail.read(model_names=["some model"]):
+            print(event.event_id, event.operation, event.payload)
+
+``AuditTrailWriter``, ``AuditTrailReader`` and ``AuditReplayer`` take the calls
+of the Python audit trail that came before this library: a service changes its
+import, and nothing else.
+
+Threads may share a :class:`Trail`; the interpreter's lock is released while
+the library works, so that threads that wait for the disk wait together. A
+process that was forked opens its own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import enum
+import functools
+import json
+import logging
+import operator
+import os
+import sys
+import threading
+import time
+import warnings
+from json.encoder import encode_basestring_ascii as _quoted
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    NoReturn,
+    Optional,
+    Tuple,
+    Type,
+    Union,
+)
+
+__all__ = [
+    "AuditEvent",
+    "AuditFieldChange",
+    "AuditOperation",
+    "AuditPayload",
+    "AuditReplayer",
+    "AuditTrailReader",
+    "AuditTrailWriter",
+    "BufferFullError",
+    "BusyError",
+    "CorruptError",
+    "Durability",
+    "Error",
+    "FailedError",
+    "ForkedError",
+    "InvalidArgumentError",
+    "InvalidEventError",
+    "NotFoundError",
+    "Order",
+    "Reader",
+    "ReplayResult",
+    "Stats",
+    "StorageError",
+    "TamperedError",
+    "TooLargeError",
+    "Trail",
+    "check",
+    "library_version",
+    "replay",
+]
+
+Text = Union[str, enum.Enum]
+"""A plain string, or a member of an enum whose value is one."""
+
+PathLike = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
+
+_log = logging.getLogger("auditrail")
+_log.addHandler(logging.NullHandler())
+
+
+# -- Errors --------------------------------------------------------------------
+
+
+class Error(Exception):
+    """What the library says when it fails.
+
+    ``status`` is its number and ``name`` the number's name; ``os_errno`` is the
+    operating system's reason, or None; ``offset`` is the byte in the JSON text
+    or the file that the error is about, or None; ``message`` is for people.
+    """
+
+    def __init__(self, message: str, status: int, os_errno: Optional[int] = None,
+                 offset: Optional[int] = None) -> None:
+        super().__init__(message, status, os_errno, offset)
+        self.message = message
+        self.status = status
+        self.os_errno = os_errno
+        self.offset = offset
+
+    @property
+    def name(self) -> str:
+        """The status in words, such as ``AUDITRAIL_ERR_BUSY``."""
+        name: bytes = _library().status_name(self.status)
+        return name.decode()
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class InvalidArgumentError(Error, ValueError):
+    """An argument is out of range, or makes no sense with another."""
+
+
+class InvalidEventError(Error, ValueError):
+    """The event breaks a rule; nothing of it was written."""
+
+
+class TooLargeError(Error, ValueError):
+    """The event or the batch passes a limit; nothing of it was written."""
+
+
+class StorageError(Error):
+    """The operating system refused a file operation; ``os_errno`` says why."""
+
+
+class BusyError(Error):
+    """Another writer has the trail; the message names its process."""
+
+
+class FailedError(Error):
+    """The writer has failed for good. Open the trail again to learn what is in it."""
+
+
+class BufferFullError(Error):
+    """The buffer is full and cannot be flushed. The event was not accepted."""
+
+
+class NotFoundError(Error):
+    """There is no trail at the path."""
+
+
+class CorruptError(Error):
+    """What is on disk is not what a trail may hold."""
+
+
+class TamperedError(CorruptError):
+    """What is on disk is not what was signed."""
+
+
+class ForkedError(Error):
+    """The trail was opened before a fork; the child opens its own."""
+
+
+_OK, _END = 0, 1
+_ERRORS: Dict[int, Type[Error]] = {
+    -10: InvalidArgumentError,
+    -11: InvalidEventError,
+    -12: TooLargeError,
+    -13: InvalidArgumentError,
+    -20: StorageError,
+    -21: StorageError,
+    -22: BusyError,
+    -23: FailedError,
+    -24: BufferFullError,
+    -25: NotFoundError,
+    -30: CorruptError,
+    -31: TamperedError,
+    -40: ForkedError,
+}
+
+
+# -- The library ---------------------------------------------------------------
+
+
+class _CError(ctypes.Structure):
+    _fields_ = [
+        ("status", ctypes.c_int32),
+        ("os_errno", ctypes.c_int32),
+        ("offset", ctypes.c_int64),
+        ("message", ctypes.c_char * 496),
+    ]
+
+    def raised(self) -> NoReturn:
+        raise _ERRORS.get(self.status, Error)(
+            self.message.decode("utf-8", "replace"),
+            self.status,
+            self.os_errno or None,
+            None if self.offset < 0 else self.offset,
+        )
+
+
+class _CStats(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t)] + [
+        (name, ctypes.c_uint64)
+        for name in (
+            "events", "bytes", "batches", "rotations", "syncs", "last_id", "written_id",
+            "synced_id", "torn_tails", "torn_bytes", "missing_ids", "waiting", "streams",
+            "open_files", "flush_failures",
+        )
+    ]
+
+
+_Warned = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int32, ctypes.c_char_p)
+
+
+def _signatures() -> Dict[str, Tuple[Any, List[Any]]]:
+    """Result and arguments of each function, by its name without the prefix."""
+    handle, text, size = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t
+    u64, i64, i32 = ctypes.c_uint64, ctypes.c_int64, ctypes.c_int32
+    out, error = ctypes.c_void_p, ctypes.c_void_p  # by address: the cheapest to pass
+    table: Dict[str, Tuple[Any, List[Any]]] = {
+        "version": (text, []),
+        "status_name": (text, [i32]),
+        "buffer_data": (handle, [handle]),
+        "buffer_length": (size, [handle]),
+        "buffer_free": (None, [handle]),
+        "options_new": (handle, []),
+        "options_free": (None, [handle]),
+        "options_set_any_domain": (i32, [handle, error]),
+        "options_set_any_operation": (i32, [handle, error]),
+        "options_set_warning_callback": (i32, [handle, _Warned, handle, error]),
+        "writer_open": (i32, [text, handle, out, error]),
+        "writer_append": (i32, [handle, text, size, out, error]),
+        "writer_append_batch": (i32, [handle, text, size, out, out, error]),
+        "writer_append_returning": (i32, [handle, text, size, out, error]),
+        "writer_flush": (i32, [handle, error]),
+        "writer_sync": (i32, [handle, error]),
+        "writer_stats": (i32, [handle, out, error]),
+        "writer_close": (i32, [handle, error]),
+        "filter_new": (handle, []),
+        "filter_free": (None, [handle]),
+        "filter_set_event_ids": (i32, [handle, u64, u64, error]),
+        "filter_set_timestamps": (i32, [handle, i64, i64, error]),
+        "filter_set_limit": (i32, [handle, u64, error]),
+        "filter_set_order": (i32, [handle, i32, error]),
+        "reader_open": (i32, [text, handle, out, error]),
+        "reader_next": (i32, [handle, out, out, out, error]),
+        "reader_close": (None, [handle]),
+        "replay": (i32, [text, text, text, handle, out, error]),
+        "check": (i32, [text, out, error]),
+    }
+    for name in ("max_segment_bytes", "max_event_bytes", "buffer_bytes", "flush_interval_ms",
+                 "max_open_files"):
+        table[f"options_set_{name}"] = (i32, [handle, u64, error])
+    for name in ("durability", "shared"):
+        table[f"options_set_{name}"] = (i32, [handle, i32, error])
+    for name in ("options_add_domain", "options_add_operation", "filter_add_domain",
+                 "filter_add_category", "filter_add_model_name", "filter_add_operation",
+                 "filter_add_user", "filter_set_request_id"):
+        table[name] = (i32, [handle, text, size, error])
+    return table
+
+
+class _Library:
+    """The shared library; a function is looked up when it is first used."""
+
+    def __init__(self) -> None:
+        named = os.environ.get("AUDITRAIL_LIB")
+        if named:
+            names = [named]
+        elif sys.platform == "darwin":
+            names = ["libauditrail.0.dylib", "libauditrail.dylib"]
+        elif sys.platform == "win32":
+            names = ["auditrail.dll"]
+        else:
+            names = ["libauditrail.so.0", "libauditrail.so"]
+        for name in names:
+            try:
+                self._library = ctypes.CDLL(name)  # lets other threads run in each call
+                break
+            except OSError as error:
+                reason = error
+        else:
+            raise ImportError(
+                f"the library auditrail was not found ({reason}); install it, or set "
+                "AUDITRAIL_LIB to its path"
+            )
+        self._signatures = _signatures()
+
+    def __getattr__(self, name: str) -> Any:
+        result, arguments = self._signatures[name]
+        function = getattr(self._library, f"auditrail_{name}")
+        function.restype, function.argtypes = result, arguments
+        setattr(self, name, function)
+        return function
+
+
+@functools.lru_cache(maxsize=None)
+def _library() -> _Library:
+    return _Library()
+
+
+def library_version() -> str:
+    """The version of the shared library."""
+    version: bytes = _library().version()
+    return version.decode()
+
+
+class _Call:
+    """What one call into the library needs for its results. Costly to make, so
+    that each is used again and again; never by two calls at once."""
+
+    __slots__ = ("error", "number", "count", "pointer", "at_error", "at_number", "at_count",
+                 "at_pointer", "handle", "thread")
+
+    def __init__(self) -> None:
+        self.error = _CError()
+        self.number = ctypes.c_uint64()
+        self.count = ctypes.c_size_t()
+        self.pointer = ctypes.c_void_p()
+        self.at_error = ctypes.addressof(self.error)
+        self.at_number = ctypes.addressof(self.number)
+        self.at_count = ctypes.addressof(self.count)
+        self.at_pointer = ctypes.addressof(self.pointer)
+        self.handle: Optional[int] = None
+        self.thread = 0
+
+
+def _path(root: PathLike) -> bytes:
+    path = os.fsencode(root)
+    if b"\0" in path:
+        raise ValueError("a path cannot hold a NUL")
+    return path
+
+
+def _buffer(pointer: ctypes.c_void_p) -> bytes:
+    """The bytes of a buffer of the library, which is then freed."""
+    library = _library()
+    try:
+        return ctypes.string_at(
+            library.buffer_data(pointer), library.buffer_length(pointer)
+        )
+    finally:
+        library.buffer_free(pointer)
+
+
+class _Builder:
+    """Options or a filter of the library, while they are filled in."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.error = _CError()
+        self.handle = getattr(_library(), f"{kind}_new")()
+
+    def __enter__(self) -> "_Builder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        getattr(_library(), f"{self.kind}_free")(self.handle)
+
+    def set(self, name: str, *values: Any) -> None:
+        function = getattr(_library(), f"{self.kind}_{name}")
+        if function(self.handle, *values, ctypes.addressof(self.error)):
+            self.error.raised()
+
+    def set_text(self, name: str, value: Text) -> None:
+        text = _plain_text(value, name).encode("utf-8", "surrogatepass")
+        self.set(name, text, len(text))
+
+
+# -- JSON ----------------------------------------------------------------------
+
+
+def _plain_text(value: Text, name: str) -> str:
+    if isinstance(value, enum.Enum):
+        value = value.value
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string or a string enum, not {type(value).__name__}")
+    return str.__str__(value)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has for an object that is none of JSON's own types."""
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return dict(value)
+    dump = getattr(value, "model_dump", None)
+    if dump is not None:
+        try:
+            return dump(mode="json")
+        except TypeError:
+            return dump()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def _record(value: Any) -> Dict[str, Any]:
+    """A mapping or a model object as a dict of its own."""
+    if not isinstance(value, Mapping):
+        value = _plain(value)
+    if not isinstance(value, Mapping):
+        raise TypeError(f"a record must be a mapping or a model, not {type(value).__name__}")
+    return dict(value)
+
+
+_encoder = json.JSONEncoder(separators=(",", ":"), default=_plain)
+
+
+def _encode(value: Any) -> str:
+    return _encoder.encode(value)
+
+
+# The standard library makes a new encoder for each call to encode(); the one
+# that it makes can be kept, where it is there. This halves the time.
+_make = getattr(json.encoder, "c_make_encoder", None)
+if _make is not None:
+    try:
+        _chunks = _make(None, _plain, _quoted, None, ":", ",", False, False, True)
+        if "".join(_chunks({"a": [1, None, "\u00e9"]}, 0)) == '{"a":[1,null,"\\u00e9"]}':
+
+            def _encode(value: Any) -> str:  # noqa: F811
+                return "".join(_chunks(value, 0))
+
+    except TypeError:  # another version's arguments
+        pass
+
+
+def _event(domain: Text, category: Text, model_name: Text, operation: Text,
+           logical_user_id: Text, payload: Any, request_id: Optional[Text],
+           timestamp: Optional[int]) -> bytes:
+    """The JSON text of an event, as the library takes it."""
+    if type(domain) is not str:
+        domain = _plain_text(domain, "domain")
+    if type(category) is not str:
+        category = _plain_text(category, "category")
+    if type(model_name) is not str:
+        model_name = _plain_text(model_name, "model_name")
+    if type(operation) is not str:
+        operation = _plain_text(operation, "operation")
+    if type(logical_user_id) is not str:
+        logical_user_id = _plain_text(logical_user_id, "logical_user_id")
+    text = (
+        f'{{"domain":{_quoted(domain)},"category":{_quoted(category)},'
+        f'"model_name":{_quoted(model_name)},"operation":{_quoted(operation)},'
+        f'"logical_user_id":{_quoted(logical_user_id)}'
+    )
+    if timestamp:
+        text += f',"timestamp":{operator.index(timestamp)}'
+    if request_id is not None:
+        text += f',"request_id":{_quoted(_plain_text(request_id, "request_id"))}'
+    if payload is not None:
+        text += f',"payload":{_encode(payload)}'
+    return (text + "}").encode()
+
+
+# -- Events --------------------------------------------------------------------
+
+
+class AuditOperation(str, enum.Enum):
+    """What was done to a record."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclasses.dataclass(frozen=True)
+class AuditFieldChange:
+    """The value of one field before and after; None where there was none."""
+
+    old: Any = None
+    new: Any = None
+
+    def model_dump(self, **_: Any) -> Dict[str, Any]:
+        """As a dict, both keys always."""
+        return {"old": self.old, "new": self.new}
+
+
+@dataclasses.dataclass(frozen=True)
+class AuditPayload:
+    """What changed: the record before, after, or field by field.
+
+    ``extra`` holds what a payload has beyond these.
+    """
+
+    before: Optional[Dict[str, Any]] = None
+    after: Optional[Dict[str, Any]] = None
+    delta: Optional[Dict[str, AuditFieldChange]] = None
+    extra: Dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("before", "after"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, _record(value))
+        if self.delta is not None:
+            object.__setattr__(self, "delta", {
+                field: change if isinstance(change, AuditFieldChange)
+                else AuditFieldChange(**_record(change))
+                for field, change in self.delta.items()
+            })
+
+    @classmethod
+    def from_create(cls, after: Any) -> "AuditPayload":
+        """For a new record: a mapping, or a model object."""
+        return cls(after=_record(after))
+
+    @classmethod
+    def from_update(cls, before: Any, after: Any) -> "AuditPayload":
+        """For a changed record: the fields that differ, each with both values."""
+        old, new = _record(before), _record(after)
+        return cls(delta={
+            field: AuditFieldChange(old.get(field), new.get(field))
+            for field in [*old, *(field for field in new if field not in old)]
+            if (field in old) != (field in new) or not _same(old[field], new[field])
+        })
+
+    @classmethod
+    def from_delete(cls, before: Any) -> "AuditPayload":
+        """For a record that is gone: a mapping, or a model object."""
+        return cls(before=_record(before))
+
+    @classmethod
+    def _from_dict(cls, payload: Mapping[str, Any]) -> "AuditPayload":
+        rest = dict(payload)
+        return cls(rest.pop("before", None), rest.pop("after", None), rest.pop("delta", None), rest)
+
+    def model_dump(self, **_: Any) -> Dict[str, Any]:
+        """As a dict, in the order of the event line, without what is None."""
+        payload: Dict[str, Any] = {}
+        if self.before is not None:
+            payload["before"] = self.before
+        if self.after is not None:
+            payload["after"] = self.after
+        if self.delta is not None:
+            payload["delta"] = {k: change.model_dump() for k, change in self.delta.items()}
+        payload.update(self.extra)
+        return payload
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two values are the same in JSON, where True is not 1."""
+    if a is b:
+        return True
+    return bool(a == b) and (
+        json.dumps(a, sort_keys=True, default=_plain) == json.dumps(b, sort_keys=True, default=_plain)
+    )
+
+
+class AuditEvent:
+    """An event of a trail. Its fields are those of its line; a field that the
+    line leaves out is None.
+
+    An event that came from a trail keeps its line, and takes it apart when a
+    field is first asked for.
+    """
+
+    event_id: int
+    timestamp: int
+    domain: str
+    category: str
+    model_name: str
+    operation: str
+    logical_user_id: str
+    request_id: Optional[str]
+    payload: Optional[AuditPayload]
+
+    FIELDS = ("event_id", "timestamp", "domain", "category", "model_name", "operation",
+              "logical_user_id", "request_id", "payload")
+
+    def __init__(self, *, event_id: int, timestamp: int, domain: Text, category: Text,
+                 model_name: Text, operation: Text, logical_user_id: Text,
+                 request_id: Optional[Text] = None, payload: Any = None) -> None:
+        self._set({
+            "event_id": event_id,
+            "timestamp": timestamp,
+            "domain": _plain_text(domain, "domain"),
+            "category": _plain_text(category, "category"),
+            "model_name": _plain_text(model_name, "model_name"),
+            "operation": _plain_text(operation, "operation"),
+            "logical_user_id": _plain_text(logical_user_id, "logical_user_id"),
+            "request_id": None if request_id is None else _plain_text(request_id, "request_id"),
+            "payload": payload,
+        })
+
+    @classmethod
+    def from_line(cls, line: bytes) -> "AuditEvent":
+        """The event of a line, as it is on disk."""
+        event = cls.__new__(cls)
+        event.__dict__["line"] = line
+        return event
+
+    def _set(self, fields: Mapping[str, Any]) -> None:
+        for name in self.FIELDS:
+            self.__dict__[name] = fields.get(name)
+        payload = self.__dict__["payload"]
+        if payload is not None and not isinstance(payload, AuditPayload):
+            self.__dict__["payload"] = AuditPayload._from_dict(_record(payload))
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self.FIELDS and "line" in self.__dict__:
+            self._set(json.loads(self.__dict__["line"]))
+            return self.__dict__[name]
+        raise AttributeError(f"AuditEvent has no {name}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError("an event cannot be changed")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, AuditEvent):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.FIELDS)
+
+    def __hash__(self) -> int:
+        return hash((self.event_id, self.domain, self.category, self.timestamp))
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.model_dump().items())
+        return f"AuditEvent({fields})"
+
+    def __reduce__(self) -> Any:
+        return (_event_from_dict, (self.model_dump(),))
+
+    def model_dump(self, **_: Any) -> Dict[str, Any]:
+        """As a dict, in the order of the event line, without what is None."""
+        fields = {name: getattr(self, name) for name in self.FIELDS}
+        if self.payload is not None:
+            fields["payload"] = self.payload.model_dump()
+        return {name: value for name, value in fields.items() if value is not None}
+
+
+def _event_from_dict(fields: Mapping[str, Any]) -> AuditEvent:
+    return AuditEvent(**fields)
+
+
+# -- Writing -------------------------------------------------------------------
+
+
+class Durability(enum.IntEnum):
+    """What an append waits for."""
+
+    BUFFERED = 0
+    """The event is in memory, and flushed soon: a kill loses the last ones."""
+    WRITTEN = 1
+    """The event is in its file: a kill loses nothing, a loss of power the last ones."""
+    SYNCED = 2
+    """The event is on disk: nothing loses it."""
+
+
+class Stats(NamedTuple):
+    """What a writer has done and where it is; see ``auditrail.h``."""
+
+    events: int
+    bytes: int
+    batches: int
+    rotations: int
+    syncs: int
+    last_id: int
+    written_id: int
+    synced_id: int
+    torn_tails: int
+    torn_bytes: int
+    missing_ids: int
+    waiting: int
+    streams: int
+    open_files: int
+    flush_failures: int
+
+
+_WARNINGS = {1: "torn tail", 2: "missing ids", 3: "index rebuilt", 4: "damaged line", 5: "redone",
+             6: "flush failed"}
+
+
+def _log_warning(kind: str, message: str) -> None:
+    _log.warning("%s: %s", kind, message)
+
+
+class Trail:
+    """A trail, open for writing. Many threads may use it at once.
+
+    ``root`` is the trail's folder; it is made where it is missing. A ``shared``
+    trail may be open in many processes, if all of them say so; otherwise the
+    second gets :class:`BusyError`. ``domains`` and ``operations`` are the names
+    that events may have: by default ``legacy`` and ``v2``, and ``create``,
+    ``update`` and ``delete``; ``"*"`` allows any. ``on_warning`` is told, in
+    whatever thread it happens, what recovery found and that a flush failed: a
+    kind and a message. By default they go to the logger ``auditrail``.
+    """
+
+    def __init__(
+        self,
+        root: PathLike,
+        *,
+        durability: Durability = Durability.WRITTEN,
+        shared: bool = False,
+        max_segment_bytes: Optional[int] = None,
+        max_event_bytes: Optional[int] = None,
+        domains: Union[None, str, Iterable[Text]] = None,
+        operations: Union[None, str, Iterable[Text]] = None,
+        buffer_bytes: Optional[int] = None,
+        flush_interval: Optional[float] = None,
+        max_open_files: Optional[int] = None,
+        on_warning: Callable[[str, str], None] = _log_warning,
+    ) -> None:
+        self._handle: Optional[int] = None
+        self.root = os.fsdecode(root)
+        self._append = _library().writer_append
+        self._calls: List[_Call] = []  # all that were made
+        self._free: List[_Call] = []  # those that no call is using
+        self._closing = threading.Lock()
+        self._process = os.getpid()
+        self._warn_unclosed = True
+
+        def warned(_: Any, kind: int, message: bytes) -> None:
+            on_warning(_WARNINGS.get(kind, str(kind)), message.decode("utf-8", "replace"))
+
+        self._warned = _Warned(warned)  # kept as long as the library may call it
+        numbers = {
+            "durability": int(durability),
+            "shared": int(shared),
+            "max_segment_bytes": max_segment_bytes,
+            "max_event_bytes": max_event_bytes,
+            "buffer_bytes": buffer_bytes,
+            "flush_interval_ms": None if flush_interval is None else round(flush_interval * 1000),
+            "max_open_files": max_open_files,
+        }
+        with _Builder("options") as options:
+            for name, number in numbers.items():
+                if number is not None:
+                    _not_negative(name, number)
+                    options.set(f"set_{name}", number)
+            for name, names in (("domain", domains), ("operation", operations)):
+                if names == "*":
+                    options.set(f"set_any_{name}")
+                elif names is not None:
+                    for one in [names] if isinstance(names, str) else names:
+                        options.set_text(f"add_{name}", one)
+            options.set("set_warning_callback", self._warned, None)
+            call = _Call()
+            if _library().writer_open(
+                _path(root), options.handle, call.at_pointer, call.at_error
+            ):
+                call.error.raised()
+        self._handle = call.pointer.value
+
+    def append(
+        self,
+        *,
+        domain: Text,
+        category: Text,
+        model_name: Text,
+        operation: Text,
+        logical_user_id: Text,
+        payload: Any = None,
+        request_id: Optional[Text] = None,
+        timestamp: Optional[int] = None,
+    ) -> int:
+        """Appends an event and returns its id, when it is as safe as the
+        durability promises. After an error nothing of it is in the trail,
+        unless the error is :class:`FailedError`.
+
+        The payload is a mapping, an :class:`AuditPayload`, or any object with
+        ``model_dump``. Without a timestamp (in Unix seconds) it is now.
+        """
+        return self.append_json(_event(
+            domain, category, model_name, operation, logical_user_id, payload, request_id, timestamp
+        ))
+
+    def append_json(self, event: Union[str, bytes]) -> int:
+        """Appends an event that is already JSON text, and returns its id."""
+        text = event if type(event) is bytes else _bytes(event)
+        call = self._take()
+        try:
+            if self._append(call.handle, text, len(text), call.at_number, call.at_error):
+                call.error.raised()
+            return call.number.value
+        finally:
+            self._free.append(call)
+
+    def append_event(
+        self,
+        *,
+        domain: Text,
+        category: Text,
+        model_name: Text,
+        operation: Text,
+        logical_user_id: Text,
+        payload: Any = None,
+        request_id: Optional[Text] = None,
+        timestamp: Optional[int] = None,
+    ) -> AuditEvent:
+        """As :meth:`append`, but returns the event as it was persisted."""
+        text = _event(
+            domain, category, model_name, operation, logical_user_id, payload, request_id, timestamp
+        )
+        call = self._take()
+        try:
+            if _library().writer_append_returning(
+                call.handle, text, len(text), call.at_pointer, call.at_error
+            ):
+                call.error.raised()
+            return AuditEvent.from_line(_buffer(call.pointer))
+        finally:
+            self._free.append(call)
+
+    def append_batch(self, events: Union[bytes, str, Iterable[Any]]) -> range:
+        """Appends events, all or none, and returns their ids.
+
+        The events are mappings with the fields of :meth:`append`, or JSON
+        texts; or all of them one text of JSON lines. No event: no id.
+        """
+        if isinstance(events, (bytes, str)):
+            text = _bytes(events)
+        else:
+            lines = [_bytes(one) if isinstance(one, (bytes, str)) else
+                     _encode(one if isinstance(one, dict) else _record(one)).encode()
+                     for one in events]
+            for line in lines:
+                if b"\n" in line:
+                    raise ValueError("an event of a batch must be one line")
+            text = b"\n".join(lines)
+        if not text or text.isspace():
+            return range(0)
+        call = self._take()
+        try:
+            if _library().writer_append_batch(
+                call.handle, text, len(text), call.at_number, call.at_count, call.at_error
+            ):
+                call.error.raised()
+            first = call.number.value
+            return range(first, first + call.count.value)
+        finally:
+            self._free.append(call)
+
+    def flush(self) -> None:
+        """Gives all events that were accepted to the operating system."""
+        self._do(_library().writer_flush)
+
+    def sync(self) -> None:
+        """Brings all events that were accepted to disk."""
+        self._do(_library().writer_sync)
+
+    def stats(self) -> Stats:
+        """What this writer has done and where it is."""
+        stats = _CStats(size=ctypes.sizeof(_CStats))
+        self._do(_library().writer_stats, ctypes.addressof(stats))
+        return Stats(*(getattr(stats, name) for name in Stats._fields))
+
+    def read(self, **filters: Any) -> "Reader":
+        """A :class:`Reader` over this trail, which sees all that was accepted."""
+        self.flush()
+        return Reader(self.root, **filters)
+
+    def close(self) -> None:
+        """Flushes, syncs, and lets the trail go. Calls that other threads are
+        in the midst of end first; later ones raise ValueError. A second call
+        does nothing."""
+        if os.getpid() != self._process:
+            # A forked child: the parent's threads and locks are not here, and
+            # there is nothing to do but to free the memory.
+            handle, self._handle = self._handle, None
+            _library().writer_close(handle, None)
+            return
+        with self._closing:
+            handle, self._handle = self._handle, None
+            if handle is None:
+                return
+            while len(self._free) < len(self._calls):
+                free = set(map(id, self._free))
+                if any(call.thread == threading.get_ident() for call in self._calls
+                       if id(call) not in free):
+                    # A signal handler that interrupted a call of its own thread.
+                    self._handle = handle
+                    raise RuntimeError("a trail cannot be closed in the midst of an append")
+                time.sleep(0.001)
+            error = _CError()
+            if _library().writer_close(handle, ctypes.addressof(error)):
+                error.raised()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the trail was closed."""
+        return self._handle is None
+
+    def __enter__(self) -> "Trail":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        if getattr(self, "_handle", None) is not None:
+            try:
+                if self._warn_unclosed and os.getpid() == self._process:
+                    _warn(f"unclosed trail {self.root!r}", ResourceWarning, source=self)
+            finally:
+                self.close()
+
+    def __repr__(self) -> str:
+        return f"<{'closed ' if self.closed else ''}auditrail.Trail {self.root!r}>"
+
+    def _take(self) -> _Call:
+        """A free :class:`_Call`, to be given back to ``_free``. One that is not
+        given back keeps the trail from being closed: no handle is used that
+        was freed."""
+        try:
+            call = self._free.pop()
+        except IndexError:
+            call = _Call()
+            self._calls.append(call)
+        call.thread = threading.get_ident()
+        call.handle = self._handle
+        if call.handle is None:
+            self._free.append(call)
+            raise ValueError("the trail is closed")
+        return call
+
+    def _do(self, function: Any, *arguments: Any) -> None:
+        call = self._take()
+        try:
+            if function(call.handle, *arguments, call.at_error):
+                call.error.raised()
+        finally:
+            self._free.append(call)
+
+
+def _bytes(text: Union[str, bytes]) -> bytes:
+    return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
+
+
+def _not_negative(name: str, number: int) -> None:
+    # ctypes would hand a negative number over as a huge one.
+    if operator.index(number) < 0:
+        raise ValueError(f"{name} cannot be negative")
+    if number >= 1 << 64:
+        raise ValueError(f"{name} is too large")
+
+
+# -- Reading -------------------------------------------------------------------
+
+
+class Order(enum.IntEnum):
+    """In what order a reader gives events."""
+
+    STREAM = 0
+    """Domain after domain, category after category, each as it was written."""
+    OLDEST_FIRST = 1
+    """By rising id, over all streams."""
+    NEWEST_FIRST = 2
+    """By falling id, over all streams."""
+
+
+_MAX_ID, _MIN_TIME, _MAX_TIME = (1 << 64) - 1, -(1 << 63), (1 << 63) - 1
+
+Names = Union[None, Text, Iterable[Text]]
+"""Nothing: everything. One name, or some: only these."""
+
+
+def _filter(
+    domains: Names = None,
+    categories: Names = None,
+    model_names: Names = None,
+    operations: Names = None,
+    users: Names = None,
+    request_id: Optional[Text] = None,
+    min_event_id: Optional[int] = None,
+    max_event_id: Optional[int] = None,
+    min_timestamp: Optional[int] = None,
+    max_timestamp: Optional[int] = None,
+    order: Order = Order.STREAM,
+    limit: Optional[int] = None,
+) -> Optional[_Builder]:
+    """The filter of the library; None where no event can pass it."""
+    ids = (max(min_event_id or 0, 0), _MAX_ID if max_event_id is None else max_event_id)
+    times = (
+        _MIN_TIME if min_timestamp is None else min_timestamp,
+        _MAX_TIME if max_timestamp is None else max_timestamp,
+    )
+    chosen: Dict[str, List[Text]] = {}
+    for name, some in (("domain", domains), ("category", categories), ("model_name", model_names),
+                       ("operation", operations), ("user", users)):
+        if some is not None:
+            chosen[name] = [some] if isinstance(some, (str, enum.Enum)) else list(some)
+    if ids[0] > ids[1] or times[0] > times[1] or limit == 0 or [] in chosen.values():
+        return None
+    built = _Builder("filter")
+    try:
+        for name, texts in chosen.items():
+            for text in texts:
+                built.set_text(f"add_{name}", text)
+        if request_id is not None:
+            built.set_text("set_request_id", request_id)
+        built.set("set_event_ids", *ids)
+        built.set("set_timestamps", *times)
+        built.set("set_order", int(order))
+        if limit is not None:
+            _not_negative("limit", limit)
+            built.set("set_limit", limit)
+    except BaseException:
+        built.__exit__()
+        raise
+    return built
+
+
+class Reader:
+    """The events of a trail that pass a filter, as an iterator.
+
+    ``domains``, ``categories``, ``model_names``, ``operations`` and ``users``
+    are each None (all of them), one text, or some (none of them: no event).
+    Ids and timestamps are inclusive. For one thread at a time.
+    """
+
+    def __init__(self, root: PathLike, **filters: Any) -> None:
+        self._handle: Optional[int] = None
+        self._using = threading.Lock()
+        self._call = call = _Call()
+        self._number, self._pointer, self._count = call.number, call.pointer, call.count
+        self._next = _library().reader_next
+        chosen = _filter(**filters)
+        if chosen is None:
+            return
+        with chosen:
+            if _library().reader_open(
+                _path(root), chosen.handle, call.at_pointer, call.at_error
+            ):
+                call.error.raised()
+        self._handle = call.pointer.value
+
+    def lines(self) -> Iterator[bytes]:
+        """The same events, each as its JSON text."""
+        while True:
+            line = self._line()
+            if line is None:
+                return
+            yield line
+
+    def close(self) -> None:
+        """Lets the files go. A second call does nothing."""
+        with self._alone():
+            handle, self._handle = self._handle, None
+            if handle is not None:
+                _library().reader_close(handle)
+
+    def __iter__(self) -> "Reader":
+        return self
+
+    def __next__(self) -> AuditEvent:
+        line = self._line()
+        if line is None:
+            raise StopIteration
+        return AuditEvent.from_line(line)
+
+    def __enter__(self) -> "Reader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None) is not None:
+            self.close()
+
+    def _alone(self) -> threading.Lock:
+        # The library must not see two threads in one reader.
+        if self._using.locked():
+            raise ValueError("the reader is in use by another thread")
+        return self._using
+
+    def _line(self) -> Optional[bytes]:
+        with self._alone():
+            if self._handle is None:
+                return None
+            call = self._call
+            status = self._next(
+                self._handle, call.at_pointer, call.at_count, call.at_number, call.at_error
+            )
+            if status == _END:
+                return None
+            if status:
+                call.error.raised()
+            return ctypes.string_at(self._pointer, self._count.value)
+
+
+class ReplayResult(NamedTuple):
+    """What :func:`replay` gives."""
+
+    state: Dict[str, Dict[str, Any]]
+    """Record name to record."""
+    last_event_id: Optional[int]
+    """The id of the last event that was applied."""
+    applied_events: int
+    """How many were."""
+
+
+def replay(
+    root: PathLike,
+    *,
+    domain: Text,
+    category: Text,
+    model_names: Names = None,
+    min_event_id: Optional[int] = None,
+    max_event_id: Optional[int] = None,
+    min_timestamp: Optional[int] = None,
+    max_timestamp: Optional[int] = None,
+) -> ReplayResult:
+    """The records of a domain and category as its events leave them; with a
+    largest id or timestamp, as they were then."""
+    chosen = _filter(
+        model_names=model_names, min_event_id=min_event_id, max_event_id=max_event_id,
+        min_timestamp=min_timestamp, max_timestamp=max_timestamp,
+    )
+    if chosen is None:
+        return ReplayResult({}, None, 0)
+    call = _Call()
+    with chosen:
+        if _library().replay(
+            _path(root), _plain_text(domain, "domain").encode(),
+            _plain_text(category, "category").encode(), chosen.handle, call.at_pointer, call.at_error
+        ):
+            call.error.raised()
+    result = json.loads(_buffer(call.pointer))
+    return ReplayResult(result["state"], result["last_event_id"], result["applied_events"])
+
+
+def check(root: PathLike) -> Dict[str, Any]:
+    """Goes through a trail without changing it, and reports what it found."""
+    call = _Call()
+    if _library().check(_path(root), call.at_pointer, call.at_error):
+        call.error.raised()
+    report: Dict[str, Any] = json.loads(_buffer(call.pointer))
+    return report
+
+
+# -- The classes of before -----------------------------------------------------
+
+
+class AuditTrailWriter:
+    """Appends events to the trail at ``root_path``, which is made with its
+    parents.
+
+    Many writers, in many threads and processes, may append to one trail; one
+    that a fork has copied opens the trail again by itself.
+    """
+
+    def __init__(self, root_path: PathLike, max_file_size_bytes: int = 5 * 1024 * 1024, *,
+                 durability: Durability = Durability.WRITTEN) -> None:
+        self.root_path = os.fsdecode(root_path)
+        self._options: Dict[str, Any] = dict(
+            shared=True, max_segment_bytes=max_file_size_bytes, durability=durability
+        )
+        self._trail = self._open()
+
+    def _open(self) -> Trail:
+        trail = Trail(self.root_path, **self._options)
+        trail._warn_unclosed = False  # the class of before had no close
+        return trail
+
+    def append_event(
+        self,
+        *,
+        domain: Text,
+        category: Text,
+        model_name: Text,
+        operation: Text,
+        logical_user_id: Text,
+        payload: Any = None,
+        request_id: Optional[Text] = None,
+        timestamp: Optional[int] = None,
+    ) -> AuditEvent:
+        """Appends an event, and returns it as it was persisted."""
+        fields: Dict[str, Any] = dict(
+            domain=domain, category=category, model_name=model_name, operation=operation,
+            logical_user_id=logical_user_id, payload=payload, request_id=request_id,
+            timestamp=timestamp,
+        )
+        try:
+            return self._trail.append_event(**fields)
+        except ForkedError:
+            # Two threads of a new child may both come here; either trail will do.
+            self._trail = self._open()
+            return self._trail.append_event(**fields)
+
+    def close(self) -> None:
+        """Syncs the trail and lets it go."""
+        self._trail.close()
+
+    def __enter__(self) -> "AuditTrailWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class AuditTrailReader:
+    """Reads the trail at ``root_path``, which need not be there yet."""
+
+    def __init__(self, root_path: PathLike) -> None:
+        self.root_path = os.fsdecode(root_path)
+
+    def iter_events(
+        self,
+        *,
+        domains: Names = None,
+        categories: Names = None,
+        model_names: Names = None,
+        min_event_id: Optional[int] = None,
+        max_event_id: Optional[int] = None,
+        min_timestamp: Optional[int] = None,
+        max_timestamp: Optional[int] = None,
+    ) -> Iterator[AuditEvent]:
+        """The events that pass, stream after stream; all limits are inclusive."""
+        try:
+            reader = Reader(
+                self.root_path, domains=domains, categories=categories, model_names=model_names,
+                min_event_id=min_event_id, max_event_id=max_event_id,
+                min_timestamp=min_timestamp, max_timestamp=max_timestamp,
+            )
+        except NotFoundError:
+            return
+        with reader:
+            yield from reader
+
+
+class AuditReplayer:
+    """Builds records from the events that ``reader`` can read."""
+
+    def __init__(self, reader: AuditTrailReader) -> None:
+        self.reader = reader
+
+    def reconstruct_state(
+        self,
+        *,
+        domain: Text,
+        category: Text,
+        model_names: Names = None,
+        min_event_id: Optional[int] = None,
+        max_event_id: Optional[int] = None,
+    ) -> ReplayResult:
+        """The records of a domain and category as its events leave them."""
+        try:
+            return replay(
+                self.reader.root_path, domain=domain, category=category, model_names=model_names,
+                min_event_id=min_event_id, max_event_id=max_event_id,
+            )
+        except NotFoundError:
+            return ReplayResult({}, None, 0)
