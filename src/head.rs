@@ -193,7 +193,9 @@ impl Scan<'_> {
                     escaped = true;
                     self.at += 2;
                 }
-                _ => self.at += 1,
+                b' '..=b'~' => self.at += 1,
+                // We escape all others.
+                _ => return None,
             }
         }
     }
@@ -279,21 +281,36 @@ pub(crate) fn parse(line: &[u8]) -> Result<(Head, Place), String> {
     Ok((head, place))
 }
 
-/// Checks whole lines; keeps the memory that this takes.
+/// Checks what [`scan`] has passed over; keeps the memory that this takes.
 #[derive(Debug, Default)]
 pub(crate) struct Checker {
     buffers: Buffers,
 }
 
 impl Checker {
-    /// Whether the whole line is JSON; else the reason why not.
-    pub fn json(&mut self, line: &[u8]) -> Result<(), String> {
-        let mut pass = Pass::new(line, &mut self.buffers);
-        let result = pass.value(0).and_then(|()| pass.end());
-        if line.len() > json::KEPT {
+    /// Whether the line, which was scanned to [`Depth::All`], is JSON from one
+    /// end to the other. [`parse`] tells why not.
+    pub fn rest(&mut self, line: &[u8], head: &Head) -> bool {
+        let texts = [Some(head.model_name), Some(head.operation), Some(head.user)];
+        texts
+            .into_iter()
+            .chain([head.request_id])
+            .flatten()
+            // Without escapes it is plain ASCII, which needs no further look.
+            .filter(|text| text.escaped)
+            .map(|text| (text.start - 1, text.end + 1))
+            .chain(head.payload)
+            .all(|(start, end)| self.value(line.get(start..end).unwrap_or_default()))
+    }
+
+    fn value(&mut self, text: &[u8]) -> bool {
+        let mut pass = Pass::new(text, &mut self.buffers);
+        // All values stand in the event's object.
+        let result = pass.value(1).and_then(|()| pass.end());
+        if text.len() > json::KEPT {
             self.buffers.trim();
         }
-        result.map_err(|e| e.to_string())
+        result.is_ok()
     }
 }
 

@@ -101,7 +101,11 @@ pub fn history_on(
                     history.entries.push(entry);
                 }
             }
-            Err(reason) => history.damage.add(record.path(), record.offset(), reason),
+            Err(reason) => {
+                history
+                    .damage
+                    .payload(record.path(), record.offset(), record.event_id(), reason)
+            }
         }
         if !newest_first && history.entries.len() >= limit {
             break;

@@ -45,6 +45,7 @@
 
 mod batch;
 mod change;
+pub mod check;
 mod commit;
 mod error;
 #[doc(hidden)]
@@ -76,12 +77,13 @@ mod sync;
 mod trail;
 mod writer;
 
+pub use check::check;
 pub use error::{Error, Kind, Result};
 pub use event::{Event, Names, Rules};
 pub use filter::{Filter, Order};
 pub use history::{Change, History, HistoryEntry, history};
 pub use options::{Durability, Options, WarningHandler};
-pub use reader::{Damage, Reader, Record};
+pub use reader::{Damage, DamageKind, Reader, Record};
 pub use recover::{Warning, WarningKind};
 pub use replay::{Replay, replay};
 pub use stats::Stats;

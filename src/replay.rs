@@ -73,7 +73,8 @@ impl Replay {
         let payload = match Payload::parse(record.payload()) {
             Ok(payload) => payload,
             Err(reason) => {
-                self.damage.add(record.path(), record.offset(), reason);
+                self.damage
+                    .payload(record.path(), record.offset(), record.event_id(), reason);
                 return;
             }
         };

@@ -13,14 +13,20 @@
 
 mod buffer;
 mod error;
+mod filter;
 mod options;
 mod proof;
+mod query;
+mod reader;
 mod writer;
 
 pub use buffer::*;
 pub use error::*;
+pub use filter::*;
 pub use options::*;
 pub use proof::*;
+pub use query::*;
+pub use reader::*;
 pub use writer::*;
 
 use crate::error::{Error, Kind, Result};

@@ -10,7 +10,7 @@
 //! id that is too high would make all that follow look too low; so the line
 //! ahead is asked too, and the one that stands alone is the damaged one.
 
-use super::damage::DamageLog;
+use super::damage::{Damage, DamageKind, Sink};
 use super::lines::{Line, Lines};
 use super::segments::{Place, Segments};
 use crate::error::{Error, Result};
@@ -23,23 +23,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What all cursors of a reader share.
-pub(super) struct Env<'e> {
+pub(crate) struct Env<'e> {
     pub storage: &'e dyn Storage,
     pub matcher: &'e Matcher,
-    pub damage: &'e mut DamageLog,
+    pub damage: &'e mut dyn Sink,
     pub checker: &'e mut Checker,
     /// How much to read at once.
     pub block: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(crate) enum Way {
     Forward,
     Backward,
 }
 
 #[derive(Debug)]
-pub(super) struct Cursor {
+pub(crate) struct Cursor {
     pub domain: String,
     pub category: String,
     /// What a line of this stream holds, see [`head::names`].
@@ -62,10 +62,17 @@ pub(super) struct Cursor {
 
 /// The event at which a cursor stands.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Found {
+pub(crate) struct Found {
     line: Line,
     pub head: Head,
     pub place: Place,
+}
+
+/// Why a line is no event of this stream.
+struct Fault {
+    kind: DamageKind,
+    reason: String,
+    event_id: Option<u64>,
 }
 
 impl Cursor {
@@ -98,6 +105,14 @@ impl Cursor {
         self.segments.end(storage)
     }
 
+    pub fn segments(&self) -> &Segments {
+        &self.segments
+    }
+
+    pub fn into_segments(self) -> Segments {
+        self.segments
+    }
+
     /// Lets the cursor go up to `limit`; going backward, from there.
     pub fn set_limit(&mut self, limit: Place) {
         self.limit = limit;
@@ -127,7 +142,8 @@ impl Cursor {
         !self.done && (!self.begun || self.here() < self.limit)
     }
 
-    fn here(&self) -> Place {
+    /// How far it is; going forward.
+    pub fn here(&self) -> Place {
         Place {
             number: self.segments.number(self.at),
             offset: self.position(),
@@ -259,8 +275,7 @@ impl Cursor {
             match env.storage.open(&self.path, Open::Read) {
                 Ok(file) => self.file = Some(file),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                    let reason = "the segment was taken away".to_owned();
-                    env.damage.add(&self.path, 0, reason);
+                    self.tell(env, 0, DamageKind::Gone, "the segment was taken away");
                     return Ok(false);
                 }
                 Err(e) => return Err(Error::io("open", &self.path, &e)),
@@ -302,17 +317,51 @@ impl Cursor {
 
     /// The head of the line's event, if it is one and passes the filter.
     fn judge(&mut self, line: Line, env: &mut Env<'_>) -> Option<Head> {
-        let lines = self.lines.as_ref()?;
-        let text = lines.text(line);
         if !line.whole && self.segments.number(self.at) >= self.limit.number {
             // Perhaps it is being written just now.
             return None;
         }
+        let (head, passes) = match self.examine(line, env) {
+            Ok(examined) => examined?,
+            Err(fault) => {
+                env.damage.damage(Damage {
+                    kind: fault.kind,
+                    path: self.path.clone(),
+                    offset: line.offset,
+                    reason: fault.reason,
+                    event_id: fault.event_id,
+                });
+                return None;
+            }
+        };
+        self.last_id = head.event_id;
+        let ids = &env.matcher.event_ids;
+        self.done = match self.way {
+            Way::Forward => head.event_id > *ids.end(),
+            Way::Backward => head.event_id < *ids.start(),
+        };
+        passes.then_some(head)
+    }
+
+    /// The head of the line's event, and whether it passes the filter; of one
+    /// that does, the whole line is checked. `None`: the line is blank.
+    fn examine(
+        &mut self,
+        line: Line,
+        env: &mut Env<'_>,
+    ) -> std::result::Result<Option<(Head, bool)>, Fault> {
+        let no_event = |reason: String| Fault {
+            kind: DamageKind::NoEvent,
+            reason,
+            event_id: None,
+        };
         if line.skipped {
-            let reason = "a long line that is no event".to_owned();
-            env.damage.add(&self.path, line.offset, reason);
-            return None;
+            return Err(no_event("a long line that is no event".to_owned()));
         }
+        let Some(lines) = &self.lines else {
+            return Ok(None);
+        };
+        let text = lines.text(line);
         let scanned = if line.whole {
             head::scan(text, &self.names, env.matcher.depth)
         } else {
@@ -320,64 +369,69 @@ impl Cursor {
         };
         let head = match scanned {
             Some(head) => head,
-            None if text.iter().all(u8::is_ascii_whitespace) => return None,
-            None => match self.parse(text) {
-                Ok(head) => head,
-                Err(reason) => {
-                    env.damage.add(&self.path, line.offset, reason);
-                    return None;
-                }
-            },
+            None if text.iter().all(u8::is_ascii_whitespace) => return Ok(None),
+            None => self.parse(text)?,
         };
         let ahead = lines.ahead().and_then(leading_id);
         if let Some(reason) = self.order_fault(head.event_id, ahead, env.storage) {
-            env.damage.add(&self.path, line.offset, reason);
-            return None;
+            return Err(Fault {
+                kind: DamageKind::Disordered,
+                reason,
+                event_id: Some(head.event_id),
+            });
         }
-        let ids = &env.matcher.event_ids;
-        self.done = match self.way {
-            Way::Forward => head.event_id > *ids.end(),
-            Way::Backward => head.event_id < *ids.start(),
+        let Some(lines) = &self.lines else {
+            return Ok(None);
         };
-        let lines = self.lines.as_ref()?;
         let text = lines.text(line);
-        let passes = env.matcher.event(&head, text);
-        let head = if passes && scanned.is_some() {
-            match self.check(text, env.checker) {
-                Ok(head) => head,
-                Err(reason) => {
-                    env.damage.add(&self.path, line.offset, reason);
-                    return None;
-                }
-            }
-        } else {
-            head
+        if !env.matcher.event(&head, text) {
+            return Ok(Some((head, false)));
+        }
+        if scanned.is_none() {
+            return Ok(Some((head, true)));
+        }
+        let whole = match env.matcher.depth {
+            Depth::All => scanned,
+            _ => head::scan(text, &self.names, Depth::All),
         };
-        self.last_id = head.event_id;
-        passes.then_some(head)
+        let whole = match whole {
+            Some(head) if env.checker.rest(text, &head) => head,
+            // Of another shape further on, or no JSON.
+            _ => self.parse(text)?,
+        };
+        Ok(Some((whole, true)))
     }
 
     /// The head of a line of any shape, once it is found to be an event of this
     /// stream.
-    fn parse(&self, text: &[u8]) -> std::result::Result<Head, String> {
-        let (head, place) = head::parse(text)?;
+    fn parse(&self, text: &[u8]) -> std::result::Result<Head, Fault> {
+        let (head, place) = head::parse(text).map_err(|reason| Fault {
+            kind: DamageKind::NoEvent,
+            reason,
+            event_id: None,
+        })?;
         if place.is(&self.domain, &self.category, text) {
-            Ok(head)
-        } else {
-            Err(format!(
+            return Ok(head);
+        }
+        Err(Fault {
+            kind: DamageKind::Misplaced,
+            reason: format!(
                 "the event belongs to {}/{}",
                 place.domain.text(text),
                 place.category.text(text)
-            ))
-        }
+            ),
+            event_id: Some(head.event_id),
+        })
     }
 
-    /// The whole head of a line of our own shape, once all of it is checked.
-    fn check(&self, text: &[u8], checker: &mut Checker) -> std::result::Result<Head, String> {
-        match head::scan(text, &self.names, Depth::All) {
-            Some(head) => checker.json(text).map(|()| head),
-            None => self.parse(text),
-        }
+    fn tell(&self, env: &mut Env<'_>, offset: u64, kind: DamageKind, reason: &str) {
+        env.damage.damage(Damage {
+            kind,
+            path: self.path.clone(),
+            offset,
+            reason: reason.to_owned(),
+            event_id: None,
+        });
     }
 
     /// What is wrong with an id at this place, if something is. `ahead` is the

@@ -6,12 +6,35 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Damage {
+    /// What sort of damage.
+    pub kind: DamageKind,
     /// The segment's file.
     pub path: PathBuf,
     /// The byte in it at which the line begins.
     pub offset: u64,
     /// What is wrong with the line.
     pub reason: String,
+    /// The id that the line claims, if it can be read.
+    pub event_id: Option<u64>,
+}
+
+/// The sorts of [`Damage`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DamageKind {
+    /// The line is no event.
+    NoEvent,
+    /// The event belongs to another stream.
+    Misplaced,
+    /// The event's id does not rise above that of the one before it.
+    Disordered,
+    /// The whole segment was taken away while it was read.
+    Gone,
+}
+
+/// Where damage is told.
+pub(crate) trait Sink {
+    fn damage(&mut self, damage: Damage);
 }
 
 /// Everything of that sort, counted; the first of them kept.
@@ -24,16 +47,25 @@ pub(crate) struct DamageLog {
 /// A badly damaged trail must not fill the memory with its complaints.
 const KEPT: usize = 1000;
 
-impl DamageLog {
-    pub fn add(&mut self, path: &Path, offset: u64, reason: String) {
+impl Sink for DamageLog {
+    fn damage(&mut self, damage: Damage) {
         self.count += 1;
         if self.first.len() < KEPT {
-            self.first.push(Damage {
-                path: path.to_owned(),
-                offset,
-                reason,
-            });
+            self.first.push(damage);
         }
+    }
+}
+
+impl DamageLog {
+    /// An event whose payload has not the shape that is needed.
+    pub fn payload(&mut self, path: &Path, offset: u64, event_id: u64, reason: String) {
+        self.damage(Damage {
+            kind: DamageKind::NoEvent,
+            path: path.to_owned(),
+            offset,
+            reason,
+            event_id: Some(event_id),
+        });
     }
 
     pub fn add_all(&mut self, other: Self) {

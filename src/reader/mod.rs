@@ -17,16 +17,16 @@
 //! Memory: a block for each stream that is being read at the same time, and
 //! the blocks are the smaller the more streams there are.
 
-mod cursor;
+pub(crate) mod cursor;
 mod damage;
 mod follow;
 mod lines;
 mod record;
-mod segments;
+pub(crate) mod segments;
 pub(crate) mod tree;
 
-pub use damage::Damage;
-pub(crate) use damage::DamageLog;
+pub use damage::{Damage, DamageKind};
+pub(crate) use damage::{DamageLog, Sink};
 pub use record::Record;
 
 use crate::error::Result;
@@ -261,6 +261,8 @@ impl Reader {
         for (cursor, sure) in self.cursors.iter_mut().zip(&mut self.sure) {
             *sure = cursor.end(&*self.storage)?;
         }
+        // Smaller ids than those may be in streams that have come up since.
+        self.find_streams()?;
         for cursor in &mut self.cursors {
             let end = cursor.end(&*self.storage)?;
             cursor.set_limit(end);

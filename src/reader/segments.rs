@@ -13,12 +13,12 @@ use crate::layout::segment_name;
 use crate::storage::{File, Open, Storage, read_range};
 use memchr::memchr;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A place in a stream: a byte in the segment with this number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(crate) struct Place {
     pub number: u64,
     pub offset: u64,
 }
@@ -31,7 +31,7 @@ const NEAR: u64 = 64 * 1024;
 const LOOK: usize = 4096;
 
 #[derive(Debug)]
-pub(super) struct Segments {
+pub(crate) struct Segments {
     folder: PathBuf,
     /// Rising.
     numbers: Vec<u64>,
@@ -62,6 +62,15 @@ impl Segments {
 
     pub fn number(&self, index: usize) -> u64 {
         self.numbers.get(index).copied().unwrap_or(0)
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The numbers, rising.
+    pub fn numbers(&self) -> &[u64] {
+        &self.numbers
     }
 
     pub fn index(&self, number: u64) -> usize {
@@ -104,7 +113,8 @@ impl Segments {
         Ok(Place { number, offset })
     }
 
-    fn stat_len(&self, storage: &dyn Storage, number: u64) -> Result<Option<u64>> {
+    /// How long a segment is; `None`: it is not there.
+    pub fn stat_len(&self, storage: &dyn Storage, number: u64) -> Result<Option<u64>> {
         let path = self.folder.join(segment_name(number));
         match storage.stat(&path) {
             Ok(stat) => Ok((!stat.is_dir).then_some(stat.len)),

@@ -1,0 +1,126 @@
+//! Questions about a whole trail, answered as JSON.
+
+use super::filter::{auditrail_filter, filter_of};
+use super::{
+    AUDITRAIL_OK, auditrail_buffer, auditrail_error, auditrail_status, c_text, guard, is_null,
+    not_null, path, put,
+};
+use crate::check::check;
+use crate::error::Result;
+use crate::history::history;
+use crate::replay::replay;
+use std::ffi::c_char;
+
+/// Folds the events of one domain and category that pass the filter (NULL: all;
+/// its own domains, categories and order count for nothing) into records, as
+/// they were at the filter's largest id or time:
+/// {"state":{name:record,…},"last_event_id":n or null,"applied_events":n}.
+/// Two more numbers stand there if they are not 0: "unfounded_updates", of
+/// records that were not there, and "damaged_lines". Numbers keep the digits of
+/// their events. Free the result with `auditrail_buffer_free`.
+/// AUDITRAIL_ERR_NOT_FOUND if there is no trail.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn auditrail_replay(
+    root: *const c_char,
+    domain: *const c_char,
+    category: *const c_char,
+    filter: *const auditrail_filter,
+    result_json: *mut *mut auditrail_buffer,
+    error: *mut auditrail_error,
+) -> auditrail_status {
+    // SAFETY: by the header's rules.
+    unsafe {
+        guard(error, || {
+            not_null(result_json, "result_json")?;
+            let replay = replay(
+                path(root, "root")?,
+                name(domain, "domain")?,
+                name(category, "category")?,
+                &filter_of(filter),
+            )?;
+            put(
+                result_json,
+                auditrail_buffer::give(replay.to_json().into_bytes()),
+            );
+            Ok(AUDITRAIL_OK)
+        })
+    }
+}
+
+/// What happened to one record: an array with an object for each of its events
+/// that passes the filter (NULL: all; its own domains, categories and model
+/// names count for nothing), oldest first unless its order is
+/// AUDITRAIL_ORDER_NEWEST_FIRST: {"event_id":n,"timestamp":n,"operation":…,
+/// "logical_user_id":…,"request_id":… (if there is one),"changes":{field:
+/// {"old":…,"new":…},…}}. A side on which the field is not there is left out;
+/// an update that was written as a delta says null for it. Free the result with
+/// `auditrail_buffer_free`. AUDITRAIL_ERR_NOT_FOUND if there is no trail.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn auditrail_history(
+    root: *const c_char,
+    domain: *const c_char,
+    category: *const c_char,
+    model_name: *const c_char,
+    filter: *const auditrail_filter,
+    result_json: *mut *mut auditrail_buffer,
+    error: *mut auditrail_error,
+) -> auditrail_status {
+    // SAFETY: by the header's rules.
+    unsafe {
+        guard(error, || {
+            not_null(result_json, "result_json")?;
+            let history = history(
+                path(root, "root")?,
+                name(domain, "domain")?,
+                name(category, "category")?,
+                name(model_name, "model_name")?,
+                &filter_of(filter),
+            )?;
+            put(
+                result_json,
+                auditrail_buffer::give(history.to_json().into_bytes()),
+            );
+            Ok(AUDITRAIL_OK)
+        })
+    }
+}
+
+/// Goes through the whole trail and reports what is there and what is wrong
+/// with it; a trail that is being written to can be checked too. Writes
+/// nothing. AUDITRAIL_OK whatever is wrong: see "ok" in the report. Its keys:
+/// "ok", "events", "streams", "segments", "bytes", "last_event_id";
+/// "missing_ids" and "doubled_ids" ({"count":n,"ranges":[[first,last],…]});
+/// "damaged_lines", "misplaced_events", "disordered_events", "torn_tails",
+/// "missing_segments", "foreign_files" ({"count":n,"first":[…]}, the first
+/// 1,000); "index" ({"state":"equal", "behind" (events were written since),
+/// "ahead" (of ids that no event has), "missing" or "unreadable",
+/// "last_event_id":n or null}). Free it with `auditrail_buffer_free`.
+/// AUDITRAIL_ERR_NOT_FOUND if there is no trail.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn auditrail_check(
+    root: *const c_char,
+    report_json: *mut *mut auditrail_buffer,
+    error: *mut auditrail_error,
+) -> auditrail_status {
+    // SAFETY: by the header's rules.
+    unsafe {
+        guard(error, || {
+            not_null(report_json, "report_json")?;
+            let report = check(path(root, "root")?)?;
+            put(
+                report_json,
+                auditrail_buffer::give(report.to_json().into_bytes()),
+            );
+            Ok(AUDITRAIL_OK)
+        })
+    }
+}
+
+/// The text at `pointer`, which must not be NULL.
+///
+/// # Safety
+/// As for [`c_text`].
+unsafe fn name<'a>(pointer: *const c_char, name: &str) -> Result<&'a str> {
+    // SAFETY: as this function's own.
+    unsafe { c_text(pointer, name)? }.ok_or_else(|| is_null(name))
+}

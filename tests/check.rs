@@ -1,0 +1,243 @@
+//! What a check promises: it is content with a whole trail, live or not, and
+//! names whatever is wrong with another one.
+
+mod trees;
+
+use auditrail::check::{IndexState, Report};
+use auditrail::{Kind, Options, Writer, check};
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use trees::{Event, Tree, events, trail};
+
+fn report(root: &Path) -> Report {
+    let report = check(root).expect("a report");
+    // What it says as JSON is the same.
+    let json: serde_json::Value = serde_json::from_str(&report.to_json()).expect("JSON");
+    assert_eq!(json["ok"], report.ok);
+    assert_eq!(json["missing_ids"]["count"], report.missing_ids.count);
+    report
+}
+
+#[test]
+fn a_whole_trail_is_found_whole() {
+    let all = events(1, 5000, 6);
+    let folder = trail(&all, 20_000);
+    fs::write(
+        folder.path().join("index.json"),
+        r#"{"last_event_id":5000}"#,
+    )
+    .expect("writing");
+    fs::create_dir(folder.path().join(".auditrail")).expect("a folder");
+    let report = report(folder.path());
+    assert!(report.ok, "{report:?}");
+    assert_eq!((report.events, report.streams), (5000, 6));
+    assert_eq!(report.last_event_id, Some(5000));
+    assert_eq!(report.index.state, IndexState::Equal);
+    let bytes: usize = all.iter().map(|event| event.line().len() + 1).sum();
+    assert_eq!(report.bytes, bytes as u64);
+    assert!(report.segments > 20);
+}
+
+#[test]
+fn an_empty_trail_is_whole_and_a_missing_one_is_missing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let found = report(folder.path());
+    assert!(found.ok, "{found:?}");
+    assert_eq!((found.events, found.last_event_id), (0, None));
+    let error = check(folder.path().join("none")).expect_err("no trail");
+    assert_eq!(error.kind(), Kind::NotFound);
+}
+
+#[test]
+fn what_the_writer_writes_is_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let writer = Writer::open(folder.path(), &Options::default()).expect("a trail");
+    for event in events(2, 300, 5) {
+        let line = event.line();
+        let (_, rest) = line.split_once(',').expect("an id");
+        writer
+            .append(format!("{{{rest}").as_bytes())
+            .expect("appending");
+    }
+    let found = report(folder.path());
+    assert!(found.ok && found.events == 300, "{found:?}");
+    writer.close().expect("closing");
+    let found = report(folder.path());
+    assert!(found.ok, "{found:?}");
+    assert_eq!(found.index.state, IndexState::Equal);
+}
+
+/// A trail of ten events, with a change to it.
+fn changed(change: impl FnOnce(&Path)) -> Report {
+    let mut all = events(3, 10, 1);
+    for event in &mut all {
+        event.domain = "v2".into();
+        event.category = "text".into();
+        event.payload = None;
+    }
+    let folder = trail(&all, 400);
+    fs::write(folder.path().join("index.json"), r#"{"last_event_id":10}"#).expect("writing");
+    change(folder.path());
+    let report = report(folder.path());
+    // Nothing is found twice.
+    let faults = report.missing_ids.count
+        + report.doubled_ids.count
+        + report.damaged_lines.count
+        + report.misplaced_events.count
+        + report.disordered_events.count
+        + report.torn_tails.count
+        + report.missing_segments.count
+        + report.foreign_files.count;
+    let index = matches!(
+        report.index.state,
+        IndexState::Ahead | IndexState::Unreadable
+    );
+    assert_eq!(report.ok, faults == 0 && !index);
+    report
+}
+
+fn edit(root: &Path, segment: u64, from: &str, to: &str) {
+    let path = root.join(format!("v2/text/audit-{segment:06}.jsonl"));
+    let text = fs::read_to_string(&path).expect("a segment");
+    assert!(text.contains(from), "{text}");
+    fs::write(&path, text.replacen(from, to, 1)).expect("writing");
+}
+
+#[test]
+fn each_fault_has_its_name() {
+    assert!(changed(|_| {}).ok);
+
+    let found = changed(|root| edit(root, 2, "\"timestamp\":1", "\"timestamp\":x"));
+    assert_eq!(found.damaged_lines.count, 1);
+    assert_eq!(found.damaged_lines.first[0].offset, 0);
+    assert_eq!(found.missing_ids.ranges, [(4, 4)]);
+
+    let found = changed(|root| edit(root, 1, "\"category\":\"text\"", "\"category\":\"image\""));
+    assert_eq!(found.misplaced_events.count, 1);
+    assert_eq!(found.misplaced_events.first[0].event_id, Some(1));
+    assert_eq!((found.missing_ids.count, found.events), (0, 9));
+
+    let found = changed(|root| edit(root, 1, "\"event_id\":2,", "\"event_id\":1,"));
+    assert_eq!(found.disordered_events.count, 1);
+    assert_eq!(found.doubled_ids.ranges, [(1, 1)]);
+    assert_eq!(found.missing_ids.ranges, [(2, 2)]);
+
+    let found = changed(|root| edit(root, 1, "\"event_id\":2,", "\"event_id\":2000,"));
+    assert_eq!(found.disordered_events.count, 1);
+    assert_eq!(found.missing_ids.ranges, [(2, 2)]);
+
+    let found = changed(|root| {
+        fs::remove_file(root.join("v2/text/audit-000002.jsonl")).expect("removing");
+    });
+    assert_eq!(found.missing_segments.count, 1);
+    let gap = &found.missing_segments.first[0];
+    assert_eq!((gap.first, gap.last), (2, 2));
+    assert_eq!(found.missing_ids.ranges, [(4, 6)]);
+
+    let found = changed(|root| {
+        fs::create_dir_all(root.join("v2/other")).expect("a folder");
+        fs::write(
+            root.join("v2/other/audit-000001.jsonl"),
+            Event {
+                category: "other".into(),
+                ..Event::new(7)
+            }
+            .line()
+                + "\n",
+        )
+        .expect("writing");
+    });
+    assert_eq!(found.doubled_ids.ranges, [(7, 7)]);
+    assert_eq!((found.streams, found.events), (2, 11));
+
+    for tail in ["{\"event_id\":11", "\0\0\0\0", "x", &Event::new(11).line()] {
+        let found = changed(|root| {
+            let path = root.join("v2/text/audit-000004.jsonl");
+            let text = fs::read_to_string(&path).expect("a segment");
+            fs::write(&path, text + tail).expect("writing");
+        });
+        assert_eq!(found.torn_tails.count, 1, "{tail}");
+        assert_eq!(found.torn_tails.first[0].bytes, tail.len() as u64);
+        assert_eq!((found.events, found.damaged_lines.count), (10, 0));
+    }
+
+    let found = changed(|root| {
+        fs::create_dir_all(root.join("bad name/text")).expect("a folder");
+        fs::create_dir_all(root.join("v2/text/audit-000077.jsonl")).expect("a folder");
+        fs::write(root.join("v2/text/audit-5.jsonl"), "").expect("writing");
+        fs::write(root.join("notes"), "").expect("writing");
+        fs::write(root.join("v2/notes"), "").expect("writing");
+    });
+    assert_eq!(found.foreign_files.count, 5, "{found:?}");
+
+    let index =
+        |text: &str| changed(|root| fs::write(root.join("index.json"), text).expect("writing"));
+    assert_eq!(
+        index(r#"{"last_event_id":9}"#).index.state,
+        IndexState::Behind
+    );
+    assert_eq!(
+        index(r#"{"last_event_id":12}"#).index.state,
+        IndexState::Ahead
+    );
+    assert_eq!(index("{").index.state, IndexState::Unreadable);
+    let found = changed(|root| fs::remove_file(root.join("index.json")).expect("removing"));
+    assert_eq!((found.index.state, found.ok), (IndexState::Missing, true));
+}
+
+#[test]
+fn many_faults_are_counted_and_some_listed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut tree = Tree::new(folder.path(), 1 << 20);
+    for id in 1..=3000 {
+        tree.append("v2", "text", &Event::new(2 * id).line());
+        tree.append("v2", "text", "{}");
+    }
+    let found = report(folder.path());
+    assert_eq!(found.damaged_lines.count, 3000);
+    assert_eq!(found.damaged_lines.first.len(), 1000);
+    assert_eq!(found.missing_ids.count, 3000);
+    assert_eq!(found.missing_ids.ranges.len(), 1000);
+    assert_eq!(found.events, 3000);
+}
+
+#[test]
+fn a_live_trail_is_found_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut options = Options::default();
+    options.max_segment_bytes(3000).expect("a size");
+    let writer = Writer::open(folder.path(), &options).expect("a trail");
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for thread in 0..2 {
+            let (writer, stop) = (&writer, &stop);
+            scope.spawn(move || {
+                for n in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let event = format!(
+                        r#"{{"domain":"v2","category":"c{}","model_name":"m","operation":"create","logical_user_id":"u"}}"#,
+                        (n * 7 + thread) % 40 + n / 100
+                    );
+                    writer.append(event.as_bytes()).expect("appending");
+                }
+            });
+        }
+        let mut last = 0;
+        let begin = std::time::Instant::now();
+        while begin.elapsed().as_millis() < 1500 || last < 2 {
+            let found = report(folder.path());
+            assert!(found.ok, "{found:?}");
+            assert!(found.last_event_id >= Some(last));
+            last = found.last_event_id.unwrap_or(0);
+        }
+        stop.store(true, Ordering::Relaxed);
+        println!("{last} events were written meanwhile");
+    });
+    let last = writer.stats().expect("figures").last_id;
+    let found = report(folder.path());
+    assert!(found.ok, "{found:?}");
+    assert_eq!(found.last_event_id, Some(last));
+}
