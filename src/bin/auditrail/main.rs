@@ -1,0 +1,98 @@
+//! The operators' command: append to a trail, read it, follow it, replay it,
+//! check it.
+//!
+//! A subcommand is a file, with its arguments at the head and `run` below. What
+//! they share: `filter` (which events), `output` and `events` (JSON for
+//! programs, tables for people), `exit` (codes and messages). All that knows
+//! trails is in the library; this only asks it.
+
+mod append;
+mod events;
+mod exit;
+mod filter;
+mod generate;
+mod output;
+mod payload;
+mod progress;
+mod read;
+mod replay;
+mod show;
+mod stats;
+mod tail;
+mod text;
+mod time;
+mod trail;
+
+use clap::{Parser, Subcommand};
+use exit::{CODES, Outcome};
+use output::{Look, colour};
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use text::{Paint, Style};
+
+const EXAMPLES: &str = "\
+Examples:
+  auditrail append audit < events.jsonl       put events into a trail
+  auditrail tail -f audit                     watch it
+  auditrail read audit --user u-7 --since 2h  what u-7 did in the last two hours
+  auditrail show audit ada                    the history of the record ada
+  auditrail replay audit v2 users --at 2026-01-31
+                                              the records as they were then";
+
+/// Append to an audit trail, read it, follow it, replay it, check it
+///
+/// A trail is a folder. Events go in as JSON, one object a line, and come out as
+/// a table on a terminal and as JSON lines anywhere else.
+#[derive(Parser, Debug)]
+#[command(name = "auditrail", version, after_long_help = format!("{EXAMPLES}\n\n{CODES}"), disable_help_subcommand = true)]
+#[command(max_term_width = 100, subcommand_value_name = "COMMAND")]
+pub struct Cli {
+    #[command(flatten)]
+    look: Look,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Append(append::Append),
+    Read(read::Read),
+    Tail(tail::Tail),
+    Show(show::Show),
+    Replay(replay::Replay),
+    Stats(stats::Stats),
+    #[command(hide = true)]
+    Generate(generate::Generate),
+}
+
+impl Command {
+    fn run(&self, look: Look) -> Outcome {
+        match self {
+            Self::Append(append) => append.run(look),
+            Self::Read(read) => read.run(look),
+            Self::Tail(tail) => tail.run(look),
+            Self::Show(show) => show.run(look),
+            Self::Replay(replay) => replay.run(look),
+            Self::Stats(stats) => stats.run(look),
+            Self::Generate(generate) => generate.run(),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command.run(cli.look) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                let paint = Paint(colour(cli.look.color, io::stderr().is_terminal()));
+                eprintln!(
+                    "{} {}",
+                    paint.paint(Style::Red, "auditrail:"),
+                    failure.message
+                );
+            }
+            failure.exit.into()
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Text for a terminal: made harmless, measured, shortened, coloured.
+//!
+//! What stands in an event was written by anybody. Control characters could
+//! move the cursor or change the terminal, and marks of direction could make a
+//! line read as another: both are shown as escapes and never sent.
+
+use std::fmt::Write;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// The text, with everything that is not plainly visible as an escape.
+pub fn shown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if is_hidden(c) => {
+                // A string takes everything.
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Controls, marks of direction, and what takes no room and joins with nothing.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// How many columns it takes.
+pub fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// The text in `most` columns; what does not fit ends in `…`.
+pub fn shortened(text: &str, most: usize) -> String {
+    if width(text) <= most {
+        return text.to_owned();
+    }
+    let mut out = String::new();
+    let mut room = most.saturating_sub(1);
+    for c in text.chars() {
+        let needed = c.width().unwrap_or(0);
+        if needed > room {
+            break;
+        }
+        room -= needed;
+        out.push(c);
+    }
+    if most > 0 {
+        out.push('…');
+    }
+    out
+}
+
+/// Puts blanks behind the text until it takes `columns`.
+pub fn pad(out: &mut String, text: &str, columns: usize) {
+    out.push_str(text);
+    out.extend(std::iter::repeat_n(
+        ' ',
+        columns.saturating_sub(width(text)),
+    ));
+}
+
+/// `3,120`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `1 event`, `2 events`.
+pub fn counted(number: u64, one: &str, many: &str) -> String {
+    format!(
+        "{} {}",
+        grouped(number),
+        if number == 1 { one } else { many }
+    )
+}
+
+/// `1.5 MB`.
+pub fn bytes(number: u64) -> String {
+    let mut unit = 1_000;
+    let mut name = "kB";
+    for next in ["MB", "GB", "TB", "PB"] {
+        if number / unit < 1_000 {
+            break;
+        }
+        unit *= 1_000;
+        name = next;
+    }
+    if number < 1_000 {
+        return format!("{number} B");
+    }
+    let tenths = number / (unit / 10);
+    format!("{}.{} {name}", tenths / 10, tenths % 10)
+}
+
+/// How a piece of text looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    Plain,
+    Bold,
+    Dim,
+    Red,
+    Green,
+    Yellow,
+    Cyan,
+}
+
+/// Whether to colour at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Paint(pub bool);
+
+impl Paint {
+    /// The text in this style.
+    pub fn paint(self, style: Style, text: &str) -> String {
+        let code = match style {
+            Style::Plain => "",
+            Style::Bold => "1",
+            Style::Dim => "2",
+            Style::Red => "31",
+            Style::Green => "32",
+            Style::Yellow => "33",
+            Style::Cyan => "36",
+        };
+        if self.0 && !code.is_empty() && !text.is_empty() {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// The style of an operation.
+pub fn operation_style(operation: &str) -> Style {
+    match operation {
+        "create" => Style::Green,
+        "update" => Style::Yellow,
+        "delete" => Style::Red,
+        _ => Style::Plain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_text_reaches_the_terminal_unseen() {
+        assert_eq!(
+            shown("a\u{1b}[31m\n\u{202e}b\u{7f}\u{9b}"),
+            "a\\u{1b}[31m\\n\\u{202e}b\\u{7f}\\u{9b}"
+        );
+        assert_eq!(shown("\u{e9}\u{4e2d}\u{1f600}"), "\u{e9}\u{4e2d}\u{1f600}");
+    }
+
+    #[test]
+    fn columns_are_counted_not_bytes() {
+        assert_eq!(
+            shortened("\u{4e2d}\u{4e2d}\u{4e2d}", 5),
+            "\u{4e2d}\u{4e2d}…"
+        );
+        assert_eq!(
+            shortened("\u{4e2d}\u{4e2d}\u{4e2d}", 6),
+            "\u{4e2d}\u{4e2d}\u{4e2d}"
+        );
+        assert_eq!(shortened("abc", 2), "a…");
+        assert_eq!(shortened("abc", 0), "");
+        let mut padded = String::new();
+        pad(&mut padded, "\u{4e2d}", 4);
+        assert_eq!(padded, "\u{4e2d}  ");
+    }
+
+    #[test]
+    fn numbers_are_for_people() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(bytes(999), "999 B");
+        assert_eq!(bytes(1_000), "1.0 kB");
+        assert_eq!(bytes(999_999), "999.9 kB");
+        assert_eq!(bytes(5_242_880), "5.2 MB");
+        assert_eq!(bytes(u64::MAX), "18446.7 PB");
+    }
+}

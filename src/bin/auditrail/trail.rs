@@ -1,0 +1,121 @@
+//! What the commands that read have in common: the trail, and the damage that
+//! was met in it.
+
+use crate::exit::{Exit, Failure, Outcome};
+use crate::text::{counted, grouped, shown};
+use auditrail::{Damage, Filter, Reader};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// How many damaged lines to name.
+const NAMED: usize = 20;
+
+/// Opens the trail for reading.
+pub fn open(root: &Path, filter: &Filter) -> Result<Reader, Failure> {
+    let reader = Reader::open(root, filter)?;
+    must_be_one(root)?;
+    Ok(reader)
+}
+
+/// A folder that holds nothing of a trail is most likely a mistyped one, and
+/// silence would be the wrong answer.
+pub fn must_be_one(root: &Path) -> Result<(), Failure> {
+    let traces = ["index.json", ".auditrail"];
+    if !root.is_dir()
+        || traces.iter().any(|name| root.join(name).exists())
+        || !segments(root).is_empty()
+    {
+        // That there is no folder at all, the library says.
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Missing,
+        format!(
+            "there is no trail at {}: the folder holds nothing of one",
+            root.display()
+        ),
+    ))
+}
+
+/// Tells on standard error what was met that is no event; damage is an answer
+/// of its own to a script.
+pub fn outcome(damage: &[Damage], count: u64) -> Outcome {
+    if count == 0 {
+        return Ok(Exit::Done);
+    }
+    damage.iter().take(NAMED).for_each(tell);
+    if count > NAMED as u64 {
+        eprintln!("auditrail: … and {} more", grouped(count - NAMED as u64));
+    }
+    Err(Failure::new(
+        Exit::Damaged,
+        format!(
+            "{} left out, being no event; `auditrail check` tells more",
+            counted(count, "line was", "lines were")
+        ),
+    ))
+}
+
+/// Tells of one damaged line.
+pub fn tell(damage: &Damage) {
+    eprintln!(
+        "auditrail: {}, byte {}: {}",
+        shown(&damage.path.display().to_string()),
+        damage.offset,
+        shown(&damage.reason)
+    );
+}
+
+/// The domains and categories of the trail, sorted.
+pub fn streams(root: &Path) -> Vec<(String, String)> {
+    let mut streams: Vec<_> = segments(root)
+        .into_iter()
+        .map(|segment| segment.stream)
+        .collect();
+    streams.sort_unstable();
+    streams.dedup();
+    streams
+}
+
+/// A segment's file.
+pub struct Segment {
+    /// Domain and category.
+    pub stream: (String, String),
+    pub bytes: u64,
+}
+
+/// All segments of the trail, as far as they can be listed.
+pub fn segments(root: &Path) -> Vec<Segment> {
+    let mut segments = Vec::new();
+    for (domain, folder) in entries(root) {
+        for (category, folder) in entries(&folder) {
+            for (name, path) in entries(&folder) {
+                let is_segment =
+                    name.starts_with("audit-") && path.extension().is_some_and(|e| e == "jsonl");
+                if is_segment
+                    && let Ok(about) = fs::metadata(&path)
+                    && about.is_file()
+                {
+                    segments.push(Segment {
+                        stream: (domain.clone(), category.clone()),
+                        bytes: about.len(),
+                    });
+                }
+            }
+        }
+    }
+    segments
+}
+
+/// The names and paths in a folder; nothing if it is none. What is hidden is
+/// not the trail's.
+fn entries(folder: &Path) -> Vec<(String, PathBuf)> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
+        .filter(|(name, _)| !name.starts_with('.'))
+        .collect()
+}
