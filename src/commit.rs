@@ -359,13 +359,18 @@ impl Committer {
         drop(files);
         let up_to = unsynced.up_to;
         if let Err(error) = unsynced.sync(&*storage, &layout) {
-            let error = error.wrap(Kind::Failed, "a sync failed");
-            let _ = self.failed.set(error.clone());
-            self.files()?.trail.doubt();
+            let trail = &mut self.files()?.trail;
+            if error.kind() == Kind::Failed {
+                let _ = self.failed.set(error.clone());
+                trail.doubt();
+            } else {
+                trail.put_back(unsynced);
+            }
             return Err(error);
         }
         self.synced.fetch_max(up_to, Ordering::AcqRel);
-        self.files()?.trail.note_synced(up_to)
+        self.files()?.trail.note_synced(up_to);
+        Ok(())
     }
 
     /// Looks whether the trail's files are still its own; fails the writer for
