@@ -3,6 +3,7 @@
 
 mod command {
     mod append;
+    mod checking;
     mod failures;
     mod following;
     pub mod kit;

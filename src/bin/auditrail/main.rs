@@ -7,6 +7,7 @@
 //! trails is in the library; this only asks it.
 
 mod append;
+mod check;
 mod events;
 mod exit;
 mod filter;
@@ -60,6 +61,7 @@ enum Command {
     Tail(tail::Tail),
     Show(show::Show),
     Replay(replay::Replay),
+    Check(check::Check),
     Stats(stats::Stats),
     #[command(hide = true)]
     Generate(generate::Generate),
@@ -73,6 +75,7 @@ impl Command {
             Self::Tail(tail) => tail.run(look),
             Self::Show(show) => show.run(look),
             Self::Replay(replay) => replay.run(look),
+            Self::Check(check) => check.run(look),
             Self::Stats(stats) => stats.run(look),
             Self::Generate(generate) => generate.run(),
         }
