@@ -301,7 +301,11 @@ fn many_keys_are_compared_too() {
         let keys: Vec<String> = (0..count).map(|n| format!("\"{n:02}\":0,")).collect();
         let all = keys.concat();
         let text = format!("{{{all}\"00\":0}}");
-        fails(&text, all.len() as u64 + 1, "00: the key \"00\" is repeated");
+        fails(
+            &text,
+            all.len() as u64 + 1,
+            "00: the key \"00\" is repeated",
+        );
     }
     // Would take minutes if each were compared with each.
     let keys: Vec<String> = (0..300_000)
@@ -400,13 +404,18 @@ proptest! {
 
 #[test]
 fn each_byte_is_seen_at_each_place_of_a_chunk() {
+    let stands_for_itself = |c: &u8| matches!(c, b' '..=b'~') && !matches!(c, b'"' | b'\\');
     for c in 0..=255 {
         for place in 0..CHUNK {
-            let mut chunk = [b'x'; CHUNK];
-            chunk[place] = c;
-            let plain = matches!(c, b' '..=b'~') && !matches!(c, b'"' | b'\\');
-            let expected = if plain { CHUNK } else { place };
-            assert_eq!(plain_bytes(&chunk), expected, "{c} at {place}");
+            for before in [b' ', b'~', b'!', b'#', b'[', b']', b'x'] {
+                for behind in [0, 0x1f, b' ', b'"', b'#', b'\\', b'~', 0x7f, 0x80, 0xff] {
+                    let mut chunk = [before; CHUNK];
+                    chunk[place] = c;
+                    chunk[place + 1..].fill(behind);
+                    let plain = chunk.iter().take_while(|c| stands_for_itself(c)).count();
+                    assert_eq!(plain_bytes(&chunk), plain, "{chunk:?}");
+                }
+            }
         }
     }
 }

@@ -179,12 +179,31 @@ pub(super) fn skip_plain(mut rest: &[u8]) -> &[u8] {
 }
 
 /// How many bytes at the start of a chunk stand for themselves in a string.
-/// Written so that compilers make a few vector instructions of it.
 #[inline(always)]
 pub(super) fn plain_bytes(chunk: &[u8; CHUNK]) -> usize {
-    let special = chunk.map(|c| {
-        let plain = c.wrapping_add(1).cast_signed() > 0x20 && c != b'"' && c != b'\\';
-        if plain { 0 } else { 0xff }
-    });
-    u128::from_le_bytes(special).trailing_zeros() as usize / 8
+    let all = u128::from_le_bytes(*chunk);
+    let first = special_bytes(all as u64);
+    if first != 0 {
+        return first.trailing_zeros() as usize / 8;
+    }
+    8 + special_bytes((all >> 64) as u64).trailing_zeros() as usize / 8
+}
+
+/// The highest bit of each of eight bytes: set for the first that does not stand
+/// for itself, not set for those before it; of those behind it nothing is said.
+///
+/// A sum or difference of words is one of each byte as long as nothing is
+/// carried, and only a byte that is found itself carries to those behind it.
+/// (Vector instructions would save a twentieth of an event's time, but safe Rust
+/// reaches them only by a loop that not every build turns into them.)
+#[inline(always)]
+fn special_bytes(word: u64) -> u64 {
+    const fn all(byte: u8) -> u64 {
+        u64::from_ne_bytes([byte; 8])
+    }
+    let below_blank_or_from_a0 = word.wrapping_sub(all(b' '));
+    let from_7f_to_fe = word.wrapping_add(all(1));
+    let quote = (word ^ all(b'"')).wrapping_sub(all(1));
+    let backslash = (word ^ all(b'\\')).wrapping_sub(all(1));
+    (below_blank_or_from_a0 | from_7f_to_fe | quote | backslash) & all(0x80)
 }
