@@ -7,6 +7,7 @@ mod command {
     mod failures;
     mod following;
     pub mod kit;
+    mod proving;
     mod reading;
     mod terminal;
 }
