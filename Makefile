@@ -25,13 +25,25 @@ $(BUILD)/libauditrail.so: $(LIBRARY)
 	@cmp -s $(LIBRARY) $@ || cp $(LIBRARY) $@
 	@ln -sf libauditrail.so $(BUILD)/libauditrail.so.0
 
+# The command for operators, with its manual pages and completions.
+command: $(BUILD)/auditrail
+
+$(TARGET)/auditrail: $(LIBRARY)
+	$(CARGO) build --release --features cli --bin auditrail
+
+$(BUILD)/auditrail: $(TARGET)/auditrail
+	@mkdir -p $(BUILD)
+	@cmp -s $< $@ || cp $< $@
+	@$@ generate $(BUILD)
+
 $(BUILD)/record $(BUILD)/rate: $(BUILD)/%: examples/c/%.c include/auditrail.h $(BUILD)/libauditrail.so
 	$(CC) $(C99) -O2 -Iinclude $< -o $@ $(LINK)
 
 demo: $(BUILD)/record $(BUILD)/rate
 	@scripts/demo.sh $(BUILD)
 
-test: lint test-rust check-header test-c test-conformance
+test: lint test-rust check-header test-c test-conformance test-consumers test-outsiders \
+	test-instructions
 	@echo "all tests passed"
 
 lint:
@@ -74,6 +86,24 @@ test-conformance: $(BUILD)/conformance
 # Proofs, verified by others' programs; AUDITRAIL_OUTSIDERS_MORE=1000000 for more.
 test-outsiders:
 	@tests/outsiders/run.sh
+
+# jq, DuckDB, rsyslog, lnav: the recipes of docs/consumers.md, run.
+test-consumers: $(BUILD)/auditrail
+	@tests/consumers/run.sh $(BUILD)/auditrail
+
+# Go's and Python's own libraries must accept our proofs.
+test-outsiders:
+	@AUDITRAIL_CARGO_FLAGS=--all-features sh tests/outsiders/run.sh
+
+# The append path must not become dearer, by instructions, which no other load
+# on the machine changes.
+test-instructions: library
+	@sh benches/instructions.sh
+
+# Side by side with other projects and the bare limits; AUDITRAIL_BENCH=full
+# for the long run.
+bench:
+	@sh benches/run.sh
 
 clean:
 	$(CARGO) clean

@@ -46,9 +46,20 @@
 typedef struct auditrail_buffer auditrail_buffer;
 
 /**
+ * Which events to read. For one thread at a time.
+ */
+typedef struct auditrail_filter auditrail_filter;
+
+/**
  * How a trail is opened. For one thread at a time.
  */
 typedef struct auditrail_options auditrail_options;
+
+/**
+ * Reads events. It takes no lock and writes nothing, and may read while
+ * others write. For one thread at a time.
+ */
+typedef struct auditrail_reader auditrail_reader;
 
 /**
  * An open trail. Many threads may use it at once; closing it comes last.
@@ -226,6 +237,11 @@ typedef struct auditrail_stats {
 } auditrail_stats;
 
 /**
+ * In what order events are read: one of AUDITRAIL_ORDER_….
+ */
+typedef int32_t auditrail_order;
+
+/**
  * Signs `length` bytes of `message` with Ed25519, and writes the 64 bytes of
  * the signature. Returns 0, or anything else where it cannot sign. It may be
  * called from any thread that uses the writer, from one at a time; it must
@@ -377,6 +393,22 @@ typedef void (*auditrail_progress_callback)(void *user_data, uint64_t done, uint
  * A checkpoint that was due could not be made; it is tried again later.
  */
 #define AUDITRAIL_WARNING_PROOF_FAILED 7
+
+/**
+ * The default, and the cheapest. Stream after stream: domains and categories
+ * sorted by name, within each the events as they were written.
+ */
+#define AUDITRAIL_ORDER_STREAM 0
+
+/**
+ * All streams together, the lowest id first.
+ */
+#define AUDITRAIL_ORDER_OLDEST_FIRST 1
+
+/**
+ * All streams together, the highest id first.
+ */
+#define AUDITRAIL_ORDER_NEWEST_FIRST 2
 
 #ifdef __cplusplus
 extern "C" {
@@ -625,6 +657,276 @@ auditrail_status auditrail_writer_stats(struct auditrail_writer *writer,
  */
 auditrail_status auditrail_writer_close(struct auditrail_writer *writer,
                                         struct auditrail_error *error);
+
+/**
+ * A new filter. It lets everything through, in stream order; what is added to
+ * it narrows it. An event passes if, of each property for which something was
+ * added, it has one of the added values. Free it with `auditrail_filter_free`.
+ */
+struct auditrail_filter *auditrail_filter_new(void);
+
+/**
+ * Frees a filter. NULL is accepted. Readers that were opened with it go on.
+ */
+void auditrail_filter_free(struct auditrail_filter *filter);
+
+/**
+ * Adds a domain to those that are let through.
+ * AUDITRAIL_ERR_INVALID_ARGUMENT for a name that no domain can have.
+ */
+auditrail_status auditrail_filter_add_domain(struct auditrail_filter *filter,
+                                             const char *domain,
+                                             size_t length,
+                                             struct auditrail_error *error);
+
+/**
+ * Adds a category to those that are let through.
+ * AUDITRAIL_ERR_INVALID_ARGUMENT for a name that no category can have.
+ */
+auditrail_status auditrail_filter_add_category(struct auditrail_filter *filter,
+                                               const char *category,
+                                               size_t length,
+                                               struct auditrail_error *error);
+
+/**
+ * Adds a model name (UTF-8) to those that are let through.
+ */
+auditrail_status auditrail_filter_add_model_name(struct auditrail_filter *filter,
+                                                 const char *model_name,
+                                                 size_t length,
+                                                 struct auditrail_error *error);
+
+/**
+ * Adds an operation to those that are let through.
+ */
+auditrail_status auditrail_filter_add_operation(struct auditrail_filter *filter,
+                                                const char *operation,
+                                                size_t length,
+                                                struct auditrail_error *error);
+
+/**
+ * Adds a user (logical_user_id, UTF-8) to those that are let through.
+ */
+auditrail_status auditrail_filter_add_user(struct auditrail_filter *filter,
+                                           const char *user,
+                                           size_t length,
+                                           struct auditrail_error *error);
+
+/**
+ * Lets only events with this request_id (UTF-8) through.
+ */
+auditrail_status auditrail_filter_set_request_id(struct auditrail_filter *filter,
+                                                 const char *request_id,
+                                                 size_t length,
+                                                 struct auditrail_error *error);
+
+/**
+ * Lets only event ids from `min` to `max` through, both included; 0 and
+ * UINT64_MAX leave a side open. They are found by search: what comes before
+ * is not read. AUDITRAIL_ERR_INVALID_ARGUMENT if `min` is above `max`.
+ */
+auditrail_status auditrail_filter_set_event_ids(struct auditrail_filter *filter,
+                                                uint64_t min,
+                                                uint64_t max,
+                                                struct auditrail_error *error);
+
+/**
+ * Lets only timestamps (Unix seconds) from `min` to `max` through, both
+ * included; INT64_MIN and INT64_MAX leave a side open.
+ * AUDITRAIL_ERR_INVALID_ARGUMENT if `min` is above `max`.
+ */
+auditrail_status auditrail_filter_set_timestamps(struct auditrail_filter *filter,
+                                                 int64_t min,
+                                                 int64_t max,
+                                                 struct auditrail_error *error);
+
+/**
+ * The order of the events. AUDITRAIL_ERR_INVALID_ARGUMENT if it is none.
+ */
+auditrail_status auditrail_filter_set_order(struct auditrail_filter *filter,
+                                            auditrail_order order,
+                                            struct auditrail_error *error);
+
+/**
+ * Returns this many events at most; 0, the default: no limit.
+ */
+auditrail_status auditrail_filter_set_limit(struct auditrail_filter *filter,
+                                            uint64_t events,
+                                            struct auditrail_error *error);
+
+/**
+ * Opens the trail at `root` for reading the events that pass the filter (NULL:
+ * all of them, in stream order); the filter may be freed at once. Close the
+ * reader with `auditrail_reader_close`. AUDITRAIL_ERR_NOT_FOUND if there is no
+ * folder at `root`.
+ */
+auditrail_status auditrail_reader_open(const char *root,
+                                       const struct auditrail_filter *filter,
+                                       struct auditrail_reader **reader,
+                                       struct auditrail_error *error);
+
+/**
+ * Goes on to the next event. Its line, a JSON object without a newline or NUL
+ * behind it, is lent until the next call on this reader. Each of the three
+ * places may be NULL. AUDITRAIL_END if there is none: at the end, or at the
+ * filter's limit. Every line was checked; what is no event is not returned but
+ * reported, see `auditrail_reader_damage`. After an error the next call tries
+ * again.
+ */
+auditrail_status auditrail_reader_next(struct auditrail_reader *reader,
+                                       const char **json,
+                                       size_t *length,
+                                       uint64_t *event_id,
+                                       struct auditrail_error *error);
+
+/**
+ * As `auditrail_reader_next`, but at the end waits until there is a new event,
+ * in whichever stream, for `timeout_ms` milliseconds at most (UINT64_MAX: for
+ * ever); AUDITRAIL_END if there was none. It looks at the files now and then:
+ * an event is returned some milliseconds after it was written, 50 at most if
+ * there are not very many streams. AUDITRAIL_ERR_INVALID_ARGUMENT with
+ * AUDITRAIL_ORDER_NEWEST_FIRST.
+ */
+auditrail_status auditrail_reader_follow(struct auditrail_reader *reader,
+                                         uint64_t timeout_ms,
+                                         const char **json,
+                                         size_t *length,
+                                         uint64_t *event_id,
+                                         struct auditrail_error *error);
+
+/**
+ * When the present event was, in Unix seconds; 0 if there is none.
+ */
+int64_t auditrail_reader_timestamp(const struct auditrail_reader *reader);
+
+/**
+ * The path of the segment in which the present event stands, NUL-terminated,
+ * lent until the next call on this reader; NULL if there is none.
+ */
+const char *auditrail_reader_path(struct auditrail_reader *reader);
+
+/**
+ * The byte at which the present event's line begins in that segment; 0 if
+ * there is none.
+ */
+uint64_t auditrail_reader_offset(const struct auditrail_reader *reader);
+
+/**
+ * The present event's domain, in UTF-8, with a NUL behind it that does not
+ * count; its length goes to `length`, which may be NULL. Lent until the next
+ * call of `auditrail_reader_next`, `_follow` or this function. NULL if there
+ * is no event. The functions that follow do the same for other fields.
+ */
+const char *auditrail_reader_domain(struct auditrail_reader *reader, size_t *length);
+
+/**
+ * The present event's category.
+ */
+const char *auditrail_reader_category(struct auditrail_reader *reader, size_t *length);
+
+/**
+ * The present event's model name, without the escapes of JSON; it may hold
+ * NUL characters.
+ */
+const char *auditrail_reader_model_name(struct auditrail_reader *reader, size_t *length);
+
+/**
+ * The present event's operation.
+ */
+const char *auditrail_reader_operation(struct auditrail_reader *reader, size_t *length);
+
+/**
+ * The present event's user, its logical_user_id.
+ */
+const char *auditrail_reader_user(struct auditrail_reader *reader, size_t *length);
+
+/**
+ * The present event's request_id; NULL if it has none.
+ */
+const char *auditrail_reader_request_id(struct auditrail_reader *reader, size_t *length);
+
+/**
+ * The present event's payload, a JSON object as it stands in the line; NULL if
+ * it has none.
+ */
+const char *auditrail_reader_payload(struct auditrail_reader *reader, size_t *length);
+
+/**
+ * How many lines were met so far that are no event of the stream in whose file
+ * they stand. An unfinished line at the end of a stream is none of them, for
+ * it may be in the midst of being written.
+ */
+uint64_t auditrail_reader_damage_count(const struct auditrail_reader *reader);
+
+/**
+ * One of these lines: the file, the byte in it at which the line begins, and
+ * what is wrong with it, both texts NUL-terminated and lent until the reader
+ * is closed. Each of the three places may be NULL. `index` counts from 0; the
+ * first 1,000 are kept, AUDITRAIL_END for any other.
+ */
+auditrail_status auditrail_reader_damage(struct auditrail_reader *reader,
+                                         size_t index,
+                                         const char **path,
+                                         uint64_t *offset,
+                                         const char **reason,
+                                         struct auditrail_error *error);
+
+/**
+ * Closes a reader. NULL is accepted.
+ */
+void auditrail_reader_close(struct auditrail_reader *reader);
+
+/**
+ * Folds the events of one domain and category that pass the filter (NULL: all;
+ * its own domains, categories and order count for nothing) into records, as
+ * they were at the filter's largest id or time:
+ * {"state":{name:record,…},"last_event_id":n or null,"applied_events":n}.
+ * Two more numbers stand there if they are not 0: "unfounded_updates", of
+ * records that were not there, and "damaged_lines". Numbers keep the digits of
+ * their events. Free the result with `auditrail_buffer_free`.
+ * AUDITRAIL_ERR_NOT_FOUND if there is no trail.
+ */
+auditrail_status auditrail_replay(const char *root,
+                                  const char *domain,
+                                  const char *category,
+                                  const struct auditrail_filter *filter,
+                                  struct auditrail_buffer **result_json,
+                                  struct auditrail_error *error);
+
+/**
+ * What happened to one record: an array with an object for each of its events
+ * that passes the filter (NULL: all; its own domains, categories and model
+ * names count for nothing), oldest first unless its order is
+ * AUDITRAIL_ORDER_NEWEST_FIRST: {"event_id":n,"timestamp":n,"operation":…,
+ * "logical_user_id":…,"request_id":… (if there is one),"changes":{field:
+ * {"old":…,"new":…},…}}. A side on which the field is not there is left out;
+ * an update that was written as a delta says null for it. Free the result with
+ * `auditrail_buffer_free`. AUDITRAIL_ERR_NOT_FOUND if there is no trail.
+ */
+auditrail_status auditrail_history(const char *root,
+                                   const char *domain,
+                                   const char *category,
+                                   const char *model_name,
+                                   const struct auditrail_filter *filter,
+                                   struct auditrail_buffer **result_json,
+                                   struct auditrail_error *error);
+
+/**
+ * Goes through the whole trail and reports what is there and what is wrong
+ * with it; a trail that is being written to can be checked too. Writes
+ * nothing. AUDITRAIL_OK whatever is wrong: see "ok" in the report. Its keys:
+ * "ok", "events", "streams", "segments", "bytes", "last_event_id";
+ * "missing_ids" and "doubled_ids" ({"count":n,"ranges":[[first,last],…]});
+ * "damaged_lines", "misplaced_events", "disordered_events", "torn_tails",
+ * "missing_segments", "foreign_files" ({"count":n,"first":[…]}, the first
+ * 1,000); "index" ({"state":"equal", "behind" (events were written since),
+ * "ahead" (of ids that no event has), "missing" or "unreadable",
+ * "last_event_id":n or null}). Free it with `auditrail_buffer_free`.
+ * AUDITRAIL_ERR_NOT_FOUND if there is no trail.
+ */
+auditrail_status auditrail_check(const char *root,
+                                 struct auditrail_buffer **report_json,
+                                 struct auditrail_error *error);
 
 /**
  * Makes a new key pair for a log of this name, which becomes the origin of its

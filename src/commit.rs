@@ -4,10 +4,11 @@
 //! being gathered. Behind the second, long one is the *trail*: the files. Who
 //! has the trail takes the whole queue in one swap.
 //!
-//! WRITTEN and SYNCED: the first thread to join an empty queue leads. It waits
-//! for the trail, takes whatever has joined by then, commits it, and opens the
-//! gate on which the others of that batch sleep. Meanwhile the next batch
-//! gathers behind the next leader. A thread alone pays for three free locks.
+//! WRITTEN and SYNCED: a thread that has joined and finds the trail free leads:
+//! it takes whatever has joined by then, commits it, lets the trail go, calls one
+//! of those who have joined meanwhile to lead the next batch, and tells those
+//! who waited for this one. No thread sleeps on the trail while a batch gathers:
+//! whoever comes by first takes it along. A thread alone pays for free locks.
 //!
 //! BUFFERED: an event gets its id as it joins the queue, and the append
 //! returns. Whoever finds the queue large enough, the flusher thread, or a
@@ -17,19 +18,25 @@
 use crate::batch::{Batch, Slot};
 use crate::error::{Error, Kind, Result};
 use crate::event::Line;
+use crate::group::Group;
 use crate::os;
 use crate::recover::{Warning, WarningKind};
 use crate::stats::Stats;
 use crate::sync::{
-    Arc, AtomicBool, AtomicU64, Condvar, Gate, Mutex, MutexGuard, OnceLock, Ordering, TryLockError,
+    Arc, AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, OnceLock, Ordering, PoisonError,
+    TryLockError, yield_now,
 };
 use crate::trail::{Safety, Trail};
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The buffer is flushed when it holds this much for each stream in it: enough
 /// for one write to be worth its call, and soon done.
 const FLUSH_BYTES: usize = 32 * 1024;
+
+/// How often a thread that waits for a batch lets others run before it sleeps:
+/// a write takes about as long as a few of them.
+const YIELDS: u32 = 8;
 
 /// Milliseconds after a failed flush in which it is not tried again unasked.
 const RETRY_AFTER: u64 = 100;
@@ -79,22 +86,9 @@ struct Files {
     /// The batch that is being written. After a failed flush it holds what has
     /// to be tried again.
     batch: Batch,
-}
-
-/// Threads that wait for one batch.
-#[derive(Debug, Default)]
-struct Group {
-    gate: Gate,
-    /// The ids of the batch's events, in the order in which they joined.
-    outcome: OnceLock<Result<Vec<u64>>>,
-}
-
-impl Group {
-    fn publish(&self, outcome: Result<Vec<u64>>) {
-        // The first word counts; the second is a leader's that panicked.
-        let _ = self.outcome.set(outcome);
-        self.gate.open();
-    }
+    /// SYNCED: how many events the last batch had, how long its commit took.
+    expected: usize,
+    took: Duration,
 }
 
 /// Tells a group that its leader panicked, if it did.
@@ -103,7 +97,25 @@ struct Leading(Option<Arc<Group>>);
 impl Drop for Leading {
     fn drop(&mut self) {
         if let Some(group) = self.0.take() {
-            group.publish(Err(panicked()));
+            group.finish(Err(panicked()));
+        }
+    }
+}
+
+/// Dropped after the trail was let go of: calls those who have joined meanwhile,
+/// or tells them that it was a panic that set the trail free.
+struct CallNext<'c>(&'c Committer);
+
+impl Drop for CallNext<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.0.trail.is_poisoned() || self.0.queue.is_poisoned() {
+            let _ = self.0.failed.set(panicked());
+            if let Some(group) = queue.group.take() {
+                group.finish(Err(panicked()));
+            }
+        } else if let Some(group) = &queue.group {
+            group.call();
         }
     }
 }
@@ -126,6 +138,8 @@ impl Committer {
             trail: Mutex::new(Files {
                 trail,
                 batch: Batch::default(),
+                expected: 0,
+                took: Duration::ZERO,
             }),
             syncing: Mutex::default(),
             failed: OnceLock::new(),
@@ -145,9 +159,8 @@ impl Committer {
         self.check()?;
         let mut queue = self.queue()?;
         let slot = queue.slot(line.stream);
-        let leads = queue.batch.is_empty();
         let event = queue.batch.push(slot, line, 0);
-        self.commit_joined(queue, leads, event, safety)
+        self.commit_joined(queue, event, safety)
     }
 
     /// Appends events with consecutive ids, all or none. Says the first id.
@@ -155,63 +168,105 @@ impl Committer {
         self.check()?;
         let mut queue = self.queue()?;
         let slots: Vec<Slot> = lines.iter().map(|line| queue.slot(line.stream)).collect();
-        let leads = queue.batch.is_empty();
         let first = queue
             .batch
             .push_in_order(slots.into_iter().zip(lines.iter().copied()));
-        self.commit_joined(queue, leads, first, safety)
+        self.commit_joined(queue, first, safety)
     }
 
-    fn commit_joined(
-        &self,
-        mut queue: MutexGuard<'_, Queue>,
-        leads: bool,
+    /// Waits until the event that has joined is committed; says its id.
+    fn commit_joined<'c>(
+        &'c self,
+        mut queue: MutexGuard<'c, Queue>,
         event: usize,
         safety: Safety,
     ) -> Result<u64> {
-        if !leads {
+        let yields = match safety {
+            Safety::Written => YIELDS,
+            Safety::Synced => 0,
+        };
+        loop {
+            // While the queue is held: whoever has the trail looks into the
+            // queue after letting it go, and so sees this event.
+            match self.trail.try_lock() {
+                Ok(files) => return self.lead(files, queue, event, safety),
+                Err(TryLockError::Poisoned(_)) => return Err(panicked()),
+                Err(TryLockError::WouldBlock) => {}
+            }
             let group = queue.group.get_or_insert_default().clone();
+            group.await_call();
             drop(queue);
-            group.gate.wait();
-            return match group.outcome.get() {
-                Some(Ok(ids)) => Ok(ids[event]),
-                Some(Err(error)) => Err(error.clone()),
-                None => Err(panicked()),
+            queue = loop {
+                match group.wait(yields) {
+                    Some(Ok(ids)) => return Ok(ids[event]),
+                    Some(Err(error)) => return Err(error.clone()),
+                    None => {}
+                }
+                let Ok(queue) = self.queue() else {
+                    drop(CallNext(self));
+                    return Err(panicked());
+                };
+                // Unless someone was quicker, who will tell.
+                if (queue.group.as_ref()).is_some_and(|waiting| Arc::ptr_eq(waiting, &group)) {
+                    break queue;
+                }
             };
         }
+    }
+
+    /// Commits what has joined, for all who wait for it; says an event's id.
+    fn lead<'c>(
+        &'c self,
+        files: MutexGuard<'c, Files>,
+        mut queue: MutexGuard<'c, Queue>,
+        event: usize,
+        safety: Safety,
+    ) -> Result<u64> {
+        let call_next = CallNext(self);
+        let mut files = files;
+        let mut started = None;
+        if safety == Safety::Synced {
+            queue = self.gather(&files, queue)?;
+            started = Some(Instant::now());
+        }
+        let mut leading = Leading(queue.hand_over(&mut files));
         drop(queue);
-        let (mut files, group) = self.take_over()?;
-        let mut leading = Leading(group);
         let result = self.check().and_then(|()| self.commit(&mut files, safety));
         let id = files.batch.id(event);
-        if let Some(group) = leading.0.take() {
-            group.publish(match &result {
-                Ok(()) => Ok(files.batch.ids().collect()),
-                Err(error) => Err(error.clone()),
-            });
+        let outcome = match &result {
+            Ok(()) if leading.0.is_some() => Ok(files.batch.ids().collect()),
+            Ok(()) => Ok(Vec::new()),
+            Err(error) => Err(error.clone()),
+        };
+        if let Some(started) = started {
+            files.expected = files.batch.len();
+            files.took = started.elapsed();
         }
         files.batch.clear();
+        // The next leader first: the disk is not to wait until all are awake.
+        drop(files);
+        drop(call_next);
+        if let Some(group) = leading.0.take() {
+            group.finish(outcome);
+        }
         result.map(|()| id)
     }
 
-    /// Waits for the files, and takes the gathered batch to them.
-    fn take_over(&self) -> Result<(MutexGuard<'_, Files>, Option<Arc<Group>>)> {
-        let files = self.files();
-        let mut queue = self.queue()?;
-        match files {
-            Ok(mut files) => {
-                let group = queue.hand_over(&mut files);
-                Ok((files, group))
-            }
-            // Those who have joined must not sleep for ever.
-            Err(error) => {
-                queue.batch.clear();
-                if let Some(group) = queue.group.take() {
-                    group.publish(Err(error.clone()));
-                }
-                Err(error)
-            }
+    /// Waits a moment for those who have just been told of the last batch, and are
+    /// likely to come back: a sync for all costs no more than one for the first
+    /// of them. Where fewer came than last time, fewer are waited for next time.
+    fn gather<'c>(
+        &'c self,
+        files: &Files,
+        mut queue: MutexGuard<'c, Queue>,
+    ) -> Result<MutexGuard<'c, Queue>> {
+        let since = Instant::now();
+        while queue.batch.len() < files.expected && since.elapsed() < files.took / 4 {
+            drop(queue);
+            yield_now();
+            queue = self.queue()?;
         }
+        Ok(queue)
     }
 
     /// Accepts one event into the buffer. Says its id.
@@ -235,12 +290,13 @@ impl Committer {
         let mut queue = self.queue()?;
         while queue.batch.bytes() + queue.held + size > self.buffer_bytes {
             drop(queue);
-            self.flush_buffer(self.files()?).map_err(|error| {
-                if self.failed.get().is_some() {
-                    return error;
-                }
-                error.wrap(Kind::BufferFull, "the buffer is full and cannot be flushed")
-            })?;
+            self.visit(|files| self.flush_buffer(files))
+                .map_err(|error| {
+                    if self.failed.get().is_some() {
+                        return error;
+                    }
+                    error.wrap(Kind::BufferFull, "the buffer is full and cannot be flushed")
+                })?;
             queue = self.queue()?;
         }
         let first = queue.last_id.checked_add(1).ok_or_else(no_more_ids)?;
@@ -254,29 +310,28 @@ impl Committer {
             || queue.batch.bytes() * 2 >= self.buffer_bytes;
         let due = due && (queue.retry_at == 0 || queue.retry_at <= os::coarse_millis());
         drop(queue);
-        if due && let Ok(files) = self.trail.try_lock() {
+        if due && let Ok(mut files) = self.trail.try_lock() {
             // A failure is counted and warned of; the events are still here.
-            let _ = self.flush_buffer(files);
+            let _ = self.flush_buffer(&mut files);
         }
         Ok(first)
     }
 
     /// Writes what the buffer holds.
-    fn flush_buffer(&self, mut files: MutexGuard<'_, Files>) -> Result<()> {
+    fn flush_buffer(&self, files: &mut Files) -> Result<()> {
         self.check()?;
         // First what failed before, for its ids are smaller.
         if !files.batch.is_empty() {
-            self.flush_batch(&mut files)?;
+            self.flush_batch(files)?;
         }
         let mut queue = self.queue()?;
-        // A batch without ids has a leader, whose it is: nothing of it has been
-        // accepted yet, and others sleep on it.
+        // What someone waits for has no ids yet, and is theirs to commit.
         if queue.batch.is_empty() || queue.batch.id(0) == 0 {
             return Ok(());
         }
-        queue.hand_over(&mut files);
+        queue.hand_over(files);
         drop(queue);
-        self.flush_batch(&mut files)
+        self.flush_batch(files)
     }
 
     fn flush_batch(&self, files: &mut Files) -> Result<()> {
@@ -309,7 +364,7 @@ impl Committer {
 
     /// Commits the batch that was taken over.
     fn commit(&self, files: &mut Files, safety: Safety) -> Result<()> {
-        let Files { trail, batch } = files;
+        let Files { trail, batch, .. } = files;
         let result = trail.commit(batch, safety);
         if !trail.report.warnings.is_empty() {
             self.warned.store(true, Ordering::Relaxed);
@@ -336,36 +391,48 @@ impl Committer {
     pub fn flush(&self) -> Result<()> {
         self.check()?;
         // Whatever was written by then is written when the trail is free.
-        let files = self.files()?;
-        self.flush_buffer(files)
+        self.visit(|files| self.flush_buffer(files))
     }
 
     /// Brings all accepted events to disk.
     pub fn sync(&self) -> Result<()> {
         self.check()?;
         let _one_at_a_time = self.syncing.lock().map_err(|_| panicked())?;
-        let mut files = self.files()?;
-        let nothing_waits = files.batch.is_empty() && self.queue()?.batch.is_empty();
-        if nothing_waits && self.synced.load(Ordering::Acquire) == files.trail.last_id() {
-            return self.look(&files.trail);
-        }
-        self.flush_buffer(files)?;
-        files = self.files()?;
-        self.look(&files.trail)?;
-        let up_to = files.trail.last_id();
-        let unsynced = files.trail.take_unsynced(up_to);
-        let (storage, layout) = (files.trail.storage.clone(), files.trail.layout.clone());
+        let unsynced = self.visit(|files| {
+            self.flush_buffer(files)?;
+            self.look(&files.trail)?;
+            let up_to = files.trail.last_id();
+            if self.synced.load(Ordering::Acquire) == up_to {
+                return Ok(None);
+            }
+            let (storage, layout) = (files.trail.storage.clone(), files.trail.layout.clone());
+            Ok(Some((files.trail.take_unsynced(up_to), storage, layout)))
+        })?;
+        let Some((unsynced, storage, layout)) = unsynced else {
+            return Ok(());
+        };
         // Appends go on while the disk works.
-        drop(files);
         let up_to = unsynced.up_to;
         if let Err(error) = unsynced.sync(&*storage, &layout) {
-            let error = error.wrap(Kind::Failed, "a sync failed");
-            let _ = self.failed.set(error.clone());
-            self.files()?.trail.doubt();
+            let failed = error.kind() == Kind::Failed;
+            if failed {
+                let _ = self.failed.set(error.clone());
+            }
+            self.visit(|files| {
+                if failed {
+                    files.trail.doubt();
+                } else {
+                    files.trail.put_back(unsynced);
+                }
+                Ok(())
+            })?;
             return Err(error);
         }
         self.synced.fetch_max(up_to, Ordering::AcqRel);
-        self.files()?.trail.note_synced(up_to)
+        self.visit(|files| {
+            files.trail.note_synced(up_to);
+            Ok(())
+        })
     }
 
     /// Looks whether the trail's files are still its own; fails the writer for
@@ -382,8 +449,10 @@ impl Committer {
     /// may be appended after.
     pub fn finish(&self) -> Result<()> {
         self.sync()?;
-        let trail = &mut self.files()?.trail;
-        trail.finish().inspect_err(|_| trail.doubt())
+        self.visit(|files| {
+            let trail = &mut files.trail;
+            trail.finish().inspect_err(|_| trail.doubt())
+        })
     }
 
     /// An error if the writer has failed.
@@ -397,6 +466,7 @@ impl Committer {
     }
 
     pub fn stats(&self) -> Result<Stats> {
+        let _call_next = CallNext(self);
         let files = self.files()?;
         let queue = self.queue()?;
         let waiting = queue.batch.len() + files.batch.len();
@@ -428,8 +498,11 @@ impl Committer {
 
     /// Keeps a warning for [`Committer::take_warnings`].
     pub fn warn(&self, kind: WarningKind, message: String) {
-        if let Ok(mut files) = self.files() {
+        let warned = self.visit(|files| {
             files.trail.report.warn(kind, message);
+            Ok(())
+        });
+        if warned.is_ok() {
             self.warned.store(true, Ordering::Relaxed);
         }
     }
@@ -441,6 +514,7 @@ impl Committer {
 
     /// What there is to warn of since the last time.
     pub fn take_warnings(&self) -> Vec<Warning> {
+        let _call_next = CallNext(self);
         // A writer at work is not waited for: its warnings come next time.
         match self.trail.try_lock() {
             Ok(mut files) => {
@@ -485,6 +559,13 @@ impl Committer {
 
     fn queue(&self) -> Result<MutexGuard<'_, Queue>> {
         self.queue.lock().map_err(|_| panicked())
+    }
+
+    /// Does something with the trail while nobody else does.
+    fn visit<T>(&self, body: impl FnOnce(&mut Files) -> Result<T>) -> Result<T> {
+        let _call_next = CallNext(self);
+        let mut files = self.files()?;
+        body(&mut files)
     }
 
     fn files(&self) -> Result<MutexGuard<'_, Files>> {

@@ -33,7 +33,7 @@
 //! is kept aside instead.
 
 use crate::batch::Slot;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::layout::Layout;
 use crate::storage::{File, Open, Storage, read_range};
 use std::io;
@@ -103,13 +103,18 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Forgets all records, durably. What they went into must be synced.
+    /// Forgets all records, durably. What they went into must be synced. After
+    /// an error there is no room until it was done with success.
     pub fn start_anew(&mut self) -> Result<()> {
+        self.end = self.size;
         self.epoch = next_epoch(self.epoch);
         self.sequence = 0;
+        self.file
+            .write_at(&header(self.epoch), 0)
+            .map_err(|e| Error::io("write", &self.layout.hidden_file("journal"), &e))?;
+        self.file.sync().map_err(|e| unknown(&self.layout, &e))?;
         self.end = START;
-        write_epoch(&*self.file, self.epoch)
-            .map_err(|e| Error::io("write", &self.layout.hidden_file("journal"), &e))
+        Ok(())
     }
 
     fn record_len(pieces: &[Piece], lines: usize) -> u64 {
@@ -127,8 +132,8 @@ impl Journal {
         self.end + Self::record_len(pieces, lines) <= self.size
     }
 
-    /// Writes a batch behind the last one, and syncs. After an error nobody
-    /// knows whether it is there.
+    /// Writes a batch behind the last one, and syncs. After an error of the kind
+    /// `Failed` nobody knows whether it is there; after another it is not.
     pub fn append<'n>(
         &mut self,
         last_id: u64,
@@ -156,14 +161,28 @@ impl Journal {
         record[4..8].copy_from_slice(&body.to_le_bytes());
         let crc = crc32fast::hash(&record[4..]);
         record[..4].copy_from_slice(&crc.to_le_bytes());
-        self.file
-            .write_at(record, self.end)
-            .and_then(|()| self.file.sync())
-            .map_err(|e| Error::io("sync", &self.layout.hidden_file("journal"), &e))?;
+        if let Err(error) = self.file.write_at(record, self.end) {
+            // It is taken back, and must not be found whole.
+            let path = self.layout.hidden_file("journal");
+            return match self.file.write_at(&[0; HEAD], self.end) {
+                Ok(()) => match self.file.sync() {
+                    Ok(()) => Err(Error::io("write", &path, &error)),
+                    Err(error) => Err(unknown(&self.layout, &error)),
+                },
+                Err(error) => Err(unknown(&self.layout, &error)),
+            };
+        }
+        self.file.sync().map_err(|e| unknown(&self.layout, &e))?;
         self.end += record.len() as u64;
         self.sequence += 1;
         Ok(())
     }
+}
+
+/// A sync has failed.
+fn unknown(layout: &Layout, error: &io::Error) -> Error {
+    Error::io("sync", &layout.hidden_file("journal"), error)
+        .wrap(Kind::Failed, "what is on disk is not known")
 }
 
 /// Hands the pieces in the journal, if there is one, to `redo`, oldest first.
@@ -209,7 +228,10 @@ pub(crate) fn forget(storage: &dyn Storage, layout: &Layout) -> Result<()> {
     storage
         .open(&path, Open::Update)
         .and_then(|file| match read_epoch(&*file)? {
-            Some(epoch) => write_epoch(&*file, next_epoch(epoch)),
+            Some(epoch) => {
+                file.write_at(&header(next_epoch(epoch)), 0)?;
+                file.sync()
+            }
             None => Ok(()),
         })
         .map_err(|e| Error::io("write", &path, &e))
@@ -266,12 +288,11 @@ fn read_epoch(file: &dyn File) -> io::Result<Option<u64>> {
     Ok(whole.then(|| number(&head, 8)))
 }
 
-fn write_epoch(file: &dyn File, epoch: u64) -> io::Result<()> {
+fn header(epoch: u64) -> Vec<u8> {
     let mut head = MAGIC.to_vec();
     head.extend_from_slice(&epoch.to_le_bytes());
     head.extend_from_slice(&crc32fast::hash(&head).to_le_bytes());
-    file.write_at(&head, 0)?;
-    file.sync()
+    head
 }
 
 /// An epoch that no left-over record can have, even when the header was lost:

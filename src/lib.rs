@@ -53,6 +53,7 @@ pub mod event;
 #[doc(hidden)]
 pub mod ffi;
 mod filter;
+mod group;
 mod head;
 mod history;
 mod index;

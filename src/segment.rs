@@ -67,16 +67,20 @@ pub(crate) struct UnsyncedSegments {
 }
 
 impl UnsyncedSegments {
+    /// Makes them durable. An error of the kind `Failed` is that of a sync;
+    /// after another nothing is known to be lost.
     pub fn sync(&self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
         for number in self.from..=self.to {
             let path = layout.segment(&self.stream, number);
-            match &self.newest {
-                Some(file) if number == self.to => file.sync(),
+            let file = match &self.newest {
+                Some(file) if number == self.to => file.clone(),
                 _ => storage
                     .open(&path, Open::Update)
-                    .and_then(|file| file.sync()),
-            }
-            .map_err(|e| Error::io("sync", &path, &e))?;
+                    .map_err(|e| Error::io("open", &path, &e))?,
+            };
+            file.sync().map_err(|e| {
+                Error::io("sync", &path, &e).wrap(Kind::Failed, "what is on disk is not known")
+            })?;
         }
         Ok(())
     }
@@ -316,6 +320,12 @@ impl Stream {
             newest: self.file.as_ref().map(|opened| opened.file.clone()),
             stream: self.name.clone(),
         })
+    }
+
+    /// They could not be synced, and still have to be.
+    pub fn put_back(&mut self, segments: &UnsyncedSegments) {
+        let from = self.unsynced_from.unwrap_or(segments.from);
+        self.unsynced_from = Some(from.min(segments.from));
     }
 
     fn path(&self, layout: &Layout) -> PathBuf {

@@ -2,23 +2,24 @@
 //! protocol can be run under a model checker in their stead.
 
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, TryLockError};
+pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
-/// A word that many threads sleep on, to be woken all at once.
-#[derive(Debug, Default)]
-pub(crate) struct Gate(AtomicU32);
+/// Sleeps while the word has this value; may also wake for no reason.
+pub(crate) fn sleep_while(word: &AtomicU32, value: u32) {
+    atomic_wait::wait(word, value);
+}
 
-impl Gate {
-    /// Sleeps until the gate is open.
-    pub fn wait(&self) {
-        while self.0.load(Ordering::Acquire) == 0 {
-            atomic_wait::wait(&self.0, 0);
-        }
-    }
+/// Wakes one who sleeps on the word.
+pub(crate) fn wake_one(word: &AtomicU32) {
+    atomic_wait::wake_one(&raw const *word);
+}
 
-    /// Opens the gate, for good.
-    pub fn open(&self) {
-        self.0.store(1, Ordering::Release);
-        atomic_wait::wake_all(&raw const self.0);
-    }
+/// Wakes all who sleep on the word.
+pub(crate) fn wake_all(word: &AtomicU32) {
+    atomic_wait::wake_all(&raw const *word);
+}
+
+/// Lets another thread run, if one wants to.
+pub(crate) fn yield_now() {
+    std::thread::yield_now();
 }

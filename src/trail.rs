@@ -106,7 +106,7 @@ pub(crate) struct Manner {
 
 /// Files and folders that a sync has to make durable, and how far it reaches.
 pub(crate) struct Unsynced {
-    segments: Vec<UnsyncedSegments>,
+    segments: Vec<(Slot, UnsyncedSegments)>,
     folders: BTreeSet<PathBuf>,
     pub up_to: u64,
 }
@@ -190,19 +190,21 @@ impl Trail {
         self.marks.clear();
         self.pieces.clear();
         self.lines.clear();
-        let written = self.write(batch, safety);
-        let last = match written {
+        let last = match self.write(batch, safety) {
             Ok(last) => last,
             Err(error) => {
                 self.take_back(&error)?;
-                if self.mark_batches {
-                    self.write_state(Phase::Open, self.last_id)?;
-                }
                 return Err(error);
             }
         };
-        if safety == Safety::Synced {
-            self.make_durable(last)?;
+        if safety == Safety::Synced
+            && let Err(error) = self.make_durable(last)
+        {
+            // What a failed sync has left, nobody knows.
+            if error.kind() != Kind::Failed {
+                self.take_back(&error)?;
+            }
+            return Err(error);
         }
         self.lines.shrink_to(CHUNK);
         self.last_id = last;
@@ -360,62 +362,82 @@ impl Trail {
                     )
                 })?;
         }
+        if self.mark_batches {
+            // If this fails, the mark of an unfinished batch stays: as below.
+            let _ = self.write_state(Phase::Open, self.last_id);
+        }
         Ok(())
     }
 
-    /// Makes the batch that was just written durable.
+    /// Makes the batch that was just written durable. After an error that is
+    /// not `Failed` it is not on disk.
     fn make_durable(&mut self, last: u64) -> Result<()> {
-        let failed = |error: Error| error.wrap(Kind::Failed, "an event may or may not be on disk");
-        let journaled = match &mut self.journal {
-            Some(journal) if journal.fits(&self.pieces, self.lines.len()) => {
-                if !journal.has_room(&self.pieces, self.lines.len()) {
-                    self.empty_journal().map_err(failed)?;
-                }
-                true
-            }
-            _ => false,
-        };
-        match &mut self.journal {
-            Some(journal) if journaled => {
-                let names = |slot: Slot| &*self.streams[slot as usize].name;
-                journal
-                    .append(last, &self.pieces, &self.lines, names)
-                    .map_err(failed)?;
-            }
-            _ => {
-                let unsynced = self.take_unsynced(last);
-                unsynced
-                    .sync(&*self.storage, &self.layout)
-                    .map_err(failed)?;
-            }
+        let fits = |journal: &&mut Journal| journal.fits(&self.pieces, self.lines.len());
+        if self.journal.as_mut().filter(fits).is_none() {
+            self.sync_segments(last)?;
+        } else {
+            self.append_to_journal(last)?;
         }
         self.set_synced(last);
         Ok(())
     }
 
-    /// Syncs the segments, so that the journal can start anew.
-    fn empty_journal(&mut self) -> Result<()> {
-        let unsynced = self.take_unsynced(self.last_id);
-        unsynced.sync(&*self.storage, &self.layout)?;
-        if let Some(journal) = &mut self.journal {
-            journal.start_anew()?;
+    fn append_to_journal(&mut self, last: u64) -> Result<()> {
+        let full = |journal: &mut Journal| !journal.has_room(&self.pieces, self.lines.len());
+        if self.journal.as_mut().is_some_and(full) {
+            self.empty_journal(last)?;
+            // A state that lags behind costs a longer look.
+            let _ = self.write_state(Phase::Open, self.last_id);
         }
-        self.write_state(Phase::Open, self.last_id)
+        let names = |slot: Slot| &*self.streams[slot as usize].name;
+        match &mut self.journal {
+            Some(journal) => journal.append(last, &self.pieces, &self.lines, names),
+            None => Ok(()),
+        }
+    }
+
+    /// Syncs the segments, so that the journal can start anew.
+    fn empty_journal(&mut self, last: u64) -> Result<()> {
+        self.sync_segments(last)?;
+        match &mut self.journal {
+            Some(journal) => journal.start_anew(),
+            None => Ok(()),
+        }
+    }
+
+    fn sync_segments(&mut self, last: u64) -> Result<()> {
+        let unsynced = self.take_unsynced(last);
+        let result = unsynced.sync(&*self.storage, &self.layout);
+        if result.is_err() {
+            self.put_back(unsynced);
+        }
+        result
     }
 
     /// What has to be synced so that all events up to `up_to` are on disk. The
-    /// caller must sync it, or fail the writer.
+    /// caller must sync it, put it back, or fail the writer.
     pub fn take_unsynced(&mut self, up_to: u64) -> Unsynced {
         let segments = self
             .streams
             .iter_mut()
-            .filter_map(|entry| entry.stream.as_mut()?.take_unsynced())
+            .zip(0..)
+            .filter_map(|(entry, slot)| Some((slot, entry.stream.as_mut()?.take_unsynced()?)))
             .collect();
         Unsynced {
             segments,
             folders: std::mem::take(&mut self.changed),
             up_to,
         }
+    }
+
+    /// What was not synced still has to be.
+    pub fn put_back(&mut self, unsynced: Unsynced) {
+        for (slot, segments) in unsynced.segments {
+            if let Some(stream) = &mut self.streams[slot as usize].stream {
+                stream.put_back(&segments);
+            }
+        }
+        self.changed.extend(unsynced.folders);
     }
 
     /// Remembers that all events up to `id` are on disk.
@@ -428,12 +450,12 @@ impl Trail {
     }
 
     /// The same, for whoever opens the trail next.
-    pub fn note_synced(&mut self, id: u64) -> Result<()> {
+    pub fn note_synced(&mut self, id: u64) {
         self.set_synced(id);
-        if self.shared {
-            return Ok(());
+        if !self.shared {
+            // A state that lags behind costs a longer look.
+            let _ = self.write_state(Phase::Open, self.last_id);
         }
-        self.write_state(Phase::Open, self.last_id)
     }
 
     /// Looks whether the open files are still the trail's.
@@ -457,7 +479,7 @@ impl Trail {
             return Ok(());
         }
         if self.journal.is_some() {
-            self.empty_journal()?;
+            self.empty_journal(self.last_id)?;
         }
         index::write(&*self.storage, &self.layout, self.last_id)?;
         self.write_state(Phase::Clean, self.last_id)?;
@@ -516,9 +538,10 @@ impl Entry {
 }
 
 impl Unsynced {
-    /// Makes it all durable.
-    pub fn sync(self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
-        for segments in &self.segments {
+    /// Makes it all durable. After an error that is not `Failed` it has to be
+    /// put back.
+    pub fn sync(&self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
+        for (_, segments) in &self.segments {
             segments.sync(storage, layout)?;
         }
         sync_folders(storage, &self.folders)
@@ -527,9 +550,9 @@ impl Unsynced {
 
 fn sync_folders(storage: &dyn Storage, folders: &BTreeSet<PathBuf>) -> Result<()> {
     for folder in folders {
-        storage
-            .sync_dir(folder)
-            .map_err(|e| Error::io("sync", folder, &e))?;
+        storage.sync_dir(folder).map_err(|e| {
+            Error::io("sync", folder, &e).wrap(Kind::Failed, "what is on disk is not known")
+        })?;
     }
     Ok(())
 }

@@ -274,7 +274,7 @@ impl Session {
 
     fn only_when_dead(&mut self, what: &str) -> Result<(), String> {
         self.trace.push(what.to_owned());
-        if self.memory.is_dead() || self.memory.has_failed() {
+        if self.memory.is_dead() || self.memory.failed_call().is_some() {
             return Ok(());
         }
         Err(what.to_owned())

@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["storage"],
     &["json", "event"],
     &["head", "lines", "change"],
-    &["index", "state", "lock", "batch"],
+    &["index", "state", "lock", "batch", "group"],
     &["journal", "segment"],
     &["recover"],
     &["proof"],

@@ -76,7 +76,9 @@ pub unsafe extern "C" fn auditrail_filter_add_category(
     unsafe {
         guard(error, || {
             let filter = handle_mut(filter, "filter")?;
-            filter.filter.category(text(category, length, "category")?)?;
+            filter
+                .filter
+                .category(text(category, length, "category")?)?;
             Ok(0)
         })
     }
@@ -113,7 +115,9 @@ pub unsafe extern "C" fn auditrail_filter_add_operation(
     unsafe {
         guard(error, || {
             let filter = handle_mut(filter, "filter")?;
-            filter.filter.operation(text(operation, length, "operation")?);
+            filter
+                .filter
+                .operation(text(operation, length, "operation")?);
             Ok(0)
         })
     }

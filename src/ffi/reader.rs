@@ -2,8 +2,8 @@
 
 use super::filter::{auditrail_filter, filter_of};
 use super::{
-    AUDITRAIL_END, AUDITRAIL_OK, auditrail_error, auditrail_status, guard, guard_plain,
-    handle_mut, not_null, path, put,
+    AUDITRAIL_END, AUDITRAIL_OK, auditrail_error, auditrail_status, guard, guard_plain, handle_mut,
+    not_null, path, put,
 };
 use crate::reader::{Reader, Record};
 use std::ffi::{CString, c_char};

@@ -18,6 +18,28 @@ pub(crate) enum Tree {
 }
 
 impl Tree {
+    /// Puts a byte that is right nowhere in place of some value, and adds the
+    /// path to it to `path`; the keys on the way get names without escapes.
+    pub fn spoil(&mut self, dice: &mut Dice, path: &mut String) {
+        match self {
+            Self::Array(items) if !items.is_empty() => {
+                let place = dice.below(items.len());
+                path.push_str(&format!("[{place}]"));
+                items[place].spoil(dice, path);
+            }
+            Self::Object(members) if !members.is_empty() => {
+                for (n, (key, _)) in members.iter_mut().enumerate() {
+                    *key = format!("k{n}");
+                }
+                let place = dice.below(members.len());
+                let dot = if path.is_empty() { "" } else { "." };
+                path.push_str(&format!("{dot}k{place}"));
+                members[place].1.spoil(dice, path);
+            }
+            _ => *self = Self::Word("\u{1}"),
+        }
+    }
+
     pub fn canonical(&self, out: &mut String) {
         match self {
             Self::Word(word) => out.push_str(word),
@@ -108,18 +130,25 @@ pub(crate) fn canonical_text(text: &str, out: &mut String) {
 }
 
 /// A small generator of random numbers, for all that need not shrink.
-pub(crate) struct Dice(u64);
+pub(crate) struct Dice {
+    state: u64,
+    /// Whether characters are escaped that need not be.
+    pub escapes: bool,
+}
 
 impl Dice {
     pub fn new(seed: u64) -> Self {
-        Self(seed | 1)
+        Self {
+            state: seed | 1,
+            escapes: true,
+        }
     }
 
     pub fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap() % limit
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        usize::try_from(self.state >> 33).unwrap() % limit
     }
 
     fn blanks(&mut self, out: &mut String) {
@@ -131,7 +160,7 @@ impl Dice {
     fn text(&mut self, text: &str, out: &mut String) {
         out.push('"');
         for c in text.chars() {
-            if self.below(4) == 0 {
+            if self.escapes && self.below(4) == 0 {
                 for unit in c.encode_utf16(&mut [0; 2]) {
                     let hex = format!("{unit:04x}");
                     let hex = if self.below(2) == 0 {

@@ -374,6 +374,21 @@ proptest! {
     }
 
     #[test]
+    fn an_error_names_the_path_to_its_byte(mut tree in trees(), seed: u64) {
+        let mut dice = Dice::new(seed);
+        dice.escapes = false;
+        let mut path = String::new();
+        tree.spoil(&mut dice, &mut path);
+        let mut text = String::new();
+        tree.any_way(&mut dice, &mut text);
+        let error = pass(text.as_bytes()).unwrap_err();
+        let colon = if path.is_empty() { "" } else { ": " };
+        let message = format!("{path}{colon}expected a value, found byte 0x01");
+        prop_assert_eq!(error.message(), message, "{}", text);
+        prop_assert_eq!(error.offset(), text.find('\u{1}').map(|at| at as u64), "{}", text);
+    }
+
+    #[test]
     fn wrong_texts_are_refused_as_serde_json_does(tree in trees(), seed: u64) {
         let mut dice = Dice::new(seed);
         let mut text = String::new();

@@ -172,9 +172,11 @@ impl Memory {
         self.world().faults.clear();
     }
 
-    /// Whether a fault has made a call fail.
-    pub fn has_failed(&self) -> bool {
-        self.world().faults.iter().any(Fault::has_struck)
+    /// The call that a fault has made fail.
+    pub fn failed_call(&self) -> Option<String> {
+        let world = self.world();
+        let struck = world.faults.iter().find_map(Fault::struck);
+        struck.map(str::to_owned)
     }
 
     /// Ends the process in the midst of its call `call` (1 is its next one).

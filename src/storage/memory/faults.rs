@@ -44,7 +44,7 @@ pub struct Fault {
     errno: i32,
     part: bool,
     always: bool,
-    struck: Option<Call>,
+    struck: Option<String>,
 }
 
 impl Fault {
@@ -96,8 +96,8 @@ impl Fault {
         self
     }
 
-    pub(super) fn has_struck(&self) -> bool {
-        self.struck.is_some()
+    pub(super) fn struck(&self) -> Option<&str> {
+        self.struck.as_deref()
     }
 
     fn strikes(&mut self, call: Call, what: &str) -> bool {
@@ -111,7 +111,7 @@ impl Fault {
         if self.struck.is_some() && !self.always {
             return false;
         }
-        self.struck = Some(call);
+        self.struck = Some(format!("{call:?} {what}"));
         true
     }
 }

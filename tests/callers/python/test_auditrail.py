@@ -193,6 +193,20 @@ class Writing(Case):
             self.assertEqual(trail.append(**EVENT), 3)
 
 
+class Same(Case):
+    @unittest.skipUnless("AUDITRAIL_CORPUS" in os.environ, "AUDITRAIL_CORPUS is not set")
+    def test_what_every_language_writes(self):
+        """For the trees to be compared by the caller."""
+        lines = pathlib.Path(os.environ["AUDITRAIL_CORPUS"]).read_bytes().splitlines()
+        with Trail(os.environ["AUDITRAIL_SAME"], max_segment_bytes=2048) as trail:
+            for at in range(0, len(lines), 5):
+                first, second, third, fourth, fifth = map(json.loads, lines[at:at + 5])
+                self.assertEqual(trail.append(**first), at + 1)
+                self.assertEqual(trail.append_json(lines[at + 1]), at + 2)
+                self.assertEqual(trail.append_event(**third).model_dump(), {"event_id": at + 3, **third})
+                self.assertEqual(trail.append_batch([fourth, lines[at + 4]]), range(at + 4, at + 6))
+
+
 class Threads(Case):
     def test_threads_share_a_trail(self):
         ids = []

@@ -1,0 +1,239 @@
+package auditrail
+
+/*
+#include <stdlib.h>
+#include <auditrail.h>
+*/
+import "C"
+
+import (
+	"encoding/json"
+	"math"
+	"unsafe"
+)
+
+// An Order is the order in which a Reader gives events.
+type Order int32
+
+const (
+	// StreamOrder: domain after domain, category after category.
+	StreamOrder = Order(C.AUDITRAIL_ORDER_STREAM)
+	// OldestFirst: by rising id, over all streams.
+	OldestFirst = Order(C.AUDITRAIL_ORDER_OLDEST_FIRST)
+	// NewestFirst: by falling id, over all streams.
+	NewestFirst = Order(C.AUDITRAIL_ORDER_NEWEST_FIRST)
+)
+
+// A Filter says which events to read. What is left at zero lets everything
+// through; all limits are inclusive.
+type Filter struct {
+	Domains, Categories, ModelNames, Operations, Users []string
+	RequestID                                          string
+	MinID, MaxID                                       uint64
+	MinTimestamp, MaxTimestamp                         int64
+	Order                                              Order
+	Limit                                              uint64
+}
+
+// build makes the library's filter, which must be freed.
+func (f Filter) build(call *call) (*C.auditrail_filter, error) {
+	filter := C.auditrail_filter_new()
+	ok := func(status C.auditrail_status) bool { return status == C.AUDITRAIL_OK }
+	good := true
+	for _, text := range f.Domains {
+		b := []byte(text)
+		good = good && ok(C.auditrail_filter_add_domain(filter, chars(b), C.size_t(len(b)), &call.err))
+	}
+	for _, text := range f.Categories {
+		b := []byte(text)
+		good = good && ok(C.auditrail_filter_add_category(filter, chars(b), C.size_t(len(b)), &call.err))
+	}
+	for _, text := range f.ModelNames {
+		b := []byte(text)
+		good = good && ok(C.auditrail_filter_add_model_name(filter, chars(b), C.size_t(len(b)), &call.err))
+	}
+	for _, text := range f.Operations {
+		b := []byte(text)
+		good = good && ok(C.auditrail_filter_add_operation(filter, chars(b), C.size_t(len(b)), &call.err))
+	}
+	for _, text := range f.Users {
+		b := []byte(text)
+		good = good && ok(C.auditrail_filter_add_user(filter, chars(b), C.size_t(len(b)), &call.err))
+	}
+	if f.RequestID != "" {
+		b := []byte(f.RequestID)
+		good = good && ok(C.auditrail_filter_set_request_id(filter, chars(b), C.size_t(len(b)), &call.err))
+	}
+	if f.MinID != 0 || f.MaxID != 0 {
+		max := f.MaxID
+		if max == 0 {
+			max = math.MaxUint64
+		}
+		good = good && ok(C.auditrail_filter_set_event_ids(filter, C.uint64_t(f.MinID),
+			C.uint64_t(max), &call.err))
+	}
+	if f.MinTimestamp != 0 || f.MaxTimestamp != 0 {
+		max := f.MaxTimestamp
+		if max == 0 {
+			max = math.MaxInt64
+		}
+		good = good && ok(C.auditrail_filter_set_timestamps(filter, C.int64_t(f.MinTimestamp),
+			C.int64_t(max), &call.err))
+	}
+	good = good && ok(C.auditrail_filter_set_order(filter, C.auditrail_order(f.Order), &call.err))
+	if f.Limit != 0 {
+		good = good && ok(C.auditrail_filter_set_limit(filter, C.uint64_t(f.Limit), &call.err))
+	}
+	if !good {
+		C.auditrail_filter_free(filter)
+		return nil, call.failure()
+	}
+	return filter, nil
+}
+
+// A Reader goes through the events of a trail:
+//
+//	reader, err := auditrail.OpenReader("audit", auditrail.Filter{})
+//	if err != nil { … }
+//	defer reader.Close()
+//	for reader.Next() {
+//		fmt.Printf("%d %s\n", reader.ID(), reader.Line())
+//	}
+//	if err := reader.Err(); err != nil { … }
+type Reader struct {
+	handle *C.auditrail_reader
+	call   *call
+	err    error
+}
+
+// OpenReader opens the trail in the folder root for reading.
+func OpenReader(root string, filter Filter) (*Reader, error) {
+	call := new(call)
+	built, err := filter.build(call)
+	if err != nil {
+		return nil, err
+	}
+	defer C.auditrail_filter_free(built)
+	path, err := cString(root)
+	if err != nil {
+		return nil, err
+	}
+	defer C.free(unsafe.Pointer(path))
+	reader := &Reader{call: call}
+	if C.auditrail_reader_open(path, built, &reader.handle, &call.err) != C.AUDITRAIL_OK {
+		return nil, call.failure()
+	}
+	return reader, nil
+}
+
+// Next goes to the next event; false at the end, and when Err says why not.
+func (r *Reader) Next() bool {
+	if r.handle == nil || r.err != nil {
+		return false
+	}
+	switch C.auditrail_reader_next(r.handle, &r.call.text, &r.call.count, &r.call.number,
+		&r.call.err) {
+	case C.AUDITRAIL_OK:
+		return true
+	case C.AUDITRAIL_END:
+	default:
+		r.err = r.call.failure()
+	}
+	r.call.text, r.call.count, r.call.number = nil, 0, 0
+	return false
+}
+
+// Err is why Next went no further; nil at the end.
+func (r *Reader) Err() error { return r.err }
+
+// ID is the id of the event.
+func (r *Reader) ID() uint64 { return uint64(r.call.number) }
+
+// Line is the event as JSON text, in memory of its own.
+func (r *Reader) Line() []byte {
+	return C.GoBytes(unsafe.Pointer(r.call.text), C.int(r.call.count))
+}
+
+// Event takes the event apart.
+func (r *Reader) Event() (Event, error) { return ParseEvent(r.Line()) }
+
+// All goes through the events that are left. From Go 1.23 on it can be ranged
+// over: for event, err := range reader.All().
+func (r *Reader) All() func(yield func(Event, error) bool) {
+	return func(yield func(Event, error) bool) {
+		for r.Next() {
+			if event, err := r.Event(); !yield(event, err) {
+				return
+			}
+		}
+		if r.err != nil {
+			yield(Event{}, r.err)
+		}
+	}
+}
+
+// Close lets the files go. A second call does nothing.
+func (r *Reader) Close() error {
+	C.auditrail_reader_close(r.handle)
+	r.handle = nil
+	r.call.text, r.call.count, r.call.number = nil, 0, 0
+	return nil
+}
+
+// Replayed tells what Replay has applied.
+type Replayed struct {
+	LastEventID   uint64 // 0: no event
+	AppliedEvents uint64
+}
+
+// Replay builds the records of a domain and category as their events leave
+// them; with a largest id or timestamp, as they were then. They go into records,
+// a pointer to a map from names to whatever a record is unmarshalled to.
+func Replay(root, domain, category string, filter Filter, records any) (Replayed, error) {
+	call := take()
+	defer call.giveBack()
+	built, err := filter.build(call)
+	if err != nil {
+		return Replayed{}, err
+	}
+	defer C.auditrail_filter_free(built)
+	var texts [3]*C.char
+	for index, text := range [...]string{root, domain, category} {
+		if texts[index], err = cString(text); err != nil {
+			return Replayed{}, err
+		}
+		defer C.free(unsafe.Pointer(texts[index]))
+	}
+	if C.auditrail_replay(texts[0], texts[1], texts[2], built, &call.buffer,
+		&call.err) != C.AUDITRAIL_OK {
+		return Replayed{}, call.failure()
+	}
+	result := struct {
+		State         any     `json:"state"`
+		LastEventID   *uint64 `json:"last_event_id"`
+		AppliedEvents uint64  `json:"applied_events"`
+	}{State: records}
+	if err := json.Unmarshal(call.takeBuffer(), &result); err != nil {
+		return Replayed{}, err
+	}
+	replayed := Replayed{AppliedEvents: result.AppliedEvents}
+	if result.LastEventID != nil {
+		replayed.LastEventID = *result.LastEventID
+	}
+	return replayed, nil
+}
+
+// Check goes through a trail without changing it; the report is JSON text.
+func Check(root string) (json.RawMessage, error) {
+	call := take()
+	defer call.giveBack()
+	path, err := cString(root)
+	if err != nil {
+		return nil, err
+	}
+	defer C.free(unsafe.Pointer(path))
+	if C.auditrail_check(path, &call.buffer, &call.err) != C.AUDITRAIL_OK {
+		return nil, call.failure()
+	}
+	return call.takeBuffer(), nil
+}

@@ -1,0 +1,363 @@
+'use strict';
+/**
+ * Audit trails for Node, over the C library libauditrail.
+ *
+ * Copy this one file; it needs the shared library and the package koffi
+ * (npm install koffi). The library is looked for at $AUDITRAIL_LIB, then under
+ * its usual names.
+ *
+ *     const auditrail = require('./auditrail.js');
+ *     const trail = auditrail.open('audit');
+ *     const id = trail.append({
+ *       domain: 'v2', category: 'users', model_name: 'ada', operation: 'create',
+ *       logical_user_id: 'admin-7', payload: { after: { role: 'user' } },
+ *     });
+ *     for (const event of auditrail.read('audit')) console.log(event.event_id, event.operation);
+ *     trail.close();
+ *
+ * Each method waits; those that end in Async do not: they work in a thread of
+ * koffi's and return a promise. Appends that wait for the disk at the same time
+ * wait together. A worker opens its own trail, shared with the others.
+ */
+const koffi = require('koffi');
+
+const library = (() => {
+  const names = process.env.AUDITRAIL_LIB
+    ? [process.env.AUDITRAIL_LIB]
+    : ['libauditrail.so.0', 'libauditrail.so'];
+  for (const name of names) {
+    try {
+      return koffi.load(name);
+    } catch (reason) {
+      if (name === names.at(-1)) {
+        throw new Error('the library auditrail was not found; set AUDITRAIL_LIB to its path', { cause: reason });
+      }
+    }
+  }
+})();
+
+// Errors, numbers and texts go over as bytes: nothing is converted that nobody asks for.
+const BYTES = 'const uint8_t *';
+const OUT = '_Out_ void **';
+const signatures = {
+  version: ['str', []],
+  status_name: ['str', ['int32_t']],
+  buffer_data: ['void *', ['void *']],
+  buffer_length: ['size_t', ['void *']],
+  buffer_free: ['void', ['void *']],
+  options_new: ['void *', []],
+  options_free: ['void', ['void *']],
+  options_set_any_domain: ['int32_t', ['void *', 'void *']],
+  options_set_any_operation: ['int32_t', ['void *', 'void *']],
+  writer_open: ['int32_t', ['str', 'void *', OUT, 'void *']],
+  writer_append: ['int32_t', ['void *', BYTES, 'size_t', 'void *', 'void *']],
+  writer_append_batch: ['int32_t', ['void *', BYTES, 'size_t', 'void *', 'void *', 'void *']],
+  writer_append_returning: ['int32_t', ['void *', BYTES, 'size_t', OUT, 'void *']],
+  writer_flush: ['int32_t', ['void *', 'void *']],
+  writer_sync: ['int32_t', ['void *', 'void *']],
+  writer_stats: ['int32_t', ['void *', 'void *', 'void *']],
+  writer_close: ['int32_t', ['void *', 'void *']],
+  filter_new: ['void *', []],
+  filter_free: ['void', ['void *']],
+  filter_set_event_ids: ['int32_t', ['void *', 'uint64_t', 'uint64_t', 'void *']],
+  filter_set_timestamps: ['int32_t', ['void *', 'int64_t', 'int64_t', 'void *']],
+  filter_set_order: ['int32_t', ['void *', 'int32_t', 'void *']],
+  filter_set_limit: ['int32_t', ['void *', 'uint64_t', 'void *']],
+  reader_open: ['int32_t', ['str', 'void *', OUT, 'void *']],
+  reader_next: ['int32_t', ['void *', OUT, 'void *', 'void *', 'void *']],
+  reader_close: ['void', ['void *']],
+  replay: ['int32_t', ['str', 'str', 'str', 'void *', OUT, 'void *']],
+  check: ['int32_t', ['str', OUT, 'void *']],
+};
+const numbers = {
+  maxSegmentBytes: 'max_segment_bytes', maxEventBytes: 'max_event_bytes', bufferBytes: 'buffer_bytes',
+  flushIntervalMs: 'flush_interval_ms', maxOpenFiles: 'max_open_files',
+};
+const lists = {
+  domains: 'domain', categories: 'category', modelNames: 'model_name', operations: 'operation', users: 'user',
+};
+for (const name of Object.values(numbers)) {
+  signatures[`options_set_${name}`] = ['int32_t', ['void *', 'uint64_t', 'void *']];
+}
+for (const name of ['durability', 'shared']) {
+  signatures[`options_set_${name}`] = ['int32_t', ['void *', 'int32_t', 'void *']];
+}
+for (const name of ['options_add_domain', 'options_add_operation', 'filter_set_request_id',
+  ...Object.values(lists).map((kind) => `filter_add_${kind}`)]) {
+  signatures[name] = ['int32_t', ['void *', BYTES, 'size_t', 'void *']];
+}
+const C = Object.fromEntries(Object.entries(signatures).map(
+  ([name, [result, parameters]]) => [name, library.func(`auditrail_${name}`, result, parameters)]));
+
+/** What the library says when it fails. */
+class AuditrailError extends Error {
+  constructor(bytes) {
+    super(bytes.toString('utf8', 16, bytes.indexOf(0, 16)));
+    /** The number of the failure, and its name, such as AUDITRAIL_ERR_BUSY. */
+    this.status = bytes.readInt32LE(0);
+    this.code = C.status_name(this.status);
+    /** The operating system's reason, or null. */
+    this.errno = bytes.readInt32LE(4) || null;
+    /** The byte in the JSON text or file that it is about, or null. */
+    const offset = Number(bytes.readBigInt64LE(8));
+    this.offset = offset < 0 ? null : offset;
+  }
+}
+AuditrailError.prototype.name = 'AuditrailError';
+
+/** Calls a function with room for an error behind its arguments. */
+function call(name, ...parameters) {
+  const error = Buffer.alloc(512);
+  const status = C[name](...parameters, error);
+  if (status < 0) throw new AuditrailError(error);
+  return status;
+}
+
+/** The same in another thread. */
+function callAsync(name, ...parameters) {
+  const error = Buffer.alloc(512);
+  return new Promise((resolve, reject) => {
+    C[name].async(...parameters, error, (failure, status) => {
+      if (failure) reject(failure);
+      else if (status < 0) reject(new AuditrailError(error));
+      else resolve(status);
+    });
+  });
+}
+
+function bytesOf(text) {
+  // Buffer.from would put another character for half a surrogate pair.
+  if (!text.isWellFormed()) throw new TypeError('the text has half a surrogate pair');
+  return Buffer.from(text);
+}
+
+/** The JSON text of an event, as bytes. */
+function encode(event) {
+  const text = typeof event === 'string' ? event : JSON.stringify(event);
+  if (typeof text !== 'string') throw new TypeError(`a ${typeof event} has no form in JSON`);
+  return bytesOf(text);
+}
+
+function path(text) {
+  text = String(text);
+  if (text.includes('\0')) throw new TypeError('a path cannot hold a NUL');
+  return text;
+}
+
+function text(pointer, length) {
+  return length === 0 ? '' : Buffer.from(koffi.view(pointer, length)).toString();
+}
+
+function take(buffer) {
+  try {
+    return text(C.buffer_data(buffer), Number(C.buffer_length(buffer)));
+  } finally {
+    C.buffer_free(buffer);
+  }
+}
+
+function natural(name, number) {
+  if (!Number.isSafeInteger(number) || number < 0) throw new RangeError(`${name} must be a whole number from 0`);
+  return number;
+}
+
+const durabilities = { buffered: 0, written: 1, synced: 2 };
+const orders = { stream: 0, oldestFirst: 1, newestFirst: 2 };
+const stats = ['events', 'bytes', 'batches', 'rotations', 'syncs', 'lastId', 'writtenId', 'syncedId',
+  'tornTails', 'tornBytes', 'missingIds', 'waiting', 'streams', 'openFiles', 'flushFailures'];
+
+function choose(kind, from, name) {
+  if (!Object.hasOwn(from, name)) throw new RangeError(`${kind} must be one of ${Object.keys(from).join(', ')}`);
+  return from[name];
+}
+
+/** A trail, open for writing. */
+class Trail {
+  #handle;
+  #underWay = new Set();
+
+  /**
+   * Opens the trail in a folder, which is made where it is missing. Options:
+   * durability ('buffered', 'written', 'synced'), shared, domains and operations
+   * (arrays, or '*'), maxSegmentBytes, maxEventBytes, bufferBytes,
+   * flushIntervalMs, maxOpenFiles.
+   */
+  constructor(root, { durability = 'written', shared = false, domains, operations, ...rest } = {}) {
+    const options = C.options_new();
+    try {
+      call('options_set_durability', options, choose('durability', durabilities, durability));
+      call('options_set_shared', options, shared ? 1 : 0);
+      for (const [kind, names] of [['domain', domains], ['operation', operations]]) {
+        if (names === '*') call(`options_set_any_${kind}`, options);
+        else for (const name of names ?? []) call(`options_add_${kind}`, options, ...sized(name));
+      }
+      for (const [name, number] of Object.entries(rest)) {
+        if (!Object.hasOwn(numbers, name)) throw new TypeError(`a trail has no option ${name}`);
+        call(`options_set_${numbers[name]}`, options, natural(name, number));
+      }
+      const out = [null];
+      call('writer_open', path(root), options, out);
+      this.#handle = out[0];
+    } finally {
+      C.options_free(options);
+    }
+  }
+
+  /** Appends an event, an object or JSON text, and returns its id. */
+  append(event) {
+    const json = encode(event);
+    const id = Buffer.alloc(8);
+    call('writer_append', this.#open(), json, json.length, id);
+    return Number(id.readBigUInt64LE());
+  }
+
+  /** The same in another thread; a promise of the id. */
+  async appendAsync(event) {
+    const json = encode(event);
+    const id = Buffer.alloc(8);
+    await this.#async('writer_append', json, json.length, id);
+    return Number(id.readBigUInt64LE());
+  }
+
+  /** Appends an event and returns it as it was persisted. */
+  appendReturning(event) {
+    const json = encode(event);
+    const out = [null];
+    call('writer_append_returning', this.#open(), json, json.length, out);
+    return JSON.parse(take(out[0]));
+  }
+
+  /** Appends events, all or none; returns their ids. */
+  appendBatch(events) {
+    const lines = Array.from(events, (event) => (typeof event === 'string' ? event : JSON.stringify(event)));
+    if (lines.some((line) => line.includes('\n'))) throw new TypeError('an event of a batch must be one line');
+    if (lines.length === 0) return [];
+    const json = bytesOf(lines.join('\n'));
+    const id = Buffer.alloc(8);
+    const count = Buffer.alloc(8);
+    call('writer_append_batch', this.#open(), json, json.length, id, count);
+    const first = Number(id.readBigUInt64LE());
+    return Array.from({ length: Number(count.readBigUInt64LE()) }, (_, index) => first + index);
+  }
+
+  /** Gives all events that were accepted to the operating system. */
+  flush() { call('writer_flush', this.#open()); }
+
+  /** Brings all events that were accepted to disk. */
+  sync() { call('writer_sync', this.#open()); }
+
+  /** The same in another thread. */
+  async syncAsync() { await this.#async('writer_sync'); }
+
+  /** What the writer has done and where it is. */
+  stats() {
+    const raw = Buffer.alloc(8 * (1 + stats.length));
+    raw.writeBigUInt64LE(BigInt(raw.length));
+    call('writer_stats', this.#open(), raw);
+    return Object.fromEntries(stats.map((name, index) => [name, Number(raw.readBigUInt64LE(8 + 8 * index))]));
+  }
+
+  /** Flushes, syncs, and lets the trail go. A second call does nothing. */
+  close() {
+    if (this.#underWay.size > 0) throw new Error('calls are under way; closeAsync waits for them');
+    if (this.#handle === null) return;
+    const handle = this.#handle;
+    this.#handle = null;
+    call('writer_close', handle);
+  }
+
+  /** The same in another thread, after the calls that are under way. */
+  async closeAsync() {
+    if (this.#handle === null) return;
+    const handle = this.#handle;
+    this.#handle = null;
+    await Promise.allSettled(this.#underWay);
+    await callAsync('writer_close', handle);
+  }
+
+  get closed() { return this.#handle === null; }
+
+  #open() {
+    if (this.#handle === null) throw new Error('the trail is closed');
+    return this.#handle;
+  }
+
+  async #async(name, ...parameters) {
+    const working = callAsync(name, this.#open(), ...parameters);
+    this.#underWay.add(working);
+    try {
+      return await working;
+    } finally {
+      this.#underWay.delete(working);
+    }
+  }
+}
+if (Symbol.dispose) Trail.prototype[Symbol.dispose] = Trail.prototype.close;
+
+function sized(name) {
+  const bytes = bytesOf(String(name));
+  return [bytes, bytes.length];
+}
+
+function withFilter(filters, work) {
+  const filter = C.filter_new();
+  try {
+    const { requestId, minEventId, maxEventId, minTimestamp, maxTimestamp, order = 'stream', limit, ...rest } = filters;
+    for (const [name, names] of Object.entries(rest)) {
+      if (!Object.hasOwn(lists, name)) throw new TypeError(`no such filter: ${name}`);
+      for (const one of names) call(`filter_add_${lists[name]}`, filter, ...sized(one));
+    }
+    if (requestId !== undefined) call('filter_set_request_id', filter, ...sized(requestId));
+    call('filter_set_event_ids', filter, minEventId ?? 0, maxEventId ?? 2n ** 64n - 1n);
+    call('filter_set_timestamps', filter, minTimestamp ?? -(2n ** 63n), maxTimestamp ?? 2n ** 63n - 1n);
+    call('filter_set_order', filter, choose('order', orders, order));
+    if (limit !== undefined) call('filter_set_limit', filter, natural('limit', limit));
+    return work(filter);
+  } finally {
+    C.filter_free(filter);
+  }
+}
+
+/**
+ * The lines of a trail's events, as JSON text. Filters: domains, categories,
+ * modelNames, operations, users (arrays), requestId, minEventId, maxEventId,
+ * minTimestamp, maxTimestamp, order ('stream', 'oldestFirst', 'newestFirst'),
+ * limit.
+ */
+function* readLines(root, filters = {}) {
+  const out = [null];
+  withFilter(filters, (filter) => call('reader_open', path(root), filter, out));
+  const [reader] = out;
+  const length = Buffer.alloc(8);
+  try {
+    while (call('reader_next', reader, out, length, null) === 0) {
+      yield text(out[0], Number(length.readBigUInt64LE()));
+    }
+  } finally {
+    C.reader_close(reader);
+  }
+}
+
+/** The same events as objects. */
+function* read(root, filters) {
+  for (const line of readLines(root, filters)) yield JSON.parse(line);
+}
+
+/** The records of a domain and category as their events leave them: state, last_event_id, applied_events. */
+function replay(root, domain, category, filters = {}) {
+  const out = [null];
+  withFilter(filters, (filter) => call('replay', path(root), path(domain), path(category), filter, out));
+  return JSON.parse(take(out[0]));
+}
+
+/** Goes through a trail without changing it, and reports what it found. */
+function check(root) {
+  const out = [null];
+  call('check', path(root), out);
+  return JSON.parse(take(out[0]));
+}
+
+module.exports = {
+  open: (root, options) => new Trail(root, options), Trail, AuditrailError, read, readLines, replay, check,
+  version: C.version(),
+};

@@ -1,0 +1,150 @@
+-- auditrail.lua against the built library: luajit test.lua CORPUS SCRATCH
+local here = arg[0]:match("^(.*/)") or "./"
+package.path = here .. "../../../examples/lua/?.lua;" .. package.path
+local auditrail = require "auditrail"
+local ffi = require "ffi"
+local corpus, scratch = arg[1], arg[2]
+
+ffi.cdef "int fork(void); int waitpid(int, int *, int); void _exit(int);"
+
+local checks = 0
+local function check(condition, what)
+    checks = checks + 1
+    if not condition then error("not so: " .. tostring(what), 2) end
+end
+local function same(a, b) check(a == b, ("%s is %s"):format(tostring(a), tostring(b))) end
+local function fails(name, work, ...)
+    local fine, err = pcall(work, ...)
+    check(not fine, "it fails")
+    if name then same(type(err) == "table" and err.name or err, name) end
+    return err
+end
+
+local event = {domain = "v2", category = "image", model_name = "m", operation = "create",
+    logical_user_id = "u", timestamp = 5}
+
+do -- what every language writes, for the trees to be compared
+    local lines = {}
+    for line in io.lines(corpus) do lines[#lines + 1] = line end
+    local trail = auditrail.open(scratch .. "/same", {max_segment_bytes = 2048})
+    for at = 1, #lines, 5 do
+        same(trail:append(auditrail.decode(lines[at])), at)
+        same(trail:append(lines[at + 1]), at + 1)
+        local back, line = trail:append_returning(auditrail.decode(lines[at + 2]))
+        same(back.event_id, at + 2)
+        same(auditrail.decode(line).model_name, auditrail.decode(lines[at + 2]).model_name)
+        local first, count = trail:append_batch {auditrail.decode(lines[at + 3]), lines[at + 4]}
+        same(first, at + 3)
+        same(count, 2)
+    end
+    same(trail:stats().last_id, #lines)
+    trail:close()
+end
+
+do -- JSON
+    for _, text in ipairs {'{"a":[1,"two",null,{"a":[true]}],"b":{}}', "[]", "1.5", "-0.25",
+        "9007199254740991", '"\\u0000\\u001f\\"\\\\\\b\\f\\n\\r\\t"', "1e+300", "0.1"} do
+        same(auditrail.encode(auditrail.decode(text)), text)
+    end
+    same(auditrail.decode '"\\u00e9\\u20ac\\ud83d\\ude00/"', "\195\169\226\130\172\240\159\152\128/")
+    same(auditrail.encode(2^63), "9.223372036854776e+18")
+    same(auditrail.encode(9007199254740993LL), "9007199254740993")
+    fails(nil, auditrail.encode, print)
+    fails(nil, auditrail.encode, {[1] = 1, a = 2} and {[true] = 1})
+end
+
+do -- errors
+    local root = scratch .. "/errors"
+    local trail = auditrail.open(root)
+    local err = fails("AUDITRAIL_ERR_INVALID_EVENT", trail.append, trail,
+        '{"domain":"v9","category":"image","model_name":"m","operation":"create","logical_user_id":"u"}')
+    same(err.status, -11)
+    same(err.offset, 10)
+    same(err.errno, nil)
+    check(tostring(err):find("domain", 1, true), err)
+    check(tostring(fails("AUDITRAIL_ERR_BUSY", auditrail.open, root)):find("this process", 1, true))
+    check(fails("AUDITRAIL_ERR_IO", auditrail.open, "/proc/nothing/here").errno > 0)
+    fails("AUDITRAIL_ERR_NOT_FOUND", auditrail.read, scratch .. "/nothing")
+    fails("AUDITRAIL_ERR_INVALID_ARGUMENT", auditrail.open, root, {max_segment_bytes = 0})
+    fails(nil, auditrail.open, root, {colour = "blue"})
+    fails(nil, auditrail.open, root, {durability = "eternal"})
+    fails(nil, auditrail.open, "a\0b")
+    event.payload = {after = {x = 0 / 0}}
+    fails("AUDITRAIL_ERR_INVALID_EVENT", trail.append, trail, event)
+    event.payload = nil
+    fails("AUDITRAIL_ERR_INVALID_EVENT", trail.append_batch, trail, {event, "{}", event})
+    fails(nil, trail.append_batch, trail, {"{}\n{}"})
+    same(select(2, trail:append_batch {}), 0)
+    same(trail:append(event), 1)
+    trail:flush()
+    trail:sync()
+    same(trail:stats().synced_id, 1)
+    trail:close()
+    trail:close()
+    fails(nil, trail.append, trail, event)
+end
+
+do -- a trail that is forgotten is let go
+    auditrail.open(scratch .. "/forgotten", {durability = "buffered"}):append(event)
+    collectgarbage()
+    collectgarbage()
+    local trail = auditrail.open(scratch .. "/forgotten", {operations = "*", domains = {"a"}})
+    fails("AUDITRAIL_ERR_INVALID_EVENT", trail.append, trail, event)
+    event.domain, event.operation = "a", "rename"
+    same(trail:append(event), 2)
+    event.domain, event.operation = "v2", "create"
+    trail:close()
+end
+
+do -- reading
+    local root = scratch .. "/reading"
+    local trail = auditrail.open(root)
+    for n = 1, 10 do
+        trail:append {domain = n % 2 == 1 and "v2" or "legacy", category = "image", model_name = "m" .. n % 3,
+            operation = "create", logical_user_id = "u", timestamp = 1000 + n, payload = {after = {n = n}}}
+    end
+    local function ids(filters)
+        local found = {}
+        for event, line in auditrail.read(root, filters) do
+            same(event.payload.after.n, event.event_id)
+            check(line:find('^{"event_id":' .. event.event_id .. ","), line)
+            found[#found + 1] = event.event_id
+        end
+        return table.concat(found, " ")
+    end
+    same(ids(), "2 4 6 8 10 1 3 5 7 9")
+    same(ids {order = "newest_first", limit = 3}, "10 9 8")
+    same(ids {domains = {"v2"}, min_event_id = 3, max_event_id = 7}, "3 5 7")
+    same(ids {model_names = {"m0", "m2"}, min_timestamp = 1008, order = "oldest_first"}, "8 9")
+    same(ids {users = {"nobody"}}, "")
+    local state, last, applied = auditrail.replay(root, "v2", "image", {max_event_id = 7})
+    same(state.m1.n, 7)
+    same(last, 7)
+    same(applied, 4)
+    same(auditrail.check(root).events, 10)
+    trail:close()
+end
+
+do -- fork
+    local root = scratch .. "/fork"
+    local trail = auditrail.open(root, {shared = true})
+    trail:append(event)
+    local child = ffi.C.fork()
+    if child == 0 then
+        local fine, err = pcall(function()
+            fails("AUDITRAIL_ERR_FORKED", trail.append, trail, event)
+            local own = auditrail.open(root, {shared = true})
+            same(own:append(event), 2)
+            own:close()
+        end)
+        if not fine then io.stderr:write(tostring(err), "\n") end
+        ffi.C._exit(fine and 0 or 1)
+    end
+    local status = ffi.new("int[1]")
+    ffi.C.waitpid(child, status, 0)
+    same(status[0], 0)
+    same(trail:append(event), 3)
+    trail:close()
+end
+
+print(checks .. " checks")

@@ -1,0 +1,180 @@
+#!/bin/sh
+# Every language against the built library: run.sh [LANGUAGE…]
+#
+#   AUDITRAIL_LIB_DIR      the folder with libauditrail.so (default: build)
+#   AUDITRAIL_INCLUDE_DIR  the folder with auditrail.h (default: include)
+#
+# For each language: its tests; its story, which must print story.txt; the events
+# of events.jsonl, written in every way that it has, which must give the files of
+# tree-2048.txt; and its snippet in docs/languages.md, as it stands there. What a
+# language needs is installed where that is possible; where it is not, one line
+# says so, and the language counts as skipped.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+repository=$(cd "$here/../.." && pwd)
+lib=$(cd "${AUDITRAIL_LIB_DIR:-$repository/build}" && pwd)
+include=$(cd "${AUDITRAIL_INCLUDE_DIR:-$repository/include}" && pwd)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+passed=0 failed=0 skipped=0
+
+# A folder in which the library has all its names, as after an installation.
+mkdir "$scratch/lib"
+ln -s "$lib/libauditrail.so" "$scratch/lib/libauditrail.so"
+ln -s "$lib/libauditrail.so" "$scratch/lib/libauditrail.so.0"
+lib=$scratch/lib
+export AUDITRAIL_LIB="$lib/libauditrail.so" LD_LIBRARY_PATH="$lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+export CPATH="$include" LIBRARY_PATH="$lib" # for compilers
+corpus=$here/events.jsonl
+
+need() { "$repository/scripts/need.sh" "$@" >"$work/need" 2>&1 || { missing=$(cat "$work/need"); return 1; }; }
+
+# Each language: what it needs, then test (given the corpus and a folder), story
+# (given a folder) and snippet (given a file, run in an empty folder).
+
+cpp_needs() {
+    need c++=g++ || return 1
+    strict='c++ -std=c++17 -Wall -Wextra -Wpedantic -Werror -pthread'
+    $strict "$here/cpp/test.cpp" -o "$work/test" -lauditrail &&
+        $strict -fno-exceptions "$here/cpp/test.cpp" -o "$work/test-bare" -lauditrail &&
+        $strict "$repository/examples/cpp/story.cpp" -o "$work/program" -lauditrail
+}
+cpp_test() { mkdir "$2/bare" && "$work/test-bare" "$1" "$2/bare" && "$work/test" "$1" "$2"; }
+cpp_story() { "$work/program" "$1"; }
+cpp_snippet() { cp "$1" hello.cpp && $strict hello.cpp -o hello -lauditrail && ./hello; }
+
+go_needs() {
+    need go=golang-go cc=gcc || return 1
+    export GOFLAGS=-mod=mod GOTOOLCHAIN=local GOCACHE="${GOCACHE:-$repository/build/go-cache}"
+}
+go_test() {
+    cd "$repository/examples/go" && go vet ./... &&
+        AUDITRAIL_CORPUS=$1 AUDITRAIL_SAME=$2/same go test -count=1 -race ./auditrail
+}
+go_story() { cd "$repository/examples/go" && go run ./story "$1"; }
+go_snippet() {
+    cp -r "$repository/examples/go/auditrail" "$repository/examples/go/go.mod" . &&
+        mkdir hello && cp "$1" hello/main.go && go run ./hello
+}
+
+python_needs() { need python3=python3; }
+python_test() {
+    AUDITRAIL_CORPUS=$1 AUDITRAIL_SAME=$2/same python3 -W error "$here/python/test_auditrail.py" 2>&1
+}
+python_story() { python3 -W error "$repository/examples/python/story.py" "$1"; }
+python_snippet() { PYTHONPATH=$repository/examples/python python3 -W error "$1"; }
+
+lua_needs() { need luajit=luajit; }
+lua_test() { luajit "$here/lua/test.lua" "$1" "$2"; }
+lua_story() { luajit "$repository/examples/lua/story.lua" "$1"; }
+lua_snippet() { LUA_PATH="$repository/examples/lua/?.lua;;" luajit "$1"; }
+
+ruby_needs() { need ruby=ruby; }
+ruby_test() { ruby -w "$here/ruby/test.rb" "$1" "$2"; }
+ruby_story() { ruby -w "$repository/examples/ruby/story.rb" "$1"; }
+ruby_snippet() { ruby -w -I "$repository/examples/ruby" "$1"; }
+
+node_needs() {
+    need node=nodejs npm=npm || return 1
+    modules=$repository/build/node
+    mkdir -p "$modules"
+    [ -d "$modules/node_modules/koffi" ] ||
+        npm install --prefix "$modules" --no-audit --no-fund --loglevel=error koffi@2 >"$work/npm" 2>&1 || {
+        missing="koffi could not be installed from npm"
+        return 1
+    }
+    export NODE_PATH="$modules/node_modules"
+}
+node_test() { node "$here/node/test.js" "$1" "$2"; }
+node_story() { node "$repository/examples/node/story.js" "$1"; }
+node_snippet() { cp "$repository/examples/node/auditrail.js" "$1" . && node "./$(basename "$1")"; }
+
+php_needs() {
+    need php=php-cli || return 1
+    php='php -d ffi.enable=1'
+    $php -m | grep -qx FFI || { missing='the PHP here has no FFI'; return 1; }
+}
+php_test() { $php "$here/php/test.php" "$1" "$2"; }
+php_story() { $php "$repository/examples/php/story.php" "$1"; }
+php_snippet() { cp "$repository/examples/php/Auditrail.php" "$1" . && $php "$(basename "$1")"; }
+
+java_needs() {
+    need javac=default-jdk-headless || return 1
+    jna=/usr/share/java/jna.jar
+    [ -f "$jna" ] || need no-such-command=libjna-java || [ -f "$jna" ] || {
+        missing='JNA is not here, and could not be installed (Debian package libjna-java)'
+        return 1
+    }
+    javac -Xlint:all -Werror -d "$work/classes" -cp "$jna" "$repository/examples/java/auditrail/Auditrail.java" \
+        "$repository/examples/java/Story.java" "$here/java/Test.java" || return 1
+    java="java -cp $jna:$work/classes"
+}
+java_test() { $java Test "$1" "$2"; }
+java_story() { $java Story "$1"; }
+java_snippet() {
+    cp "$1" Hello.java && javac -cp "$jna:$work/classes" -d . Hello.java && java -cp "$jna:$work/classes:." Hello
+}
+
+# The first block of a language's section in the documentation.
+block() {
+    awk -v language="$1" '/^## / { here = 0 } /^<!-- run: / { here = $3 == language }
+        /^```/ && inside { exit } inside { print } /^```/ && here { inside = 1 }' "$repository/docs/languages.md"
+}
+
+# Runs one part of a language in a subshell, its output kept for the case that
+# it fails.
+part() {
+    what=$1
+    shift
+    if ! (set -e; "$@") >"$work/out" 2>"$work/err"; then
+        echo "failed: $language: $what"
+        sed 's/^/    /' "$work/out" "$work/err" | tail -n 60
+        return 1
+    fi
+}
+
+check_tree() {
+    cd "$1/same" && sha256sum -c --quiet "$here/tree-2048.txt" &&
+        [ "$(find . -name 'audit-*.jsonl' | wc -l)" = "$(wc -l <"$here/tree-2048.txt")" ]
+}
+
+run_test() {
+    $language"_test" "$corpus" "$work/trails" >"$work/said" && cat "$work/said"
+}
+
+run_story() {
+    $language"_story" "$work/story" >"$work/told" && diff "$here/story.txt" "$work/told" && [ ! -s "$work/err" ]
+}
+
+run_snippet() {
+    extension=txt
+    [ "$language" = node ] && extension=js
+    block "$language" >"$work/Hello.$extension"
+    [ -s "$work/Hello.$extension" ] || { echo "docs/languages.md has no block for $language"; return 1; }
+    mkdir "$work/snippet" && cd "$work/snippet" && $language"_snippet" "$work/Hello.$extension" >"$work/shown" &&
+        sed -n '1p' "$work/shown" | grep -qx 'event 1' && sed -n '2p' "$work/shown" | grep -q '^1 '
+}
+
+for language in ${*:-cpp go python lua ruby node php java}; do
+    work=$scratch/$language
+    mkdir -p "$work/trails"
+    missing=''
+    if ! $language"_needs" 2>"$work/err"; then
+        if [ -n "$missing" ]; then
+            echo "not run: no $language here: $missing"
+            skipped=$((skipped + 1))
+        else
+            echo "failed: $language: does not compile"
+            sed 's/^/    /' "$work/err"
+            failed=$((failed + 1))
+        fi
+    elif part "its tests" run_test && part "its files are not those of tree-2048.txt" check_tree "$work/trails" &&
+        part "its story" run_story && part "its snippet in docs/languages.md" run_snippet; then
+        echo "ok $language: tests, the same bytes, story, snippet"
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+    fi
+done
+echo "callers: $passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]

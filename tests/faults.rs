@@ -1,0 +1,426 @@
+//! Promise: a call that fails is reported, with path and errno; it loses
+//! nothing, tears nothing and spends no id; afterwards the writer goes on, or,
+//! after a failed sync, says for good that it has failed, and a new one tells
+//! the truth.
+//!
+//! One workload is run over a disk in memory; then again for each of its calls,
+//! with that call failing once, with each errno, before or after a part of its
+//! work. A full disk is filled byte by byte, and gets room again.
+
+mod ledger;
+
+use auditrail::storage::memory::{Call, Fault, Memory};
+use auditrail::{Durability, Error, Kind, Options, WarningKind, Writer};
+use ledger::{End, Fate, Ledger, ids_of_warning};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const ROOT: &str = "/data/trail";
+
+#[test]
+fn any_call_may_fail_in_written_mode() {
+    each_call_fails(Durability::Written, false);
+}
+
+#[test]
+fn any_call_may_fail_in_synced_mode() {
+    each_call_fails(Durability::Synced, false);
+}
+
+#[test]
+fn any_call_may_fail_in_buffered_mode() {
+    each_call_fails(Durability::Buffered, false);
+}
+
+#[test]
+fn any_call_may_fail_on_a_shared_trail() {
+    each_call_fails(Durability::Written, true);
+    each_call_fails(Durability::Synced, true);
+}
+
+/// Appends to a disk that has room for some bytes more, until there is none;
+/// gives it room again.
+fn fill_up(durability: Durability, room: u64) -> Result<(), String> {
+    let mut run = Run::new(durability, false);
+    let writer = run.open()?;
+    let used = run.memory.used();
+    run.memory.set_capacity(used + room);
+    let mut next = 1;
+    let mut refused = 0;
+    while refused < 3 {
+        let tag = run.ledger.add(["v2/a", "v2/b"][next as usize % 2], 40);
+        match writer.append(run.ledger.json(tag).as_bytes()) {
+            Ok(id) if id == next && refused == 0 => {
+                run.ledger.told(tag, id, Fate::Accepted);
+                next += 1;
+            }
+            Ok(id) if id == next => {
+                // A smaller write may still fit.
+                run.ledger.told(tag, id, Fate::Accepted);
+                next += 1;
+                refused = 0;
+            }
+            Ok(id) => return Err(format!("the id {id}, not {next}")),
+            Err(error) => {
+                let kind = match durability {
+                    Durability::Buffered => Kind::BufferFull,
+                    _ => Kind::NoSpace,
+                };
+                if error.kind() != kind || error.errno() != Some(libc::ENOSPC) {
+                    return Err(format!("{error:?}"));
+                }
+                run.ledger.failed(&[tag]);
+                refused += 1;
+            }
+        }
+    }
+    if durability == Durability::Buffered {
+        let stats = writer.stats().map_err(|e| e.to_string())?;
+        if stats.waiting == 0 || stats.last_id != next - 1 || stats.flush_failures == 0 {
+            return Err(format!("a full buffer: {stats:?}"));
+        }
+        if !matches!(writer.flush(), Err(error) if error.kind() == Kind::NoSpace) {
+            return Err("a flush to a full disk".into());
+        }
+    }
+    run.memory.set_capacity(u64::MAX);
+    for _ in 0..5 {
+        let tag = run.ledger.add("v2/a", 40);
+        let id = writer.append(run.ledger.json(tag).as_bytes());
+        if !matches!(id, Ok(id) if id == next) {
+            return Err(format!("there is room again, yet {id:?}, not {next}"));
+        }
+        run.ledger.told(tag, next, Fate::Accepted);
+        next += 1;
+    }
+    writer
+        .flush()
+        .map_err(|e| format!("there is room again: {e}"))?;
+    run.ledger.raise(Fate::Written);
+    run.check(&writer, End::Killed)?;
+    writer
+        .close()
+        .map_err(|e| format!("there is room again: {e}"))?;
+    run.memory = run.memory.power_loss(room);
+    let writer = run.open()?;
+    run.check(&writer, End::PowerLost)
+}
+
+#[test]
+fn a_full_disk_that_gets_room_again_has_lost_nothing() {
+    for durability in [
+        Durability::Written,
+        Durability::Synced,
+        Durability::Buffered,
+    ] {
+        for room in (0..1500).step_by(7) {
+            if let Err(why) = fill_up(durability, room) {
+                panic!("{durability:?}, room for {room} bytes: {why}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_takes_no_writes_is_an_error_at_opening() {
+    for errno in [libc::EROFS, libc::EACCES] {
+        for call in [Call::CreateDir, Call::Open, Call::WriteAt] {
+            let mut run = Run::new(Durability::Written, false);
+            run.errno = errno;
+            run.memory.fail(Fault::new(errno).call(call).always());
+            let storage = Arc::new(run.memory.clone());
+            match Writer::open_on(storage, Path::new(ROOT), &run.options) {
+                Ok(_) => panic!("{call:?} {errno}: it opens"),
+                Err(error) => run.only_once("open", &error).unwrap(),
+            }
+            run.memory.fail_no_more();
+            let writer = run.open().unwrap();
+            run.append(writer, &["v2/a"]).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_failed_sync_is_not_tried_again_and_what_it_lost_is_written_again() {
+    for seed in 0..200 {
+        let mut run = Run::new(Durability::Written, false);
+        run.errno = libc::EIO;
+        let writer = run.open().unwrap();
+        let writer = run.append(writer, &["v2/a", "v2/b"].repeat(6)).unwrap();
+        run.memory
+            .fail(Fault::new(libc::EIO).call(Call::Sync).after(seed % 4));
+        // `sync` checks that the writer has failed, and opens a new one, which
+        // must bring to disk what it finds.
+        let writer = run.sync(writer).unwrap();
+        assert!(run.reported, "the fault was not met");
+        run.memory.kill();
+        drop(writer);
+        run.memory = run.memory.power_loss(seed);
+        let writer = run.open().unwrap();
+        if let Err(why) = run.check(&writer, End::PowerLost) {
+            panic!("{}seed {seed}: {why}", run.memory.history());
+        }
+    }
+}
+
+fn each_call_fails(durability: Durability, shared: bool) {
+    let mut run = Run::new(durability, shared);
+    run.workload().expect("it works where nothing fails");
+    let calls = run.memory.calls();
+    let kinds = [
+        (libc::ENOSPC, true),
+        (libc::ENOSPC, false),
+        (libc::EIO, true),
+        (libc::EIO, false),
+        (libc::EROFS, false),
+        (libc::EACCES, false),
+        (libc::EINTR, false),
+    ];
+    let mut faults = 0;
+    for call in 0..calls {
+        for (errno, short) in kinds {
+            let fault = Fault::new(errno).after(call);
+            let fault = if short { fault.short() } else { fault };
+            let mut run = Run::new(durability, shared);
+            run.errno = errno;
+            run.memory.fail(fault);
+            let outcome = run.workload().and_then(|()| run.aftermath());
+            faults += 1;
+            if let Err(why) = outcome {
+                println!("{}{}", run.memory.history(), run.trace.join("\n"));
+                panic!(
+                    "{durability:?}, shared {shared}, call {call} of {calls}, errno {errno}, \
+                         short {short}, {:?}: {why}",
+                    run.memory.failed_call()
+                );
+            }
+        }
+    }
+    println!("{durability:?}, shared {shared}: {faults} faults in {calls} calls");
+}
+
+struct Run {
+    memory: Memory,
+    options: Options,
+    durability: Durability,
+    ledger: Ledger,
+    lost: Arc<Mutex<BTreeSet<u64>>>,
+    flush_failures: u64,
+    errno: i32,
+    reported: bool,
+    trace: Vec<String>,
+}
+
+impl Run {
+    fn new(durability: Durability, shared: bool) -> Self {
+        let lost = Arc::new(Mutex::new(BTreeSet::new()));
+        let mut options = Options::default();
+        options
+            .durability(durability)
+            .shared(shared)
+            .flush_interval(Duration::ZERO)
+            .journal_bytes(4096 + 1500)
+            .on_warning({
+                let lost = lost.clone();
+                move |warning| {
+                    if warning.kind == WarningKind::MissingIds {
+                        let ids = ids_of_warning(&warning.message);
+                        lost.lock().unwrap().extend(ids);
+                    }
+                }
+            });
+        options.max_segment_bytes(500).expect("a good size");
+        options.max_open_files(1).expect("a good number");
+        options.buffer_bytes(4096).expect("a good size");
+        Self {
+            memory: Memory::new(),
+            options,
+            durability,
+            ledger: Ledger::default(),
+            lost,
+            flush_failures: 0,
+            errno: 0,
+            reported: false,
+            trace: Vec::new(),
+        }
+    }
+
+    fn open(&mut self) -> Result<Writer, String> {
+        loop {
+            let storage = Arc::new(self.memory.clone());
+            match Writer::open_on(storage, Path::new(ROOT), &self.options) {
+                Ok(writer) => return Ok(writer),
+                Err(error) => self.only_once("open", &error)?,
+            }
+        }
+    }
+
+    /// An error that is to be expected: the first one after the fault.
+    fn only_once(&mut self, what: &str, error: &Error) -> Result<(), String> {
+        self.trace.push(format!("{what}: {error:?}"));
+        if self.memory.failed_call().is_none() {
+            return Err(format!("{what} fails though nothing failed: {error}"));
+        }
+        if std::mem::replace(&mut self.reported, true) {
+            return Err(format!("{what} fails again: {error:?}"));
+        }
+        if error.errno() != Some(self.errno) || !error.message().contains("/data") {
+            return Err(format!(
+                "{what}: no path or errno: {error:?}, {:?}",
+                error.errno()
+            ));
+        }
+        Ok(())
+    }
+
+    fn workload(&mut self) -> Result<(), String> {
+        for life in 0..2 {
+            let mut writer = self.open()?;
+            for (step, stream) in ["v2/a", "v2/b", "v2/a", "legacy/c", "v2/a"]
+                .iter()
+                .enumerate()
+            {
+                writer = self.append(writer, &[stream])?;
+                if step == 2 {
+                    writer = self.append(writer, &["v2/b", "v2/a", "v2/a", "v2/a", "v2/b"])?;
+                    writer = self.sync(writer)?;
+                }
+            }
+            self.flush_failures += writer.stats().map_err(|e| e.to_string())?.flush_failures;
+            match writer.close() {
+                Ok(()) => self.ledger.raise(Fate::Durable),
+                Err(error) => {
+                    self.only_once("close", &error)?;
+                    // What it did not say, a new one tells.
+                    let writer = self.open()?;
+                    self.check(&writer, End::Killed)?;
+                }
+            }
+            self.trace.push(format!("life {life} ends"));
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, writer: Writer, streams: &[&str]) -> Result<Writer, String> {
+        let tags: Vec<usize> = streams.iter().map(|s| self.ledger.add(s, 40)).collect();
+        let text: String = tags
+            .iter()
+            .map(|&tag| self.ledger.json(tag) + "\n")
+            .collect();
+        let there = self.ledger.events.iter().filter(|e| e.fate != Fate::Lost);
+        let next = there.filter_map(|e| e.id).max().unwrap_or(0) + 1;
+        match writer.append_batch(text.as_bytes()) {
+            Ok((first, count)) => {
+                self.trace.push(format!("{tags:?} from {first}"));
+                if (first, count) != (next, tags.len()) {
+                    return Err(format!("ids {first}, {count} events, not {next}, {tags:?}"));
+                }
+                let fate = match self.durability {
+                    Durability::Buffered => Fate::Accepted,
+                    Durability::Written => Fate::Written,
+                    Durability::Synced => Fate::Durable,
+                };
+                for (id, &tag) in (first..).zip(&tags) {
+                    self.ledger.told(tag, id, fate);
+                }
+                Ok(writer)
+            }
+            Err(error) => {
+                self.only_once("append", &error)?;
+                if error.kind() == Kind::Failed {
+                    return self.after_failure(writer);
+                }
+                self.ledger.failed(&tags);
+                Ok(writer)
+            }
+        }
+    }
+
+    fn sync(&mut self, writer: Writer) -> Result<Writer, String> {
+        match writer.sync() {
+            Ok(()) => self.ledger.raise(Fate::Durable),
+            Err(error) => {
+                self.only_once("sync", &error)?;
+                if error.kind() == Kind::Failed {
+                    return self.after_failure(writer);
+                }
+                writer
+                    .sync()
+                    .map_err(|e| format!("sync fails again: {e}"))?;
+                self.ledger.raise(Fate::Durable);
+            }
+        }
+        Ok(writer)
+    }
+
+    /// The writer says that it has failed: it must go on saying so, without
+    /// trying again, and a new one must tell the truth.
+    fn after_failure(&mut self, writer: Writer) -> Result<Writer, String> {
+        let call = self.memory.failed_call().unwrap_or_default();
+        if !call.starts_with("Sync") {
+            return Err(format!("a writer must not fail for good for this: {call}"));
+        }
+        let calls = self.memory.calls();
+        let event = self.ledger.add("v2/a", 1);
+        for error in [
+            writer.append(self.ledger.json(event).as_bytes()).map(drop),
+            writer.flush(),
+            writer.sync(),
+        ] {
+            match error {
+                Err(error) if error.kind() == Kind::Failed && error.errno() == Some(self.errno) => {
+                }
+                other => return Err(format!("after the failure: {other:?}")),
+            }
+        }
+        if self.memory.calls() != calls {
+            return Err("a failed writer touches the disk".into());
+        }
+        self.ledger.failed(&[event]);
+        if !matches!(writer.close(), Err(error) if error.kind() == Kind::Failed) {
+            return Err("a failed writer must not close well".into());
+        }
+        let writer = self.open()?;
+        self.check(&writer, End::Killed)?;
+        Ok(writer)
+    }
+
+    /// What the trail holds is what was promised.
+    fn check(&mut self, writer: &Writer, end: End) -> Result<(), String> {
+        let stats = writer.stats().map_err(|e| e.to_string())?;
+        let files = self.memory.files(Path::new("/data"));
+        let lost = std::mem::take(&mut *self.lost.lock().unwrap());
+        self.ledger.check(
+            &files,
+            Path::new(ROOT),
+            end,
+            stats.last_id,
+            &lost,
+            Fate::Durable,
+        )
+    }
+
+    /// After the workload, everything is there, on disk too.
+    fn aftermath(&mut self) -> Result<(), String> {
+        let failed = self.memory.failed_call();
+        let silent = |call: &str| {
+            // What only costs the next opening a longer look, or is given back
+            // with the file.
+            call.contains("/state") || call.ends_with("back")
+        };
+        match failed {
+            Some(call) if !self.reported && self.flush_failures == 0 && !silent(&call) => {
+                return Err("the failure was not reported".into());
+            }
+            _ => {}
+        }
+        self.memory.fail_no_more();
+        self.memory.kill();
+        self.memory = self.memory.power_loss(7);
+        let writer = self.open()?;
+        self.check(&writer, End::PowerLost)?;
+        writer.close().map_err(|e| e.to_string())
+    }
+}
