@@ -9,9 +9,9 @@ use auditrail::check::{IndexState, List, Ranges, Report, check_with};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
-/// Go through a trail and report what is wrong; exit code 1 if anything is
+/// Go through a trail and report what is wrong
 ///
-/// Looks for ids that are missing or doubled, damaged lines, events that are in
+/// The exit code is 1 if anything is. Looks for ids that are missing or doubled, damaged lines, events that are in
 /// the wrong place, segments that are missing, files that do not belong, and an
 /// index that contradicts the segments. Changes nothing; a writer may be at work.
 #[derive(Args, Debug)]
@@ -121,7 +121,13 @@ fn print(output: &mut Output, root: &Path, report: &Report) -> Result<(), Failur
         &report.missing_segments,
         "gap between segments",
         "gaps between segments",
-        |gap| format!("{}: {}", inside(&gap.path), range(gap.first, gap.last)),
+        |gap| {
+            format!(
+                "{}: segment {}",
+                inside(&gap.path),
+                range(gap.first, gap.last)
+            )
+        },
     )?;
     list(
         output,

@@ -8,7 +8,9 @@ use auditrail::proof::{ConsistencyProof, InclusionProof};
 use clap::Args;
 use std::path::PathBuf;
 
-/// Check a proof, without the trail; exit code 1 if it does not hold
+/// Check a proof, without the trail
+///
+/// The exit code is 1 if it does not hold.
 #[derive(Args, Debug)]
 pub struct CheckProof {
     /// The proof, as `auditrail prove` printed it

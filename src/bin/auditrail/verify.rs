@@ -12,9 +12,9 @@ use auditrail::proof::{Report, Verification};
 use clap::Args;
 use std::path::PathBuf;
 
-/// Prove that a trail is what was signed, or say what was changed; exit code 1 if anything was
+/// Prove that a trail is what was signed, or say what was changed
 ///
-/// A writer signs checkpoints where it was given a key (`append --sign`). Events
+/// The exit code is 1 if anything was changed. A writer signs checkpoints where it was given a key (`append --sign`). Events
 /// after the newest checkpoint are not covered. Checkpoints that were kept
 /// elsewhere prove more than the trail's own: give them.
 #[derive(Args, Debug)]
