@@ -3,9 +3,11 @@
 
 mod command {
     mod append;
+    mod checking;
     mod failures;
     mod following;
     pub mod kit;
+    mod proving;
     mod reading;
     mod terminal;
 }

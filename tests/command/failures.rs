@@ -151,6 +151,7 @@ fn help_names_every_subcommand_and_code() {
         "tail",
         "show",
         "replay",
+        "check",
         "stats",
         "Exit codes:",
         "  7  ",

@@ -6,9 +6,11 @@
 //! line, which finds the bad line and keeps those before it.
 
 use crate::exit::{Exit, Failure, Outcome};
+use crate::keys;
 use crate::output::{Look, Output};
 use crate::progress::{Progress, Unit};
 use crate::text::{counted, shown};
+use auditrail::proof::ProofOptions;
 use auditrail::{Durability, Error, Kind, Names, Options, Writer};
 use clap::{Args, ValueEnum};
 use std::io::{self, IsTerminal, Read};
@@ -36,6 +38,9 @@ pub struct Append {
     /// Take turns with other writers that say the same
     #[arg(long)]
     shared: bool,
+    /// Keep proof of the trail, signed with the secret key in this file
+    #[arg(long, value_name = "FILE")]
+    sign: Option<PathBuf>,
     /// The size at which a segment is full, in bytes; K, M, G are understood
     #[arg(long, value_name = "BYTES", value_parser = size)]
     segment_size: Option<u64>,
@@ -125,6 +130,9 @@ impl Append {
         }
         if !self.operations.is_empty() {
             options.operations(names(&self.operations));
+        }
+        if let Some(path) = &self.sign {
+            options.proof(ProofOptions::new(keys::secret(path)?));
         }
         options.on_warning(|warning| eprintln!("auditrail: warning: {}", shown(&warning.message)));
         Ok(options)

@@ -1,5 +1,5 @@
 //! The operators' command: append to a trail, read it, follow it, replay it,
-//! check it.
+//! check it, prove it.
 //!
 //! A subcommand is a file, with its arguments at the head and `run` below. What
 //! they share: `filter` (which events), `output` and `events` (JSON for
@@ -7,13 +7,20 @@
 //! trails is in the library; this only asks it.
 
 mod append;
+mod check;
+mod check_proof;
+mod checkpoint;
 mod events;
 mod exit;
+mod export;
 mod filter;
 mod generate;
+mod keygen;
+mod keys;
 mod output;
 mod payload;
 mod progress;
+mod prove;
 mod read;
 mod replay;
 mod show;
@@ -22,6 +29,7 @@ mod tail;
 mod text;
 mod time;
 mod trail;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use exit::{CODES, Outcome};
@@ -60,7 +68,14 @@ enum Command {
     Tail(tail::Tail),
     Show(show::Show),
     Replay(replay::Replay),
+    Check(check::Check),
     Stats(stats::Stats),
+    Keygen(keygen::Keygen),
+    Checkpoint(checkpoint::Checkpoint),
+    Verify(verify::Verify),
+    Prove(prove::Prove),
+    CheckProof(check_proof::CheckProof),
+    Export(export::Export),
     #[command(hide = true)]
     Generate(generate::Generate),
 }
@@ -73,7 +88,14 @@ impl Command {
             Self::Tail(tail) => tail.run(look),
             Self::Show(show) => show.run(look),
             Self::Replay(replay) => replay.run(look),
+            Self::Check(check) => check.run(look),
             Self::Stats(stats) => stats.run(look),
+            Self::Keygen(keygen) => keygen.run(look),
+            Self::Checkpoint(checkpoint) => checkpoint.run(look),
+            Self::Verify(verify) => verify.run(look),
+            Self::Prove(prove) => prove.run(look),
+            Self::CheckProof(proof) => proof.run(look),
+            Self::Export(export) => export.run(look),
             Self::Generate(generate) => generate.run(),
         }
     }

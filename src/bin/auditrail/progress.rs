@@ -54,6 +54,11 @@ impl Progress {
         self.shown &= std::fs::metadata("/dev/stdout").is_ok_and(|about| about.is_file());
     }
 
+    /// How much there is, once that is known.
+    pub fn set_total(&mut self, total: u64) {
+        self.total = Some(total).filter(|&total| total > 0);
+    }
+
     /// So much more was done.
     pub fn advance(&mut self, by: u64) {
         self.at(self.done + by);
