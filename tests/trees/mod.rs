@@ -10,7 +10,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// One event of a model trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -261,5 +261,14 @@ impl File for CountedFile {
     }
     fn descriptor(&self) -> i32 {
         self.file.descriptor()
+    }
+}
+
+/// Tells threads to stop when it goes, be it by a panic.
+pub struct StopAtEnd<'s>(pub &'s AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
