@@ -2,6 +2,7 @@
 //! so that what is read does not depend on what writes.
 
 #![allow(dead_code)] // each test program uses a part
+#![allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation)] // small numbers
 
 use auditrail::storage::{Disk, Entry, File, Lock, Open, Stat, Storage};
 use auditrail::{Filter, Reader};
