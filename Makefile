@@ -72,11 +72,17 @@ $(BUILD)/test-proof-c: tests/c/proof.c tests/c/check.h include/auditrail.h $(BUI
 $(BUILD)/test-proof-cpp: tests/c/proof.c tests/c/check.h include/auditrail.h $(BUILD)/libauditrail.so
 	$(CXX) -x c++ $(CXX17) -g -Iinclude $< -o $@ $(LINK)
 
+$(BUILD)/test-reader-c: tests/c/reader.c tests/c/check.h include/auditrail.h $(BUILD)/libauditrail.so
+	$(CC) $(C99) -g -Iinclude $< -o $@ $(LINK)
+
+$(BUILD)/test-reader-cpp: tests/c/reader.c tests/c/check.h include/auditrail.h $(BUILD)/libauditrail.so
+	$(CXX) -x c++ $(CXX17) -g -Iinclude $< -o $@ $(LINK)
+
 # Each program runs in an empty folder, plain and under valgrind.
-test-c: $(BUILD)/test-c $(BUILD)/test-proof-c
+test-c: $(BUILD)/test-c $(BUILD)/test-reader-c $(BUILD)/test-proof-c
 	@scripts/need.sh c++=g++ valgrind=valgrind
-	@$(MAKE) --no-print-directory $(BUILD)/test-cpp $(BUILD)/test-proof-cpp
-	@for program in test-c test-cpp test-proof-c test-proof-cpp; do for under in '' 'valgrind -q --leak-check=full --error-exitcode=99'; do \
+	@$(MAKE) --no-print-directory $(BUILD)/test-cpp $(BUILD)/test-reader-cpp $(BUILD)/test-proof-cpp
+	@for program in test-c test-cpp test-reader-c test-reader-cpp test-proof-c test-proof-cpp; do for under in '' 'valgrind -q --leak-check=full --error-exitcode=99'; do \
 		rm -rf $(BUILD)/scratch && mkdir $(BUILD)/scratch && echo "$$under $(BUILD)/$$program" && \
 		$$under $(BUILD)/$$program $(BUILD)/scratch || exit 1; done; done
 

@@ -102,9 +102,8 @@ pub fn history_on(
                 }
             }
             Err(reason) => {
-                history
-                    .damage
-                    .payload(record.path(), record.offset(), record.event_id(), reason)
+                let (path, offset, id) = (record.path(), record.offset(), record.event_id());
+                history.damage.payload(path, offset, id, reason);
             }
         }
         if !newest_first && history.entries.len() >= limit {

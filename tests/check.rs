@@ -202,14 +202,6 @@ fn many_faults_are_counted_and_some_listed() {
     assert_eq!(found.events, 3000);
 }
 
-struct EndAtDrop<'s>(&'s AtomicBool);
-
-impl Drop for EndAtDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 #[test]
 fn a_live_trail_is_found_whole() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -218,18 +210,17 @@ fn a_live_trail_is_found_whole() {
     let writer = Writer::open(folder.path(), &options).expect("a trail");
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        // A failed assertion must end the writers too.
-        let _end = EndAtDrop(&stop);
+        let stopping = trees::StopAtEnd(&stop);
         for thread in 0..2 {
             let (writer, stop) = (&writer, &stop);
             scope.spawn(move || {
-                for n in 0.. {
+                for n in 0..200_000 {
                     if stop.load(Ordering::Relaxed) {
                         break;
                     }
                     let event = format!(
                         r#"{{"domain":"v2","category":"c{}","model_name":"m","operation":"create","logical_user_id":"u"}}"#,
-                        (n * 7 + thread) % 40 + n / 100
+                        (n * 7 + thread) % 40 + n / 300
                     );
                     writer.append(event.as_bytes()).expect("appending");
                 }
@@ -243,6 +234,7 @@ fn a_live_trail_is_found_whole() {
             assert!(found.last_event_id.unwrap_or(0) >= last);
             last = found.last_event_id.unwrap_or(0);
         }
+        drop(stopping);
         println!("{last} events were written meanwhile");
     });
     let last = writer.stats().expect("figures").last_id;

@@ -1,6 +1,8 @@
 //! What a reader promises: every event that passes the filter, once, whole, in
 //! the order asked for, and nothing else; damage told, not hidden.
 
+#![allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation)] // small numbers
+
 mod trees;
 
 use auditrail::{Filter, Kind, Order, Reader};

@@ -1,6 +1,8 @@
 //! What replay and history promise: the records as the events left them, and
 //! what each event did; on the real events too, where they are there.
 
+#![allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation)] // small numbers
+
 mod trees;
 
 use auditrail::{Filter, Kind, Options, Order, Reader, Writer, history, replay};
@@ -86,14 +88,14 @@ fn no_real_event_is_lost_and_replay_gives_the_real_records() {
 fn record(events: &[(&str, &str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let mut tree = Tree::new(folder.path(), 300);
-    for (id, (name, operation, payload)) in (1..).zip(events) {
+    for (id, (name, operation, payload)) in (1u64..).zip(events) {
         let event = Event {
             model_name: (*name).into(),
             operation: (*operation).into(),
             payload: (!payload.is_empty()).then(|| (*payload).into()),
             timestamp: 100 + id as i64,
             user: format!("u-{id}"),
-            request_id: (id % 2 == 0).then(|| format!("r-{id}")),
+            request_id: id.is_multiple_of(2).then(|| format!("r-{id}")),
             ..Event::new(id)
         };
         tree.append("v2", "text", &event.line());
@@ -219,7 +221,7 @@ fn history_says_who_when_and_what_changed() {
             .to_json()
     };
     let entry = |id: u64, operation: &str, changes: &str| {
-        let request = if id % 2 == 0 {
+        let request = if id.is_multiple_of(2) {
             format!(r#","request_id":"r-{id}""#)
         } else {
             String::new()

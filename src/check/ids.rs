@@ -60,11 +60,11 @@ impl Ids {
                 };
                 list.insert(at, low);
                 if list.len() > FEW {
-                    let mut words = Box::new([0; WORDS]);
-                    for low in &*list {
-                        words[usize::from(*low) / 64] |= 1 << (low % 64);
+                    let mut bits = Box::new([0; WORDS]);
+                    for item in &*list {
+                        bits[usize::from(*item) / 64] |= 1 << (item % 64);
                     }
-                    *chunk = Chunk::Bits(words, list.len());
+                    *chunk = Chunk::Bits(bits, list.len());
                 }
                 true
             }

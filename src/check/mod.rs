@@ -70,6 +70,7 @@ pub fn check_with(root: impl Into<PathBuf>, progress: impl FnMut(Progress)) -> R
 
 /// The same, on another storage than the machine's file system.
 #[doc(hidden)]
+#[allow(clippy::needless_pass_by_value)] // as for the others that take a storage
 pub fn check_on(
     storage: Arc<dyn Storage>,
     root: impl Into<PathBuf>,
@@ -87,6 +88,9 @@ pub fn check_on(
     }
     .run()
 }
+
+/// Domains and categories.
+type Streams = Vec<(String, String)>;
 
 struct Check<'c> {
     storage: &'c dyn Storage,
@@ -163,7 +167,7 @@ impl Check<'_> {
         }
         self.look_at_tails(begin)?;
         (self.tell)(self.progress);
-        self.findings.judge(index);
+        self.findings.judge(&index);
         Ok(self.findings.report)
     }
 
@@ -177,7 +181,7 @@ impl Check<'_> {
     }
 
     /// The streams, and what is no part of the trail.
-    fn streams(&self) -> Result<(Vec<(String, String)>, List<String>)> {
+    fn streams(&self) -> Result<(Streams, List<String>)> {
         let (mut streams, mut foreign) = (Vec::new(), List::default());
         let root = self.layout.root();
         for domain in self.list(root)? {
@@ -277,7 +281,7 @@ impl Check<'_> {
             let id = event.head.event_id;
             self.findings.event(id, event.place < sure);
             self.progress.events += 1;
-            if self.progress.events % TOLD_EVERY == 0 {
+            if self.progress.events.is_multiple_of(TOLD_EVERY) {
                 (self.tell)(self.progress);
             }
         }
@@ -329,7 +333,7 @@ impl Findings {
         }
     }
 
-    fn judge(&mut self, index: Result<Found>) {
+    fn judge(&mut self, index: &Result<Found>) {
         for id in self.strays.iter() {
             // One that stands too high is likely to be wrong itself.
             if id <= self.sure_last && !self.ids.insert(id) {
@@ -341,6 +345,7 @@ impl Findings {
         let last = report.last_event_id.unwrap_or(0);
         let (state, indexed) = match index {
             Ok(Found::Last(id)) => {
+                let id = *id;
                 let state = match id.cmp(&last) {
                     std::cmp::Ordering::Less => IndexState::Behind,
                     std::cmp::Ordering::Equal => IndexState::Equal,

@@ -431,7 +431,7 @@ mod tests {
                 count += 1;
             }
             let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |n| n + 1);
-            prop_assert_eq!(count, bytes.iter().filter(|&&b| b == b'\n').count());
+            prop_assert_eq!(count, memchr::memchr_iter(b'\n', &bytes).count());
             prop_assert_eq!(lines.position(), whole as u64);
             file.0.lock().expect("the lock").truncate(whole);
             file.append(b"{new}\n").expect("appending");

@@ -2,6 +2,7 @@
 //! so that what is read does not depend on what writes.
 
 #![allow(dead_code)] // each test program uses a part
+#![allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation)] // small numbers
 
 use auditrail::storage::{Disk, Entry, File, Lock, Open, Stat, Storage};
 use auditrail::{Filter, Reader};
@@ -10,7 +11,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// One event of a model trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -261,5 +262,14 @@ impl File for CountedFile {
     }
     fn descriptor(&self) -> i32 {
         self.file.descriptor()
+    }
+}
+
+/// Tells threads to stop when it goes, be it by a panic.
+pub struct StopAtEnd<'s>(pub &'s AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
