@@ -181,7 +181,7 @@ pub(crate) fn hash_all(
     for _ in 0..wanted.min(MAX_THREADS) {
         let bench = bench.clone();
         // Where no thread is to be had, this one does the work.
-        threads.extend(os::spawn_quiet("auditrail-hash", move || bench.work()));
+        threads.extend(os::spawn_quiet("auditrail-hash", move || bench.hash()));
     }
     let result = conduct(threads.len() as u64, &bench, &mut fill, &mut take);
     bench.close();
@@ -195,13 +195,17 @@ pub(crate) fn hash_all(
 #[derive(Default)]
 struct Bench {
     state: Mutex<State>,
-    changed: Condvar,
+    /// There is something to do, or never will be.
+    work: Condvar,
+    /// What was waited for is done.
+    ready: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     waiting: VecDeque<(u64, Piece)>,
     done: BTreeMap<u64, Piece>,
+    awaited: Option<u64>,
     closed: bool,
     broken: bool,
 }
@@ -211,48 +215,63 @@ impl Bench {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sleeps until `ready` finds in the state what it waits for.
-    fn wait<T>(&self, mut ready: impl FnMut(&mut State) -> Option<T>) -> T {
-        let mut state = self.state();
-        loop {
-            if let Some(found) = ready(&mut state) {
-                return found;
-            }
-            state = (self.changed.wait(state)).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state());
-        self.changed.notify_all();
-    }
-
-    fn close(&self) {
-        self.change(|state| state.closed = true);
-    }
-
     /// A thread's life.
-    fn work(&self) {
-        /// Tells the others, should a thread end before its time.
+    fn hash(&self) {
+        /// Tells who waits, should a thread end before its time.
         struct Alarm<'a>(&'a Bench);
         impl Drop for Alarm<'_> {
             fn drop(&mut self) {
                 if thread::panicking() {
-                    self.0.change(|state| state.broken = true);
+                    self.0.state().broken = true;
+                    self.0.ready.notify_all();
                 }
             }
         }
         let _alarm = Alarm(self);
-        let next = |state: &mut State| match state.waiting.pop_front() {
-            Some(work) => Some(Some(work)),
-            None => state.closed.then_some(None),
-        };
-        while let Some((number, mut piece)) = self.wait(next) {
-            piece.hash();
-            self.change(|state| {
+        let mut state = self.state();
+        loop {
+            if let Some((number, mut piece)) = state.waiting.pop_front() {
+                drop(state);
+                piece.hash();
+                state = self.state();
                 state.done.insert(number, piece);
-            });
+                if state.awaited == Some(number) {
+                    self.ready.notify_one();
+                }
+            } else if state.closed {
+                return;
+            } else {
+                state = (self.work.wait(state)).unwrap_or_else(PoisonError::into_inner);
+            }
         }
+    }
+
+    fn put(&self, number: u64, piece: Piece) {
+        self.state().waiting.push_back((number, piece));
+        self.work.notify_one();
+    }
+
+    fn get(&self, number: u64) -> Result<Piece> {
+        let mut state = self.state();
+        loop {
+            if let Some(piece) = state.done.remove(&number) {
+                state.awaited = None;
+                return Ok(piece);
+            }
+            if state.broken {
+                return Err(Error::new(
+                    Kind::Panic,
+                    "a hashing thread ended before its time",
+                ));
+            }
+            state.awaited = Some(number);
+            state = (self.ready.wait(state)).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn close(&self) {
+        self.state().closed = true;
+        self.work.notify_all();
     }
 }
 
@@ -274,27 +293,18 @@ fn conduct(
             }
             if threads == 0 {
                 piece.hash();
-                bench.change(|state| {
-                    state.done.insert(sent, piece);
-                });
+                bench.state().done.insert(sent, piece);
             } else {
-                bench.change(|state| state.waiting.push_back((sent, piece)));
+                bench.put(sent, piece);
             }
             sent += 1;
         }
         if sent == taken {
             return Ok(());
         }
-        let piece = bench.wait(|state| {
-            let done = state.done.remove(&taken).map(Ok);
-            done.or_else(|| state.broken.then(|| Err(lost())))
-        })?;
+        let piece = bench.get(taken)?;
         take(&piece)?;
         spare.push(piece);
         taken += 1;
     }
-}
-
-fn lost() -> Error {
-    Error::new(Kind::Panic, "a hashing thread ended before its time")
 }
