@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZero;
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 /// Text in a piece, after which it is not added to.
 const PIECE: usize = 1024 * 1024;
@@ -175,20 +175,32 @@ pub(crate) fn hash_all(
     mut fill: impl FnMut(&mut Piece) -> Result<bool>,
     mut take: impl FnMut(&Piece) -> Result<()>,
 ) -> Result<()> {
-    let bench = Arc::new(Bench::default());
-    let wanted = thread::available_parallelism().map_or(1, NonZero::get);
-    let mut threads = Vec::new();
-    for _ in 0..wanted.min(MAX_THREADS) {
-        let bench = bench.clone();
-        // Where no thread is to be had, this one does the work.
-        threads.extend(os::spawn_quiet("auditrail-hash", move || bench.hash()));
+    // What one piece holds is hashed before a thread is up.
+    let mut first = Piece::default();
+    if !fill(&mut first)? {
+        return Ok(());
     }
-    let result = conduct(threads.len() as u64, &bench, &mut fill, &mut take);
+    first.hash();
+    take(&first)?;
+
+    let bench = Arc::new(Bench::default());
+    let mut threads = Vec::new();
+    let result = conduct(&bench, &mut threads, &mut fill, &mut take);
     bench.close();
     for thread in threads {
         let _ = thread.join();
     }
     result
+}
+
+fn start(bench: &Arc<Bench>) -> Vec<JoinHandle<()>> {
+    let wanted = thread::available_parallelism().map_or(1, NonZero::get);
+    let spawn = |_| {
+        let bench = bench.clone();
+        // Where no thread is to be had, this one does the work.
+        os::spawn_quiet("auditrail-hash", move || bench.hash()).ok()
+    };
+    (0..wanted.min(MAX_THREADS)).filter_map(spawn).collect()
 }
 
 /// Where threads find work, and leave what is done.
@@ -277,21 +289,24 @@ impl Bench {
 
 /// Keeps the threads busy with a bounded number of pieces.
 fn conduct(
-    threads: u64,
-    bench: &Bench,
+    bench: &Arc<Bench>,
+    threads: &mut Vec<JoinHandle<()>>,
     fill: &mut impl FnMut(&mut Piece) -> Result<bool>,
     take: &mut impl FnMut(&Piece) -> Result<()>,
 ) -> Result<()> {
     let mut spare = Vec::new();
     let (mut sent, mut taken, mut more) = (0, 0, true);
     loop {
-        while more && sent - taken <= 3 * threads {
+        while more && sent - taken <= 3 * threads.len() as u64 {
             let mut piece: Piece = spare.pop().unwrap_or_default();
             more = fill(&mut piece)?;
             if !more {
                 break;
             }
-            if threads == 0 {
+            if sent == 0 {
+                *threads = start(bench);
+            }
+            if threads.is_empty() {
                 piece.hash();
                 bench.state().done.insert(sent, piece);
             } else {
