@@ -23,6 +23,7 @@
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::storage::{File, Open, Storage, read_range};
+use std::io;
 use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +113,16 @@ impl State {
             boot: boot.to_owned(),
             doubtful,
         })
+    }
+}
+
+/// The state, for who only reads; `None` where there is none.
+pub(crate) fn peek(storage: &dyn Storage, layout: &Layout) -> Result<Option<State>> {
+    let path = layout.hidden_file("state");
+    match storage.open(&path, Open::Read) {
+        Ok(file) => StateFile { file }.read(layout),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io("open", &path, &e)),
     }
 }
 

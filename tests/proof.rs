@@ -343,3 +343,28 @@ fn one_changed_letter_is_named() {
     assert_eq!(finding.path.as_deref(), path.to_str());
     assert_eq!(finding.offset, Some(line as u64));
 }
+
+#[test]
+fn the_index_of_a_closed_trail_says_its_last_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, key) = (folder.path(), key());
+    let writer = Writer::open(root, &with_proof(&key)).unwrap();
+    append(&writer, 3);
+    writer.sync().unwrap();
+    let index = root.join("index.json");
+    let verify = || {
+        Verification::new(&[key.verifier().clone()])
+            .run(root, |_, _| {})
+            .unwrap()
+    };
+    // While it is being written, the index lags behind.
+    assert!(verify().intact);
+    writer.close().unwrap();
+    assert!(verify().intact && verify().notes.is_empty());
+    for text in ["{\"last_event_id\":2}", "{\"last_event_id\":4}", "{}"] {
+        fs::write(&index, text).unwrap();
+        assert_eq!(verify().findings[0].kind, FindingKind::Index, "{text}");
+    }
+    fs::remove_file(&index).unwrap();
+    assert_eq!(verify().findings[0].kind, FindingKind::Index);
+}

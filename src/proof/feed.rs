@@ -9,8 +9,7 @@
 //! is met first counts.
 
 use super::log::Log;
-use super::merkle::Hash;
-use super::pieces::{Pieces, Strays, hash_all};
+use super::pieces::{Piece, Pieces, Strays, hash_all};
 use super::tile::WIDTH;
 use super::walk::{Look, Place, Walk};
 use crate::error::{Error, Kind, Result};
@@ -39,8 +38,8 @@ pub(crate) fn catch_up(
     mut progress: impl FnMut(u64),
 ) -> Result<()> {
     let range = log.size()..last_id;
-    each_piece(storage, layout, range, |leaves| {
-        log.append(leaves.iter().copied())?;
+    each_piece(storage, layout, range, |piece| {
+        log.append(&piece.leaves, piece.complete)?;
         progress(log.size());
         Ok(())
     })
@@ -53,8 +52,8 @@ pub(crate) fn heal(log: &mut Log, storage: &Arc<dyn Storage>, layout: &Layout) -
     for &index in &damaged {
         let mut tile = Vec::new();
         let range = index * WIDTH..(index + 1) * WIDTH;
-        each_piece(storage, layout, range, |leaves| {
-            tile.extend_from_slice(leaves);
+        each_piece(storage, layout, range, |piece| {
+            tile.extend_from_slice(&piece.leaves);
             Ok(())
         })?;
         log.repair(index, &tile)?;
@@ -66,7 +65,7 @@ fn each_piece(
     storage: &Arc<dyn Storage>,
     layout: &Layout,
     range: Range<u64>,
-    mut take: impl FnMut(&[Hash]) -> Result<()>,
+    take: impl FnMut(&Piece) -> Result<()>,
 ) -> Result<()> {
     if range.is_empty() {
         return Ok(());
@@ -87,7 +86,7 @@ fn each_piece(
             }
             Ok(filled)
         },
-        |piece| take(&piece.leaves),
+        take,
     )
 }
 

@@ -161,44 +161,63 @@ impl Log {
         self.outgrown.clear();
     }
 
-    /// Adds the leaves of the events that follow. After an error the log is of
-    /// no more use, and must be opened again.
-    pub fn append(&mut self, leaves: impl IntoIterator<Item = Hash>) -> Result<()> {
+    /// Adds the leaves of the events that follow; `complete` is the hash over
+    /// them, if they are a full tile and it is known. After an error the log is
+    /// of no more use, and must be opened again.
+    pub fn append(&mut self, leaves: &[Hash], complete: Option<Hash>) -> Result<()> {
         self.usable()?;
-        let appended = self.add(leaves);
+        let appended = self.add(leaves, complete);
         self.failed = appended.is_err();
         appended
     }
 
-    fn add(&mut self, leaves: impl IntoIterator<Item = Hash>) -> Result<()> {
+    fn add(&mut self, leaves: &[Hash], complete: Option<Hash>) -> Result<()> {
         let signed_size = self.signed.as_ref().map_or(0, SignedCheckpoint::size);
-        for leaf in leaves {
-            let behind = self.edge.size() < signed_size;
-            let Self {
-                edge,
-                tiles,
-                partial,
-                outgrown,
-                changed,
-                ..
-            } = self;
-            edge.push(leaf, &mut |tile, hashes| {
-                let was_partial = partial.remove(&tile);
-                let durable = if tile.level == 0 && !was_partial {
-                    Durable::No
-                } else {
-                    Durable::Yes
-                };
-                if was_partial {
-                    outgrown.push(tile);
-                }
-                tiles.write(&tile.path(WIDTH), &to_bytes(hashes), durable, changed)
-            })?;
-            if behind && self.edge.size() == signed_size {
-                self.arrive()?;
+        let size = self.edge.size();
+        let Self {
+            edge,
+            tiles,
+            partial,
+            outgrown,
+            changed,
+            ..
+        } = self;
+        let mut full = |tile: Tile, hashes: &[Hash]| {
+            let was_partial = partial.remove(&tile);
+            let durable = if tile.level == 0 && !was_partial {
+                Durable::No
+            } else {
+                Durable::Yes
+            };
+            if was_partial {
+                outgrown.push(tile);
             }
+            tiles.write(&tile.path(WIDTH), &to_bytes(hashes), durable, changed)
+        };
+        let passes = size < signed_size && signed_size <= size + leaves.len() as u64;
+        if let Some(complete) = complete
+            && size.is_multiple_of(WIDTH)
+            && !passes
+        {
+            return edge.push_tile(leaves, complete, &mut full);
         }
-        Ok(())
+        let until = if passes {
+            (signed_size - size) as usize
+        } else {
+            0
+        };
+        let (before, after) = leaves.split_at(until);
+        for leaf in before {
+            edge.push(*leaf, &mut full)?;
+        }
+        if !passes {
+            return after
+                .iter()
+                .try_for_each(|leaf| edge.push(*leaf, &mut full));
+        }
+        self.arrive()?;
+        // From here on the tiles have another folder.
+        self.add(after, None)
     }
 
     /// The tree that is made again has the signed size: is it the signed one?
@@ -457,6 +476,10 @@ mod tests {
         leaf_hash(&index.to_le_bytes())
     }
 
+    fn leaves(range: std::ops::Range<u64>) -> Vec<Hash> {
+        range.map(leaf).collect()
+    }
+
     fn root(size: u64) -> Hash {
         let mut tree = Tree::default();
         (0..size).for_each(|index| tree.push(leaf(index)));
@@ -471,14 +494,14 @@ mod tests {
             let mut log = steps.open(size).unwrap();
             assert_eq!(log.size(), if step == 0 { 0 } else { sizes[step - 1] });
             let from = log.size();
-            log.append((from..size).map(leaf)).unwrap();
+            log.append(&leaves(from..size), None).unwrap();
             let signed = log.sign(&steps.key).unwrap();
             assert_eq!((signed.size(), signed.root()), (size, root(size)));
         }
         let mut once = Place::new();
         once.key = SigningKey::parse(&steps.key.to_secret_text()).unwrap();
         let mut log = once.open(70_000).unwrap();
-        log.append((0..70_000).map(leaf)).unwrap();
+        log.append(&leaves(0..70_000), None).unwrap();
         log.sign(&once.key).unwrap();
         assert_eq!(steps.files(), once.files());
         // What the specification gives as its example.
@@ -500,15 +523,14 @@ mod tests {
     fn what_was_not_signed_counts_for_nothing() {
         let place = Place::new();
         let mut log = place.open(0).unwrap();
-        log.append((0..300).map(leaf)).unwrap();
+        log.append(&leaves(0..300), None).unwrap();
         log.sign(&place.key).unwrap();
-        log.append((300..1000).map(leaf)).unwrap();
+        log.append(&leaves(300..1000), None).unwrap();
         drop(log);
         // Other events take the ids of those that were never signed.
         let mut log = place.open(300).unwrap();
         assert_eq!(log.size(), 300);
-        log.append((300..1000).map(|index| leaf(index + 1)))
-            .unwrap();
+        log.append(&leaves(301..1001), None).unwrap();
         let signed = log.sign(&place.key).unwrap().clone();
         let mut log = place.open(1000).unwrap();
         assert_eq!((log.size(), log.edge.root()), (1000, signed.root()));
@@ -521,7 +543,7 @@ mod tests {
         let mut log = place.open(0).unwrap();
         for size in [10, 20, 256 * 2 + 3] {
             let from = log.size();
-            log.append((from..size).map(leaf)).unwrap();
+            log.append(&leaves(from..size), None).unwrap();
             log.sign(&place.key).unwrap();
             let partial = |width: u64| place.tlog().join(format!("tile/0/000.p/{width}")).exists();
             assert_eq!((partial(10), partial(20)), (size < 256, size == 20));
@@ -547,7 +569,7 @@ mod tests {
     fn an_unchanged_log_is_not_signed_again() {
         let place = Place::new();
         let mut log = place.open(0).unwrap();
-        log.append([leaf(0)]).unwrap();
+        log.append(&[leaf(0)], None).unwrap();
         log.sign(&place.key).unwrap();
         let path = place.tlog().join(CHECKPOINT);
         let before = fs::metadata(&path).unwrap().modified().unwrap();
@@ -559,7 +581,7 @@ mod tests {
     fn a_shorter_trail_is_not_opened() {
         let place = Place::new();
         let mut log = place.open(0).unwrap();
-        log.append((0..5).map(leaf)).unwrap();
+        log.append(&leaves(0..5), None).unwrap();
         log.sign(&place.key).unwrap();
         let error = place.open(4).unwrap_err();
         assert_eq!(error.kind(), Kind::Tampered);
@@ -586,11 +608,14 @@ mod tests {
         let mut log = place.open(0).unwrap();
         log.sign(&place.key).unwrap();
         let mut other = place.open(1).unwrap();
-        other.append([leaf(7)]).unwrap();
+        other.append(&[leaf(7)], None).unwrap();
         other.sign(&place.key).unwrap();
-        log.append([leaf(8)]).unwrap();
+        log.append(&[leaf(8)], None).unwrap();
         assert_eq!(log.sign(&place.key).unwrap_err().kind(), Kind::Failed);
-        assert_eq!(log.append([leaf(9)]).unwrap_err().kind(), Kind::Failed);
+        assert_eq!(
+            log.append(&[leaf(9)], None).unwrap_err().kind(),
+            Kind::Failed
+        );
         assert_eq!(place.open(1).unwrap().signed.unwrap().root(), leaf(7));
     }
 
@@ -598,7 +623,7 @@ mod tests {
     fn lost_edges_are_made_again_and_compared() {
         let place = Place::new();
         let mut log = place.open(0).unwrap();
-        log.append((0..70_000).map(leaf)).unwrap();
+        log.append(&leaves(0..70_000), None).unwrap();
         log.sign(&place.key).unwrap();
         let before = place.files();
         for lost in ["tile/0/273.p/112", "tile/1/001.p/17", "tile/2/000.p/1"] {
@@ -613,26 +638,26 @@ mod tests {
             let mut log = place.open(70_001).unwrap();
             assert!(log.is_behind() && log.size() == 0, "{lost}");
             assert!(log.sign(&place.key).is_err());
-            log.append((0..69_999).map(leaf)).unwrap();
+            log.append(&leaves(0..69_999), None).unwrap();
             assert!(log.is_behind());
-            log.append([leaf(69_999)]).unwrap();
+            log.append(&[leaf(69_999)], None).unwrap();
             assert!(!log.is_behind());
             let aside = place.tlog().join("replaced-1");
             fs::remove_dir_all(&aside).unwrap();
             fs::remove_dir_all(place.tlog().join(REBUILT)).unwrap();
             assert_eq!(place.files(), before, "{lost}");
-            log.append([leaf(70_000)]).unwrap();
+            log.append(&[leaf(70_000)], None).unwrap();
             log.sign(&place.key).unwrap();
             // Back to where it was, for the next round.
             fs::remove_dir_all(place.tlog()).unwrap();
             let mut log = place.open(0).unwrap();
-            log.append((0..70_000).map(leaf)).unwrap();
+            log.append(&leaves(0..70_000), None).unwrap();
             log.sign(&place.key).unwrap();
         }
         fs::remove_dir_all(place.tlog().join("tile")).unwrap();
         let mut log = place.open(70_000).unwrap();
         let error = log
-            .append((0..70_000).map(|index| leaf(index.max(1))))
+            .append(&[&[leaf(1)], &leaves(1..70_000)[..]].concat(), None)
             .unwrap_err();
         assert_eq!(error.kind(), Kind::Tampered);
         assert_eq!(log.sign(&place.key).unwrap_err().kind(), Kind::Failed);
@@ -643,7 +668,7 @@ mod tests {
     fn lost_full_tiles_are_found_and_repaired() {
         let place = Place::new();
         let mut log = place.open(0).unwrap();
-        log.append((0..70_000).map(leaf)).unwrap();
+        log.append(&leaves(0..70_000), None).unwrap();
         log.sign(&place.key).unwrap();
         let before = place.files();
         let tile = |index: u64| place.tlog().join(format!("tile/0/{index:03}"));
@@ -670,7 +695,7 @@ mod tests {
         assert_eq!(log.size(), 70_000);
         assert_eq!(log.damaged().unwrap(), [0; 0]);
         assert!(log.is_behind());
-        log.append((0..70_000).map(leaf)).unwrap();
+        log.append(&leaves(0..70_000), None).unwrap();
         assert_eq!(log.damaged().unwrap(), [0; 0]);
         assert!(!log.is_behind());
     }

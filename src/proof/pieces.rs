@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZero;
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 /// Text in a piece, after which it is not added to.
 const PIECE: usize = 1024 * 1024;
@@ -175,15 +175,17 @@ pub(crate) fn hash_all(
     mut fill: impl FnMut(&mut Piece) -> Result<bool>,
     mut take: impl FnMut(&Piece) -> Result<()>,
 ) -> Result<()> {
-    let bench = Arc::new(Bench::default());
-    let wanted = thread::available_parallelism().map_or(1, NonZero::get);
-    let mut threads = Vec::new();
-    for _ in 0..wanted.min(MAX_THREADS) {
-        let bench = bench.clone();
-        // Where no thread is to be had, this one does the work.
-        threads.extend(os::spawn_quiet("auditrail-hash", move || bench.work()));
+    // What one piece holds is hashed before a thread is up.
+    let mut first = Piece::default();
+    if !fill(&mut first)? {
+        return Ok(());
     }
-    let result = conduct(threads.len() as u64, &bench, &mut fill, &mut take);
+    first.hash();
+    take(&first)?;
+
+    let bench = Arc::new(Bench::default());
+    let mut threads = Vec::new();
+    let result = conduct(&bench, &mut threads, &mut fill, &mut take);
     bench.close();
     for thread in threads {
         let _ = thread.join();
@@ -191,17 +193,31 @@ pub(crate) fn hash_all(
     result
 }
 
+fn start(bench: &Arc<Bench>) -> Vec<JoinHandle<()>> {
+    let wanted = thread::available_parallelism().map_or(1, NonZero::get);
+    let spawn = |_| {
+        let bench = bench.clone();
+        // Where no thread is to be had, this one does the work.
+        os::spawn_quiet("auditrail-hash", move || bench.hash()).ok()
+    };
+    (0..wanted.min(MAX_THREADS)).filter_map(spawn).collect()
+}
+
 /// Where threads find work, and leave what is done.
 #[derive(Default)]
 struct Bench {
     state: Mutex<State>,
-    changed: Condvar,
+    /// There is something to do, or never will be.
+    work: Condvar,
+    /// What was waited for is done.
+    ready: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     waiting: VecDeque<(u64, Piece)>,
     done: BTreeMap<u64, Piece>,
+    awaited: Option<u64>,
     closed: bool,
     broken: bool,
 }
@@ -211,90 +227,99 @@ impl Bench {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sleeps until `ready` finds in the state what it waits for.
-    fn wait<T>(&self, mut ready: impl FnMut(&mut State) -> Option<T>) -> T {
-        let mut state = self.state();
-        loop {
-            if let Some(found) = ready(&mut state) {
-                return found;
-            }
-            state = (self.changed.wait(state)).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state());
-        self.changed.notify_all();
-    }
-
-    fn close(&self) {
-        self.change(|state| state.closed = true);
-    }
-
     /// A thread's life.
-    fn work(&self) {
-        /// Tells the others, should a thread end before its time.
+    fn hash(&self) {
+        /// Tells who waits, should a thread end before its time.
         struct Alarm<'a>(&'a Bench);
         impl Drop for Alarm<'_> {
             fn drop(&mut self) {
                 if thread::panicking() {
-                    self.0.change(|state| state.broken = true);
+                    self.0.state().broken = true;
+                    self.0.ready.notify_all();
                 }
             }
         }
         let _alarm = Alarm(self);
-        let next = |state: &mut State| match state.waiting.pop_front() {
-            Some(work) => Some(Some(work)),
-            None => state.closed.then_some(None),
-        };
-        while let Some((number, mut piece)) = self.wait(next) {
-            piece.hash();
-            self.change(|state| {
+        let mut state = self.state();
+        loop {
+            if let Some((number, mut piece)) = state.waiting.pop_front() {
+                drop(state);
+                piece.hash();
+                state = self.state();
                 state.done.insert(number, piece);
-            });
+                if state.awaited == Some(number) {
+                    self.ready.notify_one();
+                }
+            } else if state.closed {
+                return;
+            } else {
+                state = (self.work.wait(state)).unwrap_or_else(PoisonError::into_inner);
+            }
         }
+    }
+
+    fn put(&self, number: u64, piece: Piece) {
+        self.state().waiting.push_back((number, piece));
+        self.work.notify_one();
+    }
+
+    fn get(&self, number: u64) -> Result<Piece> {
+        let mut state = self.state();
+        loop {
+            if let Some(piece) = state.done.remove(&number) {
+                state.awaited = None;
+                return Ok(piece);
+            }
+            if state.broken {
+                return Err(Error::new(
+                    Kind::Panic,
+                    "a hashing thread ended before its time",
+                ));
+            }
+            state.awaited = Some(number);
+            state = (self.ready.wait(state)).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn close(&self) {
+        self.state().closed = true;
+        self.work.notify_all();
     }
 }
 
 /// Keeps the threads busy with a bounded number of pieces.
 fn conduct(
-    threads: u64,
-    bench: &Bench,
+    bench: &Arc<Bench>,
+    threads: &mut Vec<JoinHandle<()>>,
     fill: &mut impl FnMut(&mut Piece) -> Result<bool>,
     take: &mut impl FnMut(&Piece) -> Result<()>,
 ) -> Result<()> {
     let mut spare = Vec::new();
     let (mut sent, mut taken, mut more) = (0, 0, true);
     loop {
-        while more && sent - taken <= 3 * threads {
+        while more && sent - taken <= 3 * threads.len() as u64 {
             let mut piece: Piece = spare.pop().unwrap_or_default();
             more = fill(&mut piece)?;
             if !more {
                 break;
             }
-            if threads == 0 {
+            if sent == 0 {
+                *threads = start(bench);
+            }
+            if threads.is_empty() {
                 piece.hash();
-                bench.change(|state| {
-                    state.done.insert(sent, piece);
-                });
+                bench.state().done.insert(sent, piece);
             } else {
-                bench.change(|state| state.waiting.push_back((sent, piece)));
+                bench.put(sent, piece);
             }
             sent += 1;
         }
         if sent == taken {
             return Ok(());
         }
-        let piece = bench.wait(|state| {
-            let done = state.done.remove(&taken).map(Ok);
-            done.or_else(|| state.broken.then(|| Err(lost())))
-        })?;
+        let piece = bench.get(taken)?;
         take(&piece)?;
         spare.push(piece);
         taken += 1;
     }
-}
-
-fn lost() -> Error {
-    Error::new(Kind::Panic, "a hashing thread ended before its time")
 }

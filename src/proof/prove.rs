@@ -289,14 +289,17 @@ fn write_hashes(f: &mut fmt::Formatter<'_>, hashes: &[Hash]) -> fmt::Result {
 
 /// The id in a line, as the library and its predecessor write it.
 pub(crate) fn line_id(line: &[u8]) -> Option<u64> {
-    let rest = line.strip_prefix(OPENING)?;
-    let digits = rest
-        .iter()
-        .take(21)
-        .take_while(|b| b.is_ascii_digit())
-        .count();
-    let id = decimal(std::str::from_utf8(&rest[..digits]).ok()?)?;
-    (id > 0 && matches!(rest.get(digits), Some(b',' | b'}'))).then_some(id)
+    let mut rest = line.strip_prefix(OPENING)?;
+    let mut id = 0_u64;
+    while let [digit @ b'0'..=b'9', after @ ..] = rest {
+        id = id.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+        // No id is 0, and none begins with it.
+        if id == 0 {
+            return None;
+        }
+        rest = after;
+    }
+    (id > 0 && matches!(rest, [b',' | b'}', ..])).then_some(id)
 }
 
 /// A proof's lines, up to the checkpoint.
@@ -368,8 +371,13 @@ mod tests {
             let mut checkpoints = Vec::new();
             for &size in sizes {
                 let from = log.size();
-                log.append((from..size).map(|index| leaf_hash(&line(index + 1))))
-                    .unwrap();
+                log.append(
+                    &(from..size)
+                        .map(|index| leaf_hash(&line(index + 1)))
+                        .collect::<Vec<_>>(),
+                    None,
+                )
+                .unwrap();
                 checkpoints.push(log.sign(&key).unwrap().text().to_owned());
             }
             Self {

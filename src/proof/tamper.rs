@@ -19,7 +19,7 @@ use std::sync::Arc;
 const STREAMS: [&str; 3] = ["legacy/text", "v2/image", "v2/text"];
 const EVENTS: u64 = 700;
 /// Lines in a segment.
-const LINES: u64 = 40;
+const LINES: usize = 40;
 
 /// A trail with a signed log over it.
 struct Trail {
@@ -52,15 +52,14 @@ impl Trail {
             storage: Arc::new(Disk),
         };
         fs::create_dir(trail.root.path().join(".auditrail")).unwrap();
-        let mut count = [0; 3];
-        for id in 1..=events {
-            let stream = stream_of(id);
-            let path = trail.segment(stream, count[stream] / LINES + 1);
-            count[stream] += 1;
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            let mut text = fs::read_to_string(&path).unwrap_or_default();
-            text += &line(id);
-            fs::write(&path, text).unwrap();
+        for stream in 0..3 {
+            let ids: Vec<u64> = (1..=events).filter(|id| stream_of(*id) == stream).collect();
+            for (number, ids) in (1..).zip(ids.chunks(LINES)) {
+                let path = trail.segment(stream, number);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                let text: String = ids.iter().map(|id| line(*id)).collect();
+                fs::write(&path, text).unwrap();
+            }
         }
         trail.write_index(events);
         trail
@@ -578,8 +577,8 @@ fn what_was_pruned_is_not_missed_and_the_rest_is_proved() {
     };
     let report = run();
     assert_eq!(short(&report), []);
-    assert_eq!(report.pruned_events, 3 * LINES);
-    assert_eq!(report.verified_events, EVENTS - 3 * LINES);
+    assert_eq!(report.pruned_events, 3 * LINES as u64);
+    assert_eq!(report.verified_events, EVENTS - 3 * LINES as u64);
     trail.remove(first);
     assert_eq!(short(&run()), [(FindingKind::Missing, first, first)]);
 }

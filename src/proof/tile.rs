@@ -365,8 +365,34 @@ impl Edge {
         full: &mut impl FnMut(Tile, &[Hash]) -> Result<()>,
     ) -> Result<()> {
         self.size += 1;
-        let mut hash = leaf;
-        for level in 0..LEVELS {
+        self.carry(0, leaf, full)
+    }
+
+    /// Adds the leaves of a full tile, whose hash is known, where a tile begins.
+    pub fn push_tile(
+        &mut self,
+        leaves: &[Hash],
+        complete: Hash,
+        full: &mut impl FnMut(Tile, &[Hash]) -> Result<()>,
+    ) -> Result<()> {
+        debug_assert!(self.size.is_multiple_of(WIDTH) && leaves.len() as u64 == WIDTH);
+        let index = self.size / WIDTH;
+        self.size += WIDTH;
+        if self.levels.is_empty() {
+            self.levels.push(Vec::new());
+        }
+        full(Tile { level: 0, index }, leaves)?;
+        self.carry(1, complete, full)
+    }
+
+    fn carry(
+        &mut self,
+        from: u8,
+        hash: Hash,
+        full: &mut impl FnMut(Tile, &[Hash]) -> Result<()>,
+    ) -> Result<()> {
+        let mut hash = hash;
+        for level in from..LEVELS {
             let place = usize::from(level);
             if self.levels.len() == place {
                 self.levels.push(Vec::with_capacity(WIDTH as usize));

@@ -50,6 +50,16 @@ impl Trust {
         Ok(above.and_then(|hashes| hashes.get(place)).copied())
     }
 
+    /// Whether the tile's file holds these hashes, and they are right; the hash
+    /// over them is known.
+    pub fn agrees(&mut self, tile: Tile, leaves: &[Hash], complete: Hash) -> Result<bool> {
+        if self.full(tile)? != Some(complete) {
+            return Ok(false);
+        }
+        let found = self.folder.tile(tile, self.edge.size())?;
+        Ok(found.is_some_and(|found| found == leaves))
+    }
+
     /// The hashes of a tile.
     pub fn hashes(&mut self, tile: Tile) -> Result<Option<&[Hash]>> {
         let level = usize::from(tile.level);

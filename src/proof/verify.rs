@@ -18,11 +18,11 @@ use super::note::VerifierKey;
 use super::report::{Covered, Finding, FindingKind, Report, Witness};
 use super::tile::Folder;
 use super::trust::Trust;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
+use crate::index::{self, Found};
 use crate::layout::Layout;
-use crate::storage::{Disk, Open, Storage, read_range};
-use serde::Deserialize;
-use std::io;
+use crate::state::{self, Phase};
+use crate::storage::{Disk, Storage};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -185,33 +185,21 @@ fn check_index(
     last_id: u64,
     report: &mut Report,
 ) -> Result<()> {
-    #[derive(Deserialize)]
-    struct Index {
-        last_event_id: u64,
-    }
-    const MAX_LEN: usize = 64 * 1024;
-
-    let path = layout.index();
-    let found = |what: String| Finding::new(FindingKind::Index, what).at(&path, None);
-    let file = match storage.open(&path, Open::Read) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            report.note(found("there is no index".into()));
-            return Ok(());
-        }
-        Err(e) => return Err(Error::io("open", &path, &e)),
-    };
-    let text = read_range(&*file, 0, MAX_LEN).map_err(|e| Error::io("read", &path, &e))?;
-    match serde_json::from_slice::<Index>(&text) {
-        Err(error) => report.find(found(format!("the index cannot be read: {error}"))),
-        Ok(Index { last_event_id: id }) if id > last_id => report.find(found(format!(
+    let state = state::peek(storage, layout)?;
+    let closed = state.is_some_and(|s| s.phase == Phase::Clean && s.written == last_id);
+    let found = |what: String| Finding::new(FindingKind::Index, what).at(&layout.index(), None);
+    match index::read(storage, layout)? {
+        Found::Unreadable(why) => report.find(found(format!("the index cannot be read: {why}"))),
+        Found::Last(id) if id == last_id => {}
+        Found::Last(id) if id > last_id || closed => report.find(found(format!(
             "the index says that the last event is {id}, but it is {last_id}"
         ))),
-        Ok(Index { last_event_id: id }) if id < last_id => report.note(found(format!(
+        Found::Last(id) => report.note(found(format!(
             "the index says that the last event is {id}, but it is {last_id}: a writer is at \
-             work, or was not closed, or the index was changed"
+             work, or was not closed"
         ))),
-        Ok(_) => {}
+        Found::Missing if closed && last_id > 0 => report.find(found("the index is gone".into())),
+        Found::Missing => report.note(found("there is no index".into())),
     }
     Ok(())
 }

@@ -69,8 +69,10 @@ struct Stream {
     segments: Vec<u64>,
     /// The place in `segments` of the one being read.
     current: usize,
-    /// A piece of that file, and where it begins there.
+    /// A piece of that file: so many bytes of the buffer, which is not shrunk,
+    /// and where they begin in the file.
     buffer: Vec<u8>,
+    filled: usize,
     buffer_at: u64,
     /// Whether the piece reaches the file's end.
     complete: bool,
@@ -215,57 +217,55 @@ impl Walk {
     }
 
     fn first_id(&self, index: usize, segment: usize) -> Result<Option<u64>> {
-        let mut bytes = Vec::new();
-        self.read(index, segment, 0, ID_BYTES, &mut bytes)?;
-        Ok(line_id(&bytes))
+        let mut bytes = [0; ID_BYTES];
+        let count = self.read(index, segment, 0, &mut bytes)?;
+        Ok(line_id(&bytes[..count]))
     }
 
-    /// Adds up to `count` bytes of a segment to `bytes`; `true` at its end.
-    fn read(
-        &self,
-        index: usize,
-        segment: usize,
-        offset: u64,
-        count: usize,
-        bytes: &mut Vec<u8>,
-    ) -> Result<bool> {
+    /// Fills `bytes` from a segment, and says how many there were.
+    fn read(&self, index: usize, segment: usize, offset: u64, bytes: &mut [u8]) -> Result<usize> {
         let stream = &self.streams[index];
         let path = self.layout.segment(&stream.name, stream.segments[segment]);
         let file = self
             .storage
             .open(&path, Open::Read)
             .map_err(|e| Error::io("open", &path, &e))?;
-        let before = bytes.len();
-        bytes.resize(before + count, 0);
-        let mut filled = before;
+        let mut filled = 0;
         while filled < bytes.len() {
-            let at = offset + (filled - before) as u64;
+            let at = offset + filled as u64;
             match file.read_at(&mut bytes[filled..], at) {
                 Ok(0) => break,
                 Ok(n) => filled += n,
                 Err(e) => return Err(Error::io("read", &path, &e).at(at)),
             }
         }
-        let complete = filled < bytes.len();
-        bytes.truncate(filled);
-        Ok(complete)
+        Ok(filled)
     }
 
     /// Reads more of the file, and forgets what lies before the line at hand.
     fn fill(&mut self, index: usize) -> Result<()> {
         let stream = &mut self.streams[index];
         let mut buffer = std::mem::take(&mut stream.buffer);
-        buffer.drain(..stream.start);
+        if stream.start > 0 {
+            buffer.copy_within(stream.start..stream.filled, 0);
+        }
+        stream.filled -= stream.start;
         stream.buffer_at += stream.start as u64;
         stream.end = stream.end.saturating_sub(stream.start);
         stream.next -= stream.start;
         stream.start = 0;
-        let (offset, count) = (stream.buffer_at + buffer.len() as u64, stream.capacity);
-        let current = stream.current;
-        let complete = self.read(index, current, offset, count, &mut buffer)?;
+        // A line that is longer than the buffer makes it grow.
+        let wanted = stream.filled + stream.capacity.div_ceil(2);
+        if buffer.len() < wanted {
+            buffer.resize(wanted.max(stream.capacity), 0);
+        }
+        let (filled, current) = (stream.filled, stream.current);
+        let offset = stream.buffer_at + filled as u64;
+        let count = self.read(index, current, offset, &mut buffer[filled..])?;
         let stream = &mut self.streams[index];
+        stream.complete = filled + count < buffer.len();
+        stream.filled += count;
         stream.buffer = buffer;
-        stream.complete = complete;
         Ok(())
     }
 
@@ -307,21 +307,21 @@ impl Walk {
         loop {
             let stream = &mut self.streams[index];
             let from = stream.start + searched;
-            if let Some(length) = memchr::memchr(b'\n', &stream.buffer[from..]) {
+            if let Some(length) = memchr::memchr(b'\n', &stream.buffer[from..stream.filled]) {
                 return Ok(Some((from + length, true)));
             }
-            searched = stream.buffer.len() - stream.start;
+            searched = stream.filled - stream.start;
             if searched > MAX_LINE {
                 // Handed out in pieces, none of which is an event.
-                return Ok(Some((stream.buffer.len(), false)));
+                return Ok(Some((stream.filled, false)));
             }
             if !stream.complete {
                 self.fill(index)?;
             } else if searched > 0 {
-                return Ok(Some((stream.buffer.len(), false)));
+                return Ok(Some((stream.filled, false)));
             } else if stream.current + 1 == stream.segments.len() {
                 // Nothing more is needed of it.
-                stream.buffer = Vec::new();
+                (stream.buffer, stream.filled) = (Vec::new(), 0);
                 return Ok(None);
             } else {
                 stream.open(stream.current + 1);
@@ -332,12 +332,12 @@ impl Walk {
     /// The id of the line after the one at hand.
     fn peek(&mut self, index: usize) -> Result<Option<u64>> {
         let stream = &self.streams[index];
-        if stream.buffer.len() - stream.next < ID_BYTES && !stream.complete {
+        if stream.filled - stream.next < ID_BYTES && !stream.complete {
             self.fill(index)?;
         }
         let stream = &self.streams[index];
-        if stream.next < stream.buffer.len() {
-            Ok(line_id(&stream.buffer[stream.next..]))
+        if stream.next < stream.filled {
+            Ok(line_id(&stream.buffer[stream.next..stream.filled]))
         } else if stream.current + 1 < stream.segments.len() {
             self.first_id(index, stream.current + 1)
         } else {
@@ -355,6 +355,7 @@ impl Stream {
             segments,
             current: 0,
             buffer: Vec::new(),
+            filled: 0,
             buffer_at: 0,
             complete: false,
             start: 0,
@@ -373,7 +374,7 @@ impl Stream {
 
     fn open(&mut self, segment: usize) {
         self.current = segment;
-        self.buffer.clear();
+        self.filled = 0;
         self.buffer_at = 0;
         self.complete = false;
         (self.start, self.end, self.next) = (0, 0, 0);
@@ -382,8 +383,18 @@ impl Stream {
 
 /// Whether the line has its stream's domain and category, behind id and time.
 fn is_at_home(line: &[u8], home: &[u8]) -> bool {
-    memchr::memmem::find(&line[..line.len().min(96)], b"\"domain\":")
-        .is_some_and(|at| line[at..].starts_with(home))
+    // The first number is the id, the second the time.
+    let mut rest = line;
+    for _ in 0..2 {
+        let Some(colon) = rest.iter().take(16).position(|b| *b == b':') else {
+            return false;
+        };
+        let number = &rest[colon + 1..];
+        let digits = number.iter().take(24).take_while(|b| **b != b',').count();
+        rest = &number[digits..];
+    }
+    rest.strip_prefix(b",")
+        .is_some_and(|rest| rest.starts_with(home))
 }
 
 #[cfg(test)]
