@@ -12,14 +12,13 @@ fn calls_to_open(streams: usize) -> u64 {
     let memory = Memory::new();
     let options = Options::default();
     let writer = Writer::open_on(Arc::new(memory.clone()), root, &options).expect("opens");
-    let lines: String = (0..streams)
-        .map(|stream| {
-            format!(
-                "{{\"domain\":\"v2\",\"category\":\"s{stream}\",\"model_name\":\"m\",\
-                 \"operation\":\"create\",\"logical_user_id\":\"u\"}}\n"
-            )
-        })
-        .collect();
+    let mut lines = String::new();
+    for stream in 0..streams {
+        lines += &format!(
+            "{{\"domain\":\"v2\",\"category\":\"s{stream}\",\"model_name\":\"m\",\
+             \"operation\":\"create\",\"logical_user_id\":\"u\"}}\n"
+        );
+    }
     writer.append_batch(lines.as_bytes()).expect("appends");
     writer.close().expect("closes");
     let before = memory.calls();

@@ -73,7 +73,7 @@ fn a_segment_that_someone_else_touched_is_noticed() {
             append(&writer, 3).unwrap();
             writer.flush().unwrap();
             touch(&segment(folder.path()));
-            let touched = fs::read(segment(folder.path())).unwrap_or_default();
+            let found = fs::read(segment(folder.path())).unwrap_or_default();
             a_while();
             let error = append(&writer, 4).and_then(|_| writer.flush()).unwrap_err();
             assert_eq!(error.kind(), Kind::Failed, "{what}: {error}");
@@ -83,7 +83,7 @@ fn a_segment_that_someone_else_touched_is_noticed() {
             assert_eq!(append(&writer, 5).unwrap_err().kind(), Kind::Failed);
             // Nothing of what is there was touched by us.
             let now = fs::read(segment(folder.path())).unwrap_or_default();
-            assert_eq!(now, touched, "{what}");
+            assert_eq!(now, found, "{what}");
             assert!(writer.close().is_err(), "{what}");
             // A new writer goes on, with ids that were not given.
             let writer = Writer::open(folder.path(), &options).unwrap();
@@ -351,7 +351,7 @@ fn a_forked_child_is_refused_and_keeps_no_lock() {
     let freed = Writer::open(folder.path(), &Options::default());
     let child = forked.unwrap();
     // SAFETY: signal 0 asks, 9 ends; the number is that of our child's child.
-    let lives = unsafe { libc::kill(child, 0) } == 0;
+    let alive = unsafe { libc::kill(child, 0) } == 0;
     // SAFETY: as above.
     unsafe { libc::kill(child, libc::SIGKILL) };
     assert_eq!(
@@ -364,7 +364,7 @@ fn a_forked_child_is_refused_and_keeps_no_lock() {
         Kind::Busy,
         "the child's end freed the trail"
     );
-    assert!(lives, "the child has ended before its time");
+    assert!(alive, "the child has ended before its time");
     let writer = freed.expect("the lock went with the parent");
     assert_eq!(append(&writer, 1).unwrap(), 2);
 }

@@ -27,7 +27,7 @@ fn sixty_four_threads(durability: Durability) {
                     while told.len() < EVENTS {
                         let tag = thread * EVENTS + told.len();
                         // Every eighth is a batch of four.
-                        let count = if tag % 8 == 0 {
+                        let count = if tag.is_multiple_of(8) {
                             4.min(EVENTS - told.len())
                         } else {
                             1
@@ -40,7 +40,7 @@ fn sixty_four_threads(durability: Durability) {
                         assert!(first > last, "{first} after {last} in one thread");
                         last = first + n as u64 - 1;
                         told.extend((tag..tag + count).zip(first..));
-                        if tag % 40 == 0 {
+                        if tag.is_multiple_of(40) {
                             writer.sync().expect("syncs");
                         }
                     }

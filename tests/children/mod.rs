@@ -103,7 +103,7 @@ fn say(line: &str) {
 
 /// Starts a child; `test` is the name of the test that calls [`child_main`].
 pub fn start(test: &str, orders: &Orders) -> Child {
-    let text = format!(
+    let line = format!(
         "{}|{:?}|{}|{}|{}|{}",
         orders.root,
         orders.durability,
@@ -114,7 +114,7 @@ pub fn start(test: &str, orders: &Orders) -> Child {
     );
     Command::new(std::env::current_exe().expect("a path"))
         .args([test, "--exact", "--nocapture", "--test-threads=1"])
-        .env(ORDERS, text)
+        .env(ORDERS, line)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
