@@ -372,19 +372,19 @@ impl Trail {
     /// Makes the batch that was just written durable. After an error that is
     /// not `Failed` it is not on disk.
     fn make_durable(&mut self, last: u64) -> Result<()> {
-        let fits = |journal: &&mut Journal| journal.fits(&self.pieces, self.lines.len());
-        if self.journal.as_mut().filter(fits).is_none() {
-            self.sync_segments(last)?;
-        } else {
-            self.append_to_journal(last)?;
+        match &self.journal {
+            Some(journal) if journal.fits(&self.pieces, self.lines.len()) => {
+                self.append_to_journal(last)?;
+            }
+            _ => self.sync_segments(last)?,
         }
         self.set_synced(last);
         Ok(())
     }
 
     fn append_to_journal(&mut self, last: u64) -> Result<()> {
-        let full = |journal: &mut Journal| !journal.has_room(&self.pieces, self.lines.len());
-        if self.journal.as_mut().is_some_and(full) {
+        let full = |journal: &Journal| !journal.has_room(&self.pieces, self.lines.len());
+        if self.journal.as_ref().is_some_and(full) {
             self.empty_journal(last)?;
             // A state that lags behind costs a longer look.
             let _ = self.write_state(Phase::Open, self.last_id);

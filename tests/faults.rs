@@ -309,7 +309,7 @@ impl Run {
             .iter()
             .map(|&tag| self.ledger.json(tag) + "\n")
             .collect();
-        let there = self.ledger.events.iter().filter(|e| e.fate != Fate::Lost);
+        let there = self.ledger.events.values().filter(|e| e.fate != Fate::Lost);
         let next = there.filter_map(|e| e.id).max().unwrap_or(0) + 1;
         match writer.append_batch(text.as_bytes()) {
             Ok((first, count)) => {

@@ -49,7 +49,8 @@ pub enum End {
 
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    pub events: Vec<Event>,
+    /// By tag.
+    pub events: BTreeMap<usize, Event>,
     /// Which writer is being told.
     pub writer: usize,
     /// Ids that were reported as lost.
@@ -68,24 +69,31 @@ pub struct Found {
 impl Ledger {
     /// A new event; says its tag.
     pub fn add(&mut self, stream: &str, pad: usize) -> usize {
-        self.events.push(Event {
+        let tag = self.events.len();
+        self.insert(tag, stream, pad);
+        tag
+    }
+
+    /// A new event whose tag is given.
+    pub fn insert(&mut self, tag: usize, stream: &str, pad: usize) {
+        let event = Event {
             stream: stream.to_owned(),
             pad,
             fate: Fate::Unknown,
             writer: self.writer,
             id: None,
-        });
-        self.events.len() - 1
+        };
+        self.events.insert(tag, event);
     }
 
     /// The event as append takes it.
     pub fn json(&self, tag: usize) -> String {
-        let event = &self.events[tag];
+        let event = &self.events[&tag];
         json(tag, &event.stream, event.pad)
     }
 
     pub fn told(&mut self, tag: usize, id: u64, fate: Fate) {
-        let event = &mut self.events[tag];
+        let event = self.events.get_mut(&tag).expect("an event of the ledger");
         assert!(id > 0, "event {tag} got the id 0");
         event.id = Some(id);
         event.fate = fate;
@@ -93,14 +101,18 @@ impl Ledger {
 
     pub fn failed(&mut self, tags: &[usize]) {
         for &tag in tags {
-            self.events[tag].fate = Fate::Failed;
+            self.events
+                .get_mut(&tag)
+                .expect("an event of the ledger")
+                .fate = Fate::Failed;
         }
     }
 
     /// All that this writer has acknowledged is now at least this safe.
     pub fn raise(&mut self, to: Fate) {
-        let own = |event: &&mut Event| event.writer == self.writer;
-        for event in self.events.iter_mut().filter(own) {
+        let writer = self.writer;
+        let own = |event: &&mut Event| event.writer == writer;
+        for event in self.events.values_mut().filter(own) {
             let rises = matches!(
                 (event.fate, to),
                 (Fate::Accepted, Fate::Written | Fate::Durable) | (Fate::Written, Fate::Durable)
@@ -137,7 +149,7 @@ impl Ledger {
                 return Err(format!("the id {} is past the last, {last_id}", event.id));
             }
         }
-        for (tag, event) in self.events.iter_mut().enumerate() {
+        for (&tag, event) in &mut self.events {
             let found = by_tag.remove(&tag);
             let must = match (event.fate, end) {
                 (Fate::Durable, _) | (Fate::Written, End::Killed) => Some(true),

@@ -1,0 +1,99 @@
+//! Promise: kill -9 loses nothing that WRITTEN or SYNCED acknowledged, leaves
+//! no gap and no torn line; BUFFERED loses at most what was not flushed, and
+//! reports each hole. On the real disk, with real processes.
+//!
+//! `AUDITRAIL_KILLS` sets how many processes are killed.
+
+mod children;
+mod ledger;
+
+use auditrail::storage::memory::Random;
+use auditrail::{Durability, WarningKind, Writer};
+use children::{Orders, enter, start, tags_of};
+use ledger::{End, Fate, Ledger, files_on_disk, ids_of_warning};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+#[test]
+fn child() {
+    children::child_main();
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_to_kill_9() {
+    let kills: u64 = std::env::var("AUDITRAIL_KILLS")
+        .map_or(200, |n| n.parse().expect("AUDITRAIL_KILLS is a number"));
+    let mut killed = 0;
+    let mut events = 0;
+    for trail in 0_u64.. {
+        if killed >= kills {
+            break;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut ledger = Ledger::default();
+        let mut random = Random::new(trail);
+        let mut first_tag = 0;
+        for life in 0..10 {
+            let durability = [
+                Durability::Buffered,
+                Durability::Written,
+                Durability::Synced,
+            ][random.below(3) as usize];
+            let orders = Orders {
+                root: folder.path().to_str().expect("a text").to_owned(),
+                durability,
+                shared: durability != Durability::Buffered && random.one_in(4),
+                threads: 4,
+                first_tag,
+                events: 10_000,
+            };
+            first_tag += tags_of(4);
+            let mut child = start("child", &orders);
+            std::thread::sleep(Duration::from_micros(3_000 + random.below(60_000)));
+            child.kill().expect("it can be killed");
+            let outcome = enter(child, &orders, &mut ledger)
+                .map(drop)
+                .and_then(|()| look(&orders, &mut ledger));
+            if let Err(why) = outcome {
+                let kept = folder.keep();
+                panic!("{why}\ntrail {trail}, life {life}, {orders:?}, kept in {kept:?}");
+            }
+            killed += 1;
+        }
+        events += ledger.events.len();
+    }
+    println!("{killed} processes were killed, {events} events were looked at");
+}
+
+/// Opens the trail after a kill and checks it.
+fn look(orders: &Orders, ledger: &mut Ledger) -> Result<(), String> {
+    let lost = Arc::new(Mutex::new(BTreeSet::new()));
+    let mut options = children::options(Durability::Written, false);
+    options.on_warning({
+        let lost = lost.clone();
+        move |warning| {
+            if warning.kind == WarningKind::MissingIds {
+                lost.lock()
+                    .unwrap()
+                    .extend(ids_of_warning(&warning.message));
+            }
+        }
+    });
+    let writer = Writer::open(&orders.root, &options).map_err(|e| e.to_string())?;
+    let last_id = writer.stats().map_err(|e| e.to_string())?.last_id;
+    let lost = std::mem::take(&mut *lost.lock().unwrap());
+    if orders.durability != Durability::Buffered && !lost.is_empty() {
+        return Err(format!("gaps: {lost:?}"));
+    }
+    let files = files_on_disk(children::path(orders));
+    ledger.check(
+        &files,
+        children::path(orders),
+        End::Killed,
+        last_id,
+        &lost,
+        Fate::Durable,
+    )?;
+    writer.close().map_err(|e| e.to_string())
+}
