@@ -687,7 +687,7 @@ class Stats(NamedTuple):
 
 
 _WARNINGS = {1: "torn tail", 2: "missing ids", 3: "index rebuilt", 4: "damaged line", 5: "redone",
-             6: "flush failed"}
+             6: "flush failed", 7: "proof failed"}
 
 
 def _log_warning(kind: str, message: str) -> None:
