@@ -571,6 +571,50 @@ class Reading(Case):
         with self.assertRaises(TypeError):
             Reader(self.root, colours=["blue"])
 
+    def test_following_sees_what_comes(self):
+        self.fill(2)
+        with Trail(self.root) as trail, Reader(self.root, order=Order.OLDEST_FIRST) as reader:
+            def later():
+                time.sleep(0.3)
+                trail.append(**EVENT)
+
+            thread = threading.Thread(target=later)
+            thread.start()
+            events = reader.follow(timeout=30)
+            self.assertEqual([next(events).event_id for _ in range(3)], [1, 2, 3])
+            thread.join()
+            self.assertEqual(list(reader.follow(timeout=0)), [])
+            self.assertEqual(list(reader.follow(timeout=0.3)), [])
+
+    def test_damage_and_position(self):
+        self.fill(2)
+        path = self.root / "v2/image/audit-000001.jsonl"
+        size = path.stat().st_size
+        with open(path, "ab") as file:
+            file.write(b"no event\n")
+        with Reader(self.root, domains="v2") as reader:
+            self.assertIsNone(reader.position)
+            self.assertEqual(next(reader).event_id, 1)
+            self.assertEqual(reader.position, (str(path), 0))
+            self.assertEqual(list(reader), [])
+            [damage] = reader.damage
+        self.assertEqual((damage.path, damage.offset), (str(path), size))
+        with self.assertLogs("auditrail", logging.WARNING) as logs:
+            self.assertEqual(len(list(AuditTrailReader(self.root).iter_events())), 2)
+        self.assertIn(f"byte {size}", logs.output[0])
+
+    def test_history(self):
+        with Trail(self.root) as trail:
+            trail.append(**EVENT, payload=AuditPayload.from_create({"a": 1}))
+            trail.append(**{**EVENT, "operation": "update"},
+                         payload=AuditPayload.from_update({"a": 1}, {"a": 2}))
+        where = dict(domain="v2", category="image", model_name="m")
+        first, second = auditrail.history(self.root, **where)
+        self.assertEqual(first["changes"], {"a": {"new": 1}})
+        self.assertEqual(second["changes"], {"a": {"old": 1, "new": 2}})
+        self.assertEqual(second["logical_user_id"], "u-1")
+        self.assertEqual(len(auditrail.history(self.root, **where, max_event_id=1)), 1)
+
     def test_check(self):
         self.fill()
         report = auditrail.check(self.root)
