@@ -104,7 +104,7 @@ async function reading(root) {
   assert.deepEqual(auditrail.history(root, 'v2', 'image', 'm1')[0].changes, { n: { new: 1 } });
   assert.equal(auditrail.check(root).events, 10);
   const seen = [];
-  for await (const one of auditrail.follow(root, { minEventId: 10 }, 300)) {
+  for await (const one of auditrail.follow(root, { minEventId: 10 }, 1000)) {
     seen.push(one.event_id);
     if (seen.length === 1) setTimeout(() => { const t = auditrail.open(root); t.append(event); t.close(); }, 100);
   }
