@@ -423,6 +423,32 @@ public:
         return status;
     }
 
+    /** The same, but waits at the end until there is a new event. */
+    auditrail_status follow(record &event, std::uint64_t timeout_ms, auditrail_error &why) noexcept {
+        const char *json = nullptr;
+        std::size_t length = 0;
+        const auto status =
+            auditrail_reader_follow(get(), timeout_ms, &json, &length, &event.event_id, &why);
+        if (status == AUDITRAIL_OK)
+            event.json = std::string_view(json, length);
+        return status;
+    }
+
+    /* Fields of the present event, without the escapes of JSON. */
+    std::int64_t timestamp() const noexcept { return auditrail_reader_timestamp(get()); }
+    std::string_view domain() noexcept { return field(auditrail_reader_domain); }
+    std::string_view category() noexcept { return field(auditrail_reader_category); }
+    std::string_view model_name() noexcept { return field(auditrail_reader_model_name); }
+    std::string_view operation() noexcept { return field(auditrail_reader_operation); }
+    std::string_view user() noexcept { return field(auditrail_reader_user); }
+    /** Empty if there is none. */
+    std::string_view request_id() noexcept { return field(auditrail_reader_request_id); }
+    /** As JSON text; empty if there is none. */
+    std::string_view payload() noexcept { return field(auditrail_reader_payload); }
+
+    /** How many lines were met so far that are no events. */
+    std::uint64_t damage_count() const noexcept { return auditrail_reader_damage_count(get()); }
+
 #if AUDITRAIL_EXCEPTIONS
     explicit reader(const std::string &root, const filter &which = filter()) {
         auditrail_reader *handle = nullptr;
@@ -435,6 +461,12 @@ public:
     /** The next event; false at the end. */
     bool next(record &event) {
         return detail::checked([&](auditrail_error *e) { return next(event, *e); }) == AUDITRAIL_OK;
+    }
+    /** The same, but waits at the end until there is a new event; false if there
+     *  was none in that time. */
+    bool follow(record &event, std::uint64_t timeout_ms) {
+        return detail::checked([&](auditrail_error *e) { return follow(event, timeout_ms, *e); }) ==
+               AUDITRAIL_OK;
     }
 
     class iterator {
@@ -472,6 +504,12 @@ public:
 private:
     explicit reader(auditrail_reader *taken) noexcept : handle_(taken) {}
 
+    template <typename Get> std::string_view field(Get get_it) noexcept {
+        std::size_t length = 0;
+        const char *text = get_it(get(), &length);
+        return text ? std::string_view(text, length) : std::string_view();
+    }
+
     struct close_it {
         void operator()(auditrail_reader *handle) const noexcept { auditrail_reader_close(handle); }
     };
@@ -486,6 +524,17 @@ inline buffer replay(const std::string &root, const std::string &domain,
     auditrail_buffer *made = nullptr;
     detail::checked([&](auditrail_error *e) {
         return auditrail_replay(root.c_str(), domain.c_str(), category.c_str(), which.get(), &made, e);
+    });
+    return buffer(made);
+}
+
+/** What happened to one record, event by event: JSON text. */
+inline buffer history(const std::string &root, const std::string &domain, const std::string &category,
+                      const std::string &model_name, const filter &which = filter()) {
+    auditrail_buffer *made = nullptr;
+    detail::checked([&](auditrail_error *e) {
+        return auditrail_history(root.c_str(), domain.c_str(), category.c_str(), model_name.c_str(),
+                                 which.get(), &made, e);
     });
     return buffer(made);
 }

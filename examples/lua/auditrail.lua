@@ -77,7 +77,9 @@ int32_t auditrail_filter_set_order(auditrail_filter *, int32_t, auditrail_error 
 int32_t auditrail_filter_set_limit(auditrail_filter *, uint64_t, auditrail_error *);
 int32_t auditrail_reader_open(const char *, const auditrail_filter *, auditrail_reader **, auditrail_error *);
 int32_t auditrail_reader_next(auditrail_reader *, const char **, size_t *, uint64_t *, auditrail_error *);
+int32_t auditrail_reader_follow(auditrail_reader *, uint64_t, const char **, size_t *, uint64_t *, auditrail_error *);
 void auditrail_reader_close(auditrail_reader *);
+int32_t auditrail_history(const char *, const char *, const char *, const char *, const auditrail_filter *, auditrail_buffer **, auditrail_error *);
 int32_t auditrail_replay(const char *, const char *, const char *, const auditrail_filter *, auditrail_buffer **, auditrail_error *);
 int32_t auditrail_check(const char *, auditrail_buffer **, auditrail_error *);
 ]]
@@ -394,15 +396,23 @@ end
 --- Goes through the events of a trail: for event, line in auditrail.read(root)
 -- do … end. Filters: domains, categories, model_names, operations, users
 -- (lists), request_id, min_event_id, max_event_id, min_timestamp,
--- max_timestamp, order ("stream", "oldest_first", "newest_first"), limit.
+-- max_timestamp, order ("stream", "oldest_first", "newest_first"), limit; and
+-- follow: for how many seconds to wait at the end for an event that comes.
 function auditrail.read(root, filters)
+    local wait = filters and filters.follow and math.floor(filters.follow * 1000)
     local out = ffi.new("auditrail_reader *[1]")
     check(C.auditrail_reader_open(path(root), filter_of(filters or {}), out, details))
     local handle = ffi.gc(out[0], C.auditrail_reader_close)
     local text, length = ffi.new("const char *[1]"), ffi.new("size_t[1]")
     return function()
         if not handle then return nil end
-        if check(C.auditrail_reader_next(handle, text, length, nil, details)) ~= 0 then
+        local status
+        if wait then
+            status = C.auditrail_reader_follow(handle, wait, text, length, nil, details)
+        else
+            status = C.auditrail_reader_next(handle, text, length, nil, details)
+        end
+        if check(status) ~= 0 then
             C.auditrail_reader_close(ffi.gc(handle, nil))
             handle = nil
             return nil
@@ -419,6 +429,13 @@ function auditrail.replay(root, domain, category, filters)
     check(C.auditrail_replay(path(root), domain, category, filter_of(filters or {}), out, details))
     local result = decode(buffer_text(out[0]))
     return result.state, result.last_event_id, result.applied_events
+end
+
+--- What happened to one record, event by event.
+function auditrail.history(root, domain, category, model_name, filters)
+    local out = ffi.new("auditrail_buffer *[1]")
+    check(C.auditrail_history(path(root), domain, category, model_name, filter_of(filters or {}), out, details))
+    return decode(buffer_text(out[0]))
 end
 
 --- Goes through a trail without changing it, and reports what it found.

@@ -65,7 +65,9 @@ const signatures = {
   filter_set_limit: ['int32_t', ['void *', 'uint64_t', 'void *']],
   reader_open: ['int32_t', ['str', 'void *', OUT, 'void *']],
   reader_next: ['int32_t', ['void *', OUT, 'void *', 'void *', 'void *']],
+  reader_follow: ['int32_t', ['void *', 'uint64_t', OUT, 'void *', 'void *', 'void *']],
   reader_close: ['void', ['void *']],
+  history: ['int32_t', ['str', 'str', 'str', 'str', 'void *', OUT, 'void *']],
   replay: ['int32_t', ['str', 'str', 'str', 'void *', OUT, 'void *']],
   check: ['int32_t', ['str', OUT, 'void *']],
 };
@@ -343,6 +345,39 @@ function* read(root, filters) {
   for (const line of readLines(root, filters)) yield JSON.parse(line);
 }
 
+/**
+ * The events as they come, for `for await`: those that are there, then those that
+ * are written, until none has come for timeoutMs (default: for ever).
+ */
+async function* follow(root, filters = {}, timeoutMs = Infinity) {
+  const out = [null];
+  withFilter(filters, (filter) => call('reader_open', path(root), filter, out));
+  const [reader] = out;
+  const length = Buffer.alloc(8);
+  try {
+    for (let waited = 0; ;) {
+      // In short turns, so that a loop that is left is not waited for.
+      const turn = Math.min(timeoutMs - waited, 100);
+      if (await callAsync('reader_follow', reader, turn, out, length, null) === 0) {
+        waited = 0;
+        yield JSON.parse(text(out[0], Number(length.readBigUInt64LE())));
+      } else if ((waited += turn) >= timeoutMs) {
+        return;
+      }
+    }
+  } finally {
+    C.reader_close(reader);
+  }
+}
+
+/** What happened to one record, event by event. */
+function history(root, domain, category, modelName, filters = {}) {
+  const out = [null];
+  withFilter(filters, (filter) => call(
+    'history', path(root), path(domain), path(category), path(modelName), filter, out));
+  return JSON.parse(take(out[0]));
+}
+
 /** The records of a domain and category as their events leave them: state, last_event_id, applied_events. */
 function replay(root, domain, category, filters = {}) {
   const out = [null];
@@ -358,6 +393,6 @@ function check(root) {
 }
 
 module.exports = {
-  open: (root, options) => new Trail(root, options), Trail, AuditrailError, read, readLines, replay, check,
+  open: (root, options) => new Trail(root, options), Trail, AuditrailError, read, readLines, follow, replay, history, check,
   version: C.version(),
 };

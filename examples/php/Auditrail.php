@@ -101,7 +101,9 @@ final class Library
         int32_t auditrail_filter_set_limit(auditrail_filter *f, uint64_t n, auditrail_error *e);
         int32_t auditrail_reader_open(const char *root, const auditrail_filter *f, auditrail_reader **r, auditrail_error *e);
         int32_t auditrail_reader_next(auditrail_reader *r, const char **t, size_t *n, uint64_t *id, auditrail_error *e);
+        int32_t auditrail_reader_follow(auditrail_reader *r, uint64_t ms, const char **t, size_t *n, uint64_t *id, auditrail_error *e);
         void auditrail_reader_close(auditrail_reader *r);
+        int32_t auditrail_history(const char *root, const char *domain, const char *category, const char *name, const auditrail_filter *f, auditrail_buffer **b, auditrail_error *e);
         int32_t auditrail_replay(const char *root, const char *domain, const char *category, const auditrail_filter *f, auditrail_buffer **b, auditrail_error *e);
         int32_t auditrail_check(const char *root, auditrail_buffer **b, auditrail_error *e);
         C;
@@ -360,13 +362,17 @@ final class Trail
  * The lines of a trail's events, as JSON text, by event id. Filters: domains,
  * categories, model_names, operations, users (lists), request_id, min_event_id,
  * max_event_id, min_timestamp, max_timestamp, order ('stream', 'oldest_first',
- * 'newest_first'), limit.
+ * 'newest_first'), limit; and follow: for how many seconds to wait at the end for
+ * an event that comes.
  *
  * @return \Generator<int, string>
  */
 function read_lines(string $root, array $filters = []): \Generator
 {
     $library = Library::get();
+    $wait = isset($filters['follow']) ? [(int) ($filters['follow'] * 1000)] : [];
+    $next = $wait === [] ? 'reader_next' : 'reader_follow';
+    unset($filters['follow']);
     $reader = Library::withFilter($filters, fn ($filter) => Library::make(
         'auditrail_reader', 'reader_open', Library::path($root), $filter
     ));
@@ -374,7 +380,7 @@ function read_lines(string $root, array $filters = []): \Generator
         $text = $library->new('const char *[1]');
         $length = $library->new('size_t');
         $id = $library->new('uint64_t');
-        while (Library::call('reader_next', $reader, $text, FFI::addr($length), FFI::addr($id)) === 0) {
+        while (Library::call($next, $reader, ...$wait, ...[$text, FFI::addr($length), FFI::addr($id)]) === 0) {
             yield $id->cdata => FFI::string($text[0], $length->cdata);
         }
     } finally {
@@ -399,6 +405,15 @@ function replay(string $root, string $domain, string $category, array $filters =
 {
     return Library::withFilter($filters, fn ($filter) => Library::decode(Library::take(Library::make(
         'auditrail_buffer', 'replay', Library::path($root), Library::path($domain), Library::path($category), $filter
+    ))));
+}
+
+/** What happened to one record, event by event. */
+function history(string $root, string $domain, string $category, string $modelName, array $filters = []): array
+{
+    $names = array_map(Library::path(...), [$root, $domain, $category, $modelName]);
+    return Library::withFilter($filters, fn ($filter) => Library::decode(Library::take(Library::make(
+        'auditrail_buffer', 'history', ...$names, ...[$filter]
     ))));
 }
 

@@ -71,6 +71,7 @@ __all__ = [
     "BufferFullError",
     "BusyError",
     "CorruptError",
+    "Damage",
     "Durability",
     "Error",
     "FailedError",
@@ -87,6 +88,7 @@ __all__ = [
     "TooLargeError",
     "Trail",
     "check",
+    "history",
     "library_version",
     "replay",
 ]
@@ -257,8 +259,14 @@ def _signatures() -> Dict[str, Tuple[Any, List[Any]]]:
         "filter_set_order": (i32, [handle, i32, error]),
         "reader_open": (i32, [text, handle, out, error]),
         "reader_next": (i32, [handle, out, out, out, error]),
+        "reader_follow": (i32, [handle, u64, out, out, out, error]),
+        "reader_path": (text, [handle]),
+        "reader_offset": (u64, [handle]),
+        "reader_damage_count": (u64, [handle]),
+        "reader_damage": (i32, [handle, size, out, out, out, error]),
         "reader_close": (None, [handle]),
         "replay": (i32, [text, text, text, handle, out, error]),
+        "history": (i32, [text, text, text, text, handle, out, error]),
         "check": (i32, [text, out, error]),
     }
     for name in ("max_segment_bytes", "max_event_bytes", "buffer_bytes", "flush_interval_ms",
@@ -343,6 +351,13 @@ def _path(root: PathLike) -> bytes:
     if b"\0" in path:
         raise ValueError("a path cannot hold a NUL")
     return path
+
+
+def _name(value: Text, name: str) -> bytes:
+    text = _plain_text(value, name).encode()
+    if b"\0" in text:
+        raise ValueError(f"{name} cannot hold a NUL")
+    return text
 
 
 def _buffer(pointer: ctypes.c_void_p) -> bytes:
@@ -687,7 +702,7 @@ class Stats(NamedTuple):
 
 
 _WARNINGS = {1: "torn tail", 2: "missing ids", 3: "index rebuilt", 4: "damaged line", 5: "redone",
-             6: "flush failed"}
+             6: "flush failed", 7: "proof failed"}
 
 
 def _log_warning(kind: str, message: str) -> None:
@@ -970,6 +985,7 @@ class Order(enum.IntEnum):
 
 
 _MAX_ID, _MIN_TIME, _MAX_TIME = (1 << 64) - 1, -(1 << 63), (1 << 63) - 1
+_TURN = 0.2
 
 Names = Union[None, Text, Iterable[Text]]
 """Nothing: everything. One name, or some: only these."""
@@ -1021,6 +1037,15 @@ def _filter(
     return built
 
 
+class Damage(NamedTuple):
+    """A line that is no event of the stream in whose file it stands."""
+
+    path: str
+    offset: int
+    """The byte at which the line begins."""
+    reason: str
+
+
 class Reader:
     """The events of a trail that pass a filter, as an iterator.
 
@@ -1044,6 +1069,45 @@ class Reader:
             ):
                 call.error.raised()
         self._handle = call.pointer.value
+
+    def follow(self, timeout: Optional[float] = None) -> Iterator[AuditEvent]:
+        """The events that are left and those that come, until none has come for
+        ``timeout`` seconds; without one, for ever."""
+        while True:
+            end = None if timeout is None else time.monotonic() + timeout
+            while True:
+                # In short turns, so that signals are handled between them.
+                left = _TURN if end is None else min(end - time.monotonic(), _TURN)
+                line = self._line(max(round(left * 1000), 0))
+                if line is not None:
+                    break
+                if end is not None and time.monotonic() >= end or self._handle is None:
+                    return
+            yield AuditEvent.from_line(line)
+
+    @property
+    def position(self) -> Optional[Tuple[str, int]]:
+        """The file of the event that was read last, and the byte in it at which
+        its line begins."""
+        with self._alone():
+            path = None if self._handle is None else _library().reader_path(self._handle)
+            if path is None:
+                return None
+            return os.fsdecode(path), _library().reader_offset(self._handle)
+
+    @property
+    def damage(self) -> List[Damage]:
+        """The lines met so far that are no events: the first thousand."""
+        found: List[Damage] = []
+        path, reason, call = ctypes.c_char_p(), ctypes.c_char_p(), _Call()
+        with self._alone():
+            while self._handle is not None and not _library().reader_damage(
+                self._handle, len(found), ctypes.addressof(path), call.at_number,
+                ctypes.addressof(reason), call.at_error
+            ):
+                found.append(Damage(os.fsdecode(path.value or b""), call.number.value,
+                                    (reason.value or b"").decode("utf-8", "replace")))
+        return found
 
     def lines(self) -> Iterator[bytes]:
         """The same events, each as its JSON text."""
@@ -1085,14 +1149,16 @@ class Reader:
             raise ValueError("the reader is in use by another thread")
         return self._using
 
-    def _line(self) -> Optional[bytes]:
+    def _line(self, wait_ms: Optional[int] = None) -> Optional[bytes]:
         with self._alone():
             if self._handle is None:
                 return None
             call = self._call
-            status = self._next(
-                self._handle, call.at_pointer, call.at_count, call.at_number, call.at_error
-            )
+            places = call.at_pointer, call.at_count, call.at_number, call.at_error
+            if wait_ms is None:
+                status = self._next(self._handle, *places)
+            else:
+                status = _library().reader_follow(self._handle, wait_ms, *places)
             if status == _END:
                 return None
             if status:
@@ -1133,12 +1199,31 @@ def replay(
     call = _Call()
     with chosen:
         if _library().replay(
-            _path(root), _plain_text(domain, "domain").encode(),
-            _plain_text(category, "category").encode(), chosen.handle, call.at_pointer, call.at_error
+            _path(root), _name(domain, "domain"), _name(category, "category"), chosen.handle,
+            call.at_pointer, call.at_error
         ):
             call.error.raised()
     result = json.loads(_buffer(call.pointer))
     return ReplayResult(result["state"], result["last_event_id"], result["applied_events"])
+
+
+def history(
+    root: PathLike, *, domain: Text, category: Text, model_name: Text, **filters: Any
+) -> List[Dict[str, Any]]:
+    """What happened to one record: an entry for each of its events, with who,
+    when, and ``changes``, field by field."""
+    chosen = _filter(**filters)
+    if chosen is None:
+        return []
+    call = _Call()
+    with chosen:
+        if _library().history(
+            _path(root), _name(domain, "domain"), _name(category, "category"),
+            _name(model_name, "model_name"), chosen.handle, call.at_pointer, call.at_error
+        ):
+            call.error.raised()
+    entries: List[Dict[str, Any]] = json.loads(_buffer(call.pointer))
+    return entries
 
 
 def check(root: PathLike) -> Dict[str, Any]:
@@ -1238,6 +1323,8 @@ class AuditTrailReader:
             return
         with reader:
             yield from reader
+            for line in reader.damage:
+                _log.warning("skipped a line of %s at byte %d: %s", *line)
 
 
 class AuditReplayer:

@@ -83,7 +83,8 @@ module Auditrail
       filter_set_timestamps: [i32, [pointer, i64, i64, pointer]],
       filter_set_order: [i32, [pointer, i32, pointer]], filter_set_limit: [i32, [pointer, u64, pointer]],
       reader_open: [i32, [pointer] * 4], reader_next: [i32, [pointer] * 5],
-      reader_close: [Fiddle::TYPE_VOID, [pointer]],
+      reader_follow: [i32, [pointer, u64, pointer, pointer, pointer, pointer]],
+      reader_close: [Fiddle::TYPE_VOID, [pointer]], history: [i32, [pointer] * 7],
       replay: [i32, [pointer] * 6], check: [i32, [pointer] * 3]
     }.each do |name, (result, arguments)|
       # Fiddle lets other threads run during a call.
@@ -313,15 +314,17 @@ module Auditrail
   # Yields the events of a trail, as hashes, and their lines; without a block, an
   # enumerator. Filters: domains:, categories:, model_names:, operations:, users:
   # (arrays), request_id:, event_ids: and timestamps: (ranges, such as 7..), order:
-  # (:stream, :oldest_first, :newest_first), limit:.
-  def self.read(root, **filters)
-    return enum_for(:read, root, **filters) unless block_given?
+  # (:stream, :oldest_first, :newest_first), limit:. With follow:, it waits at the
+  # end for so many seconds for an event that comes.
+  def self.read(root, follow: nil, **filters)
+    return enum_for(:read, root, follow: follow, **filters) unless block_given?
 
     reader = with_filter(**filters) { |filter| C.make!(:reader_open, C.path(root), filter) }
     text = "\0".b * 8
     length = "\0".b * 8
     begin
-      while C.call!(:reader_next, reader, text, length, nil).zero?
+      call = follow ? [:reader_follow, reader, (follow * 1000).to_i] : [:reader_next, reader]
+      while C.call!(*call, text, length, nil).zero?
         line = Fiddle::Pointer.new(text.unpack1("Q"))[0, length.unpack1("Q")].force_encoding("UTF-8")
         yield JSON.parse(line), line
       end
@@ -339,6 +342,12 @@ module Auditrail
       result = JSON.parse(C.take(C.make!(:replay, *names, filter)))
       Replayed.new(*result.values_at("state", "last_event_id", "applied_events"))
     end
+  end
+
+  # What happened to one record, event by event.
+  def self.history(root, domain, category, model_name, **filters)
+    names = [root, domain, category, model_name].map { |name| C.path(name) }
+    with_filter(**filters) { |filter| JSON.parse(C.take(C.make!(:history, *names, filter))) }
   end
 
   # Goes through a trail without changing it, and reports what it found.

@@ -8,7 +8,8 @@
 # of events.jsonl, written in every way that it has, which must give the files of
 # tree-2048.txt; and its snippet in docs/languages.md, as it stands there. What a
 # language needs is installed where that is possible; where it is not, one line
-# says so, and the language counts as skipped.
+# says so, and the language counts as skipped. First of all comes a C program that
+# loads the library and watches how it behaves as a guest.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 repository=$(cd "$here/../.." && pwd)
@@ -31,6 +32,18 @@ need() { "$repository/scripts/need.sh" "$@" >"$work/need" 2>&1 || { missing=$(ca
 
 # Each language: what it needs, then test (given the corpus and a folder), story
 # (given a folder) and snippet (given a file, run in an empty folder).
+
+guest_needs() {
+    need cc=gcc || return 1
+    cc -std=gnu99 -Wall -Wextra -Wpedantic -Werror -rdynamic "$here/guest/guest.c" -o "$work/test" -ldl -pthread
+}
+guest_test() {
+    cp "$lib/libauditrail.so" "$work/libcopy.so"
+    "$work/test" "$AUDITRAIL_LIB" "$work/libcopy.so" "$2" 3>"$work/checks" >"$work/printed" 2>&1 ||
+        { cat "$work/checks" "$work/printed"; return 1; }
+    [ ! -s "$work/printed" ] || { echo "the library has printed:"; cat "$work/printed"; return 1; }
+    cat "$work/checks"
+}
 
 cpp_needs() {
     need c++=g++ || return 1
@@ -139,7 +152,7 @@ check_tree() {
 }
 
 run_test() {
-    $language"_test" "$corpus" "$work/trails" >"$work/said" && cat "$work/said"
+    $language"_test" "$corpus" "$work/trails"
 }
 
 run_story() {
@@ -152,10 +165,10 @@ run_snippet() {
     block "$language" >"$work/Hello.$extension"
     [ -s "$work/Hello.$extension" ] || { echo "docs/languages.md has no block for $language"; return 1; }
     mkdir "$work/snippet" && cd "$work/snippet" && $language"_snippet" "$work/Hello.$extension" >"$work/shown" &&
-        sed -n '1p' "$work/shown" | grep -qx 'event 1' && sed -n '2p' "$work/shown" | grep -q '^1 '
+        cat "$work/shown" && sed -n '1p' "$work/shown" | grep -qx 'event 1' && sed -n '2p' "$work/shown" | grep -q '^1 '
 }
 
-for language in ${*:-cpp go python lua ruby node php java}; do
+for language in ${*:-guest cpp go python lua ruby node php java}; do
     work=$scratch/$language
     mkdir -p "$work/trails"
     missing=''
@@ -166,6 +179,13 @@ for language in ${*:-cpp go python lua ruby node php java}; do
         else
             echo "failed: $language: does not compile"
             sed 's/^/    /' "$work/err"
+            failed=$((failed + 1))
+        fi
+    elif [ "$language" = guest ]; then
+        if part "its tests" run_test; then
+            echo "ok guest: no threads unasked, no signals, no output, no environment; reloads, copies, forks"
+            passed=$((passed + 1))
+        else
             failed=$((failed + 1))
         fi
     elif part "its tests" run_test && part "its files are not those of tree-2048.txt" check_tree "$work/trails" &&

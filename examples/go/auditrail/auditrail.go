@@ -241,6 +241,7 @@ type call struct {
 	err    C.auditrail_error
 	number C.uint64_t
 	count  C.size_t
+	offset C.uint64_t
 	text   *C.char
 	buffer *C.auditrail_buffer
 }

@@ -3,6 +3,7 @@ package auditrail
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -350,9 +351,43 @@ func TestReading(t *testing.T) {
 	if replayed := must(Replay(root, "v2", "none", Filter{}, &nothing)); replayed != (Replayed{}) {
 		t.Error(replayed)
 	}
+	entries := must(History(root, "v2", "image", "m", Filter{MaxID: 3}))
+	if len(entries) != 2 || entries[1].EventID != 3 || entries[1].Changes["n"] != (Change{nil, 3.0}) {
+		t.Error(entries)
+	}
 	var report map[string]any
 	if err := json.Unmarshal(must(Check(root)), &report); err != nil || report["events"] != 10.0 {
 		t.Error(report, err)
+	}
+	follower := must(OpenReader(root, Filter{MinID: 10}))
+	defer follower.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	if !follower.Follow(ctx) || follower.ID() != 10 {
+		t.Error(follower.ID(), follower.Err())
+	}
+	appended := make(chan error)
+	go func() {
+		_, err := trail.Append(sample())
+		appended <- err
+	}()
+	if !follower.Follow(ctx) || follower.ID() != 11 || <-appended != nil {
+		t.Error(follower.ID(), follower.Err())
+	}
+	cancel()
+	if follower.Follow(ctx) || !errors.Is(follower.Err(), context.Canceled) {
+		t.Error(follower.Err())
+	}
+	path := filepath.Join(root, "v2/image/audit-000001.jsonl")
+	size := must(os.Stat(path)).Size()
+	file := must(os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0))
+	must(file.WriteString("no event\n"))
+	file.Close()
+	damaged := must(OpenReader(root, Filter{}))
+	defer damaged.Close()
+	for damaged.Next() {
+	}
+	if damage := damaged.Damage(); len(damage) != 1 || damage[0].Path != path || damage[0].Offset != uint64(size) {
+		t.Error(damage)
 	}
 	if _, err := OpenReader(root, Filter{MinID: 2, MaxID: 1}); !errors.Is(err, ErrInvalidArgument) {
 		t.Error(err)

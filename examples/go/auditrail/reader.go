@@ -7,6 +7,7 @@ package auditrail
 import "C"
 
 import (
+	"context"
 	"encoding/json"
 	"math"
 	"unsafe"
@@ -131,8 +132,29 @@ func (r *Reader) Next() bool {
 	if r.handle == nil || r.err != nil {
 		return false
 	}
-	switch C.auditrail_reader_next(r.handle, &r.call.text, &r.call.count, &r.call.number,
-		&r.call.err) {
+	return r.moved(C.auditrail_reader_next(r.handle, &r.call.text, &r.call.count, &r.call.number,
+		&r.call.err))
+}
+
+// Follow is as Next, but at the end waits for an event that comes, until the
+// context is done or the reader fails; Err then says which.
+func (r *Reader) Follow(ctx context.Context) bool {
+	for r.handle != nil && r.err == nil {
+		if r.err = ctx.Err(); r.err != nil {
+			return false
+		}
+		// In short turns, between which the context is looked at.
+		const turn = 100 // milliseconds
+		if r.moved(C.auditrail_reader_follow(r.handle, turn, &r.call.text, &r.call.count,
+			&r.call.number, &r.call.err)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Reader) moved(status C.auditrail_status) bool {
+	switch status {
 	case C.AUDITRAIL_OK:
 		return true
 	case C.AUDITRAIL_END:
@@ -141,6 +163,24 @@ func (r *Reader) Next() bool {
 	}
 	r.call.text, r.call.count, r.call.number = nil, 0, 0
 	return false
+}
+
+// Damage are the lines met so far that are no events, the first thousand.
+func (r *Reader) Damage() []Damage {
+	var found []Damage
+	var path, reason *C.char
+	for r.handle != nil && C.auditrail_reader_damage(r.handle, C.size_t(len(found)), &path,
+		&r.call.offset, &reason, &r.call.err) == C.AUDITRAIL_OK {
+		found = append(found, Damage{C.GoString(path), uint64(r.call.offset), C.GoString(reason)})
+	}
+	return found
+}
+
+// A Damage is a line that is no event of the stream in whose file it stands.
+type Damage struct {
+	Path   string
+	Offset uint64 // the byte at which the line begins
+	Reason string
 }
 
 // Err is why Next went no further; nil at the end.
@@ -221,6 +261,41 @@ func Replay(root, domain, category string, filter Filter, records any) (Replayed
 		replayed.LastEventID = *result.LastEventID
 	}
 	return replayed, nil
+}
+
+// An Entry is one event in the history of a record.
+type Entry struct {
+	EventID       uint64            `json:"event_id"`
+	Timestamp     int64             `json:"timestamp"`
+	Operation     string            `json:"operation"`
+	LogicalUserID string            `json:"logical_user_id"`
+	RequestID     string            `json:"request_id"`
+	Changes       map[string]Change `json:"changes"`
+}
+
+// History tells what happened to one record, event by event.
+func History(root, domain, category, modelName string, filter Filter) ([]Entry, error) {
+	call := take()
+	defer call.giveBack()
+	built, err := filter.build(call)
+	if err != nil {
+		return nil, err
+	}
+	defer C.auditrail_filter_free(built)
+	var texts [4]*C.char
+	for index, text := range [...]string{root, domain, category, modelName} {
+		if texts[index], err = cString(text); err != nil {
+			return nil, err
+		}
+		defer C.free(unsafe.Pointer(texts[index]))
+	}
+	if C.auditrail_history(texts[0], texts[1], texts[2], texts[3], built, &call.buffer,
+		&call.err) != C.AUDITRAIL_OK {
+		return nil, call.failure()
+	}
+	var entries []Entry
+	err = json.Unmarshal(call.takeBuffer(), &entries)
+	return entries, err
 }
 
 // Check goes through a trail without changing it; the report is JSON text.

@@ -12,6 +12,7 @@ import java.nio.CharBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.NoSuchElementException;
@@ -136,7 +137,9 @@ public final class Auditrail {
         static native int auditrail_filter_set_limit(Pointer filter, long events, Pointer error);
         static native int auditrail_reader_open(byte[] root, Pointer filter, PointerByReference reader, Pointer error);
         static native int auditrail_reader_next(Pointer reader, PointerByReference text, LongByReference length, LongByReference id, Pointer error);
+        static native int auditrail_reader_follow(Pointer reader, long ms, PointerByReference text, LongByReference length, LongByReference id, Pointer error);
         static native void auditrail_reader_close(Pointer reader);
+        static native int auditrail_history(byte[] root, byte[] domain, byte[] category, byte[] name, Pointer filter, PointerByReference result, Pointer error);
         static native int auditrail_replay(byte[] root, byte[] domain, byte[] category, Pointer filter, PointerByReference result, Pointer error);
         static native int auditrail_check(byte[] root, PointerByReference report, Pointer error);
     }
@@ -574,7 +577,17 @@ public final class Auditrail {
 
         /** The next event; null at the end. */
         public Line next() throws AuditrailException {
-            if (handle == null || checked(error -> C.auditrail_reader_next(handle, text, length, id, error)) != 0) {
+            return line(error -> C.auditrail_reader_next(handle, text, length, id, error));
+        }
+
+        /** The same, but waits at the end for an event that comes; null if none came in that time. */
+        public Line follow(Duration timeout) throws AuditrailException {
+            long ms = timeout.toMillis();
+            return line(error -> C.auditrail_reader_follow(handle, ms, text, length, id, error));
+        }
+
+        private Line line(Call move) throws AuditrailException {
+            if (handle == null || checked(move) != 0) {
                 return null;
             }
             byte[] bytes = text.getValue().getByteArray(0, Math.toIntExact(length.getValue()));
@@ -633,6 +646,18 @@ public final class Auditrail {
         byte[] second = terminated(category);
         PointerByReference result = new PointerByReference();
         filter.with((built, error) -> C.auditrail_replay(path, first, second, built, result, error));
+        return take(result.getValue());
+    }
+
+    /** What happened to one record, event by event, as JSON text. */
+    public static String history(Path root, String domain, String category, String modelName, Filter filter)
+            throws AuditrailException {
+        byte[] path = terminated(root.toString());
+        byte[] first = terminated(domain);
+        byte[] second = terminated(category);
+        byte[] third = terminated(modelName);
+        PointerByReference result = new PointerByReference();
+        filter.with((built, error) -> C.auditrail_history(path, first, second, third, built, result, error));
         return take(result.getValue());
     }
 

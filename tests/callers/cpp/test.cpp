@@ -190,8 +190,25 @@ static void reading(const std::string &root) {
     auditrail::filter none;
     none.user("nobody");
     CHECK(ids(none).empty());
+    auditrail::reader fields(root, auditrail::filter().event_ids(3, 3));
+    auditrail::record third;
+    CHECK(fields.model_name().empty() && fields.timestamp() == 0);
+    CHECK(fields.next(third) && third.event_id == 3 && fields.timestamp() == 1003);
+    CHECK(fields.domain() == "v2" && fields.category() == "image" && fields.model_name() == "0");
+    CHECK(fields.operation() == "create" && fields.user() == "u" && fields.request_id().empty());
+    CHECK(fields.payload() == R"({"after":{"a":1}})" && fields.damage_count() == 0);
+
+    auditrail::reader following(root, auditrail::filter().event_ids(10, UINT64_MAX));
+    CHECK(following.follow(third, 0) && third.event_id == 10);
+    CHECK(!following.follow(third, 0));
+    std::thread later([&] { trail.append(text); });
+    CHECK(following.follow(third, 30000) && third.event_id == 11);
+    later.join();
+    CHECK(auditrail::history(root, "v2", "image", "0").view().find(R"("changes":{"a":{"new":1}})") !=
+          std::string_view::npos);
+
     const auditrail::buffer state = auditrail::replay(root, "v2", "image");
-    CHECK(state.view().find(R"("applied_events":5)") != std::string_view::npos);
+    CHECK(state.view().find(R"("applied_events":6)") != std::string_view::npos);
     CHECK(auditrail::check(root).view().front() == '{');
 }
 

@@ -7,6 +7,7 @@ import auditrail.Auditrail.Options;
 import auditrail.Auditrail.Order;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -205,6 +206,14 @@ class Test {
         same(Auditrail.replay(root, "v2", "image", new Filter().ids(0, 7)),
                 "{\"state\":{\"m0\":{\"n\":3},\"m1\":{\"n\":7},\"m2\":{\"n\":5}},\"last_event_id\":7,\"applied_events\":4}");
         same(Auditrail.check(root).startsWith("{"), true);
+        same(Auditrail.history(root, "v2", "image", "m1", new Filter()).contains("\"changes\":{\"n\":{\"new\":1}}"), true);
+        try (var following = Auditrail.read(root, new Filter().ids(10, Long.MAX_VALUE));
+                var trail = Auditrail.open(root)) {
+            same(following.follow(Duration.ofSeconds(30)).id(), 10L);
+            same(following.follow(Duration.ZERO), null);
+            trail.append(EVENT);
+            same(following.follow(Duration.ofSeconds(30)).id(), 11L);
+        }
         var closed = Auditrail.read(root, new Filter());
         closed.close();
         same(closed.next(), null);

@@ -121,7 +121,18 @@ do -- reading
     same(state.m1.n, 7)
     same(last, 7)
     same(applied, 4)
-    same(auditrail.check(root).events, 10)
+    same(auditrail.history(root, "v2", "image", "m1")[1].changes.n.new, 1)
+    local seen = 0
+    for event in auditrail.read(root, {min_event_id = 10, follow = 0.1}) do
+        seen = seen + 1
+        same(event.event_id, 9 + seen)
+        if seen == 1 then -- comes while we follow
+            same(trail:append {domain = "v2", category = "other", model_name = "m", operation = "create",
+                logical_user_id = "u"}, 11)
+        end
+    end
+    same(seen, 2)
+    same(auditrail.check(root).events, 11)
     trail:close()
 end
 

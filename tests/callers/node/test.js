@@ -80,7 +80,7 @@ async function async(root) {
   await assert.rejects(trail.appendAsync(event), /closed/);
 }
 
-function reading(root) {
+async function reading(root) {
   const trail = auditrail.open(root);
   for (let n = 1; n <= 10; n++) {
     trail.append({
@@ -101,7 +101,14 @@ function reading(root) {
   }
   const replayed = auditrail.replay(root, 'v2', 'image', { maxEventId: 7 });
   assert.deepEqual([replayed.state.m1, replayed.last_event_id, replayed.applied_events], [{ n: 7 }, 7, 4]);
+  assert.deepEqual(auditrail.history(root, 'v2', 'image', 'm1')[0].changes, { n: { new: 1 } });
   assert.equal(auditrail.check(root).events, 10);
+  const seen = [];
+  for await (const one of auditrail.follow(root, { minEventId: 10 }, 1000)) {
+    seen.push(one.event_id);
+    if (seen.length === 1) setTimeout(() => { const t = auditrail.open(root); t.append(event); t.close(); }, 100);
+  }
+  assert.deepEqual(seen, [10, 11]);
 }
 
 async function workers(root) {
@@ -121,7 +128,7 @@ async function main([corpus, scratch]) {
   errors(path.join(scratch, 'errors'));
   options(path.join(scratch, 'options'));
   await async(path.join(scratch, 'async'));
-  reading(path.join(scratch, 'reading'));
+  await reading(path.join(scratch, 'reading'));
   await workers(path.join(scratch, 'workers'));
   console.log('6 tests');
 }

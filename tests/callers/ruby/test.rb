@@ -111,7 +111,12 @@ same ids.call(users: ["nobody"]), []
 fails(ArgumentError) { ids.call(colours: []) }
 replayed = Auditrail.replay(root, "v2", "image", event_ids: (..7))
 same [replayed.state["m1"]["n"], replayed.last_event_id, replayed.applied_events], [7, 7, 4]
+same Auditrail.history(root, "v2", "image", "m1").first["changes"], { "n" => { "new" => 1 } }
 same Auditrail.check(root)["events"], 10
+later = Thread.new { sleep 0.2 and Trail.open(root) { |t| t.append(**Event) } }
+same Auditrail.read(root, event_ids: (10..), follow: 30).take(2).map { |event, _| event["event_id"] }, [10, 11]
+later.join
+same Auditrail.read(root, event_ids: (10..), follow: 0).count, 2
 
 # Fork.
 Trail.open("#{$scratch}/fork", shared: true) do |t|
