@@ -522,7 +522,7 @@ auditrail_status auditrail_options_set_shared(struct auditrail_options *options,
 /**
  * BUFFERED: how many bytes of events are held at most. When they cannot be
  * flushed, an append that does not fit says AUDITRAIL_ERR_BUFFER_FULL. 4096 to
- * 1073741824; default 2097152 (2 MiB). Otherwise
+ * 1073741824; default 3145728 (3 MiB). Otherwise
  * AUDITRAIL_ERR_INVALID_ARGUMENT.
  */
 auditrail_status auditrail_options_set_buffer_bytes(struct auditrail_options *options,

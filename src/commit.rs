@@ -19,6 +19,7 @@ use crate::batch::{Batch, Slot};
 use crate::error::{Error, Kind, Result};
 use crate::event::Line;
 use crate::group::Group;
+use crate::hash::Seed;
 use crate::os;
 use crate::recover::{Warning, WarningKind};
 use crate::stats::Stats;
@@ -29,10 +30,6 @@ use crate::sync::{
 use crate::trail::{Safety, Trail};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-
-/// The buffer is flushed when it holds this much for each stream in it: enough
-/// for one write to be worth its call, and soon done.
-const FLUSH_BYTES: usize = 32 * 1024;
 
 /// How often a thread that waits for a batch lets others run before it sleeps:
 /// a write takes about as long as a few of them.
@@ -68,12 +65,12 @@ struct Queue {
     batch: Batch,
     /// Those who sleep until this batch is committed, if there are any.
     group: Option<Arc<Group>>,
-    slots: HashMap<Box<str>, Slot>,
+    slots: HashMap<Box<str>, Slot, Seed>,
     /// Streams that the trail does not know yet.
     new_streams: Vec<Box<str>>,
     /// BUFFERED: the last id given.
     last_id: u64,
-    /// BUFFERED: bytes of the batch whose flush failed.
+    /// BUFFERED: bytes of the batch that is being flushed, or failed to be.
     held: usize,
     /// BUFFERED: when an unasked flush may be tried again.
     retry_at: u64,
@@ -306,9 +303,10 @@ impl Committer {
             let id = queue.last_id;
             queue.batch.push(slot, line, id);
         }
-        let due = queue.batch.bytes() >= FLUSH_BYTES * queue.batch.runs()
-            || queue.batch.bytes() * 2 >= self.buffer_bytes;
-        let due = due && (queue.retry_at == 0 || queue.retry_at <= os::coarse_millis());
+        // Half, so that appends find room while a flush is at work; and not less,
+        // so that where there are many streams, each gets one large write.
+        let due = queue.batch.bytes() * 2 >= self.buffer_bytes
+            && (queue.retry_at == 0 || queue.retry_at <= os::coarse_millis());
         drop(queue);
         if due && let Ok(mut files) = self.trail.try_lock() {
             // A failure is counted and warned of; the events are still here.
@@ -330,6 +328,7 @@ impl Committer {
             return Ok(());
         }
         queue.hand_over(files);
+        queue.held = files.batch.bytes();
         drop(queue);
         self.flush_batch(files)
     }
@@ -345,7 +344,6 @@ impl Committer {
                 Ok(())
             }
             Err(error) => {
-                queue.held = files.batch.bytes();
                 queue.retry_at = os::coarse_millis() + RETRY_AFTER;
                 drop(queue);
                 self.flush_failures.fetch_add(1, Ordering::Relaxed);

@@ -54,6 +54,7 @@ pub mod event;
 pub mod ffi;
 mod filter;
 mod group;
+mod hash;
 mod head;
 mod history;
 mod index;

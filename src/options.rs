@@ -49,7 +49,7 @@ impl Default for Options {
             durability: Durability::default(),
             rules: Rules::default(),
             shared: false,
-            buffer_bytes: 2 * 1024 * 1024,
+            buffer_bytes: 3 * 1024 * 1024,
             flush_interval: Some(Duration::from_secs(1)),
             max_open_files: 128,
             journal_bytes: 16 * 1024 * 1024,
@@ -126,7 +126,8 @@ impl Options {
     }
 
     /// How many bytes of events [`Durability::Buffered`] holds at most. 4 KiB
-    /// to 1 GiB; the default is 2 MiB.
+    /// to 1 GiB; the default is 3 MiB.
+    /// It is flushed when it is half full.
     pub fn buffer_bytes(&mut self, bytes: u64) -> Result<&mut Self> {
         match usize::try_from(bytes) {
             Ok(bytes @ 4096..=0x4000_0000) => self.buffer_bytes = bytes,

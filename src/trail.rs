@@ -297,12 +297,12 @@ impl Trail {
     /// Makes the stream ready for events: knows where it goes on, has its file
     /// open, and is marked to be cut back if the batch fails.
     fn enter(&mut self, slot: Slot) -> Result<()> {
-        let storage = self.storage.clone();
+        let storage = &*self.storage;
         let entry = &mut self.streams[slot as usize];
         match &mut entry.stream {
             None => {
                 let (mut stream, last) =
-                    recover::stream(&*storage, &self.layout, &entry.name, &mut self.report)?;
+                    recover::stream(storage, &self.layout, &entry.name, &mut self.report)?;
                 if last > self.last_id {
                     // Fails the writer, so that its end is not a clean one.
                     return Err(Error::new(
@@ -320,16 +320,16 @@ impl Trail {
                 }
                 entry.stream = Some(stream);
             }
-            Some(stream) if entry.era != self.era => stream.go_to_end(&*storage, &self.layout)?,
+            Some(stream) if entry.era != self.era => stream.go_to_end(storage, &self.layout)?,
             Some(_) => {}
         }
         entry.era = self.era;
         let stream = entry.stream_mut()?;
         if stream.is_open() {
-            stream.look(&*storage, &self.layout)?;
+            stream.look(storage, &self.layout)?;
         } else {
             let mut changed = Vec::new();
-            let opened = stream.open_file(&*storage, &self.layout, &mut changed);
+            let opened = stream.open_file(storage, &self.layout, &mut changed);
             self.changed.extend(changed);
             opened?;
             // It may have been closed without our doing, and still stand here.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Each floor may name those before it, and rooms on its own floor.
 const FLOORS: &[&[&str]] = &[
-    &["error", "layout", "os", "sync"],
+    &["error", "layout", "os", "sync", "hash"],
     &["storage"],
     &["json", "event"],
     &["head", "lines", "change"],
