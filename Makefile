@@ -8,16 +8,16 @@ C99     := -std=c99 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wpedantic -Werror
 CXX17   := -std=c++17 -Wall -Wextra -Wpedantic -Werror
 LINK    := -L$(BUILD) -lauditrail -Wl,-rpath,'$$ORIGIN'
 
-.PHONY: all library demo test test-rust test-c test-conformance test-outsiders check-header lint clean
+.PHONY: all library command demo test lint test-rust check-header test-c test-conformance \
+	test-callers test-install test-consumers test-outsiders test-instructions bench clean FORCE
 
-all: library
+all: library command
 
 library: $(BUILD)/libauditrail.so
 
 # Cargo knows best what is stale.
 $(LIBRARY): FORCE
 	$(CARGO) build --release --lib
-FORCE:
 
 # Under the name that programs look for.
 $(BUILD)/libauditrail.so: $(LIBRARY)
@@ -42,8 +42,9 @@ $(BUILD)/record $(BUILD)/rate: $(BUILD)/%: examples/c/%.c include/auditrail.h $(
 demo: $(BUILD)/record $(BUILD)/rate
 	@scripts/demo.sh $(BUILD)
 
-test: lint test-rust check-header test-c test-conformance test-consumers test-outsiders \
-	test-instructions
+# Each part can be run alone.
+test: lint test-rust check-header test-c test-conformance test-callers test-install \
+	test-consumers test-outsiders test-instructions
 	@echo "all tests passed"
 
 lint:
@@ -57,41 +58,37 @@ test-rust:
 check-header: library
 	@git diff --exit-code --stat -- include || { echo "include/ is not what the sources say: commit it"; exit 1; }
 
-$(BUILD)/test-c: tests/c/writer.c tests/c/check.h include/auditrail.h $(BUILD)/libauditrail.so
+$(BUILD)/test-c-%: tests/c/%.c tests/c/check.h include/auditrail.h $(BUILD)/libauditrail.so
 	$(CC) $(C99) -g -Iinclude $< -o $@ $(LINK)
 
-$(BUILD)/test-cpp: tests/c/writer.c tests/c/check.h include/auditrail.h $(BUILD)/libauditrail.so
+$(BUILD)/test-cpp-%: tests/c/%.c tests/c/check.h include/auditrail.h $(BUILD)/libauditrail.so
 	$(CXX) -x c++ $(CXX17) -g -Iinclude $< -o $@ $(LINK)
 
 $(BUILD)/conformance: tests/c/conformance.c include/auditrail.h $(BUILD)/libauditrail.so
 	$(CC) $(C99) -O2 -Iinclude $< -o $@ $(LINK)
 
-$(BUILD)/test-proof-c: tests/c/proof.c tests/c/check.h include/auditrail.h $(BUILD)/libauditrail.so
-	$(CC) $(C99) -g -Iinclude $< -o $@ $(LINK)
+C_TESTS := $(filter-out conformance,$(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c)))
 
-$(BUILD)/test-proof-cpp: tests/c/proof.c tests/c/check.h include/auditrail.h $(BUILD)/libauditrail.so
-	$(CXX) -x c++ $(CXX17) -g -Iinclude $< -o $@ $(LINK)
-
-$(BUILD)/test-reader-c: tests/c/reader.c tests/c/check.h include/auditrail.h $(BUILD)/libauditrail.so
-	$(CC) $(C99) -g -Iinclude $< -o $@ $(LINK)
-
-$(BUILD)/test-reader-cpp: tests/c/reader.c tests/c/check.h include/auditrail.h $(BUILD)/libauditrail.so
-	$(CXX) -x c++ $(CXX17) -g -Iinclude $< -o $@ $(LINK)
-
-# Each program runs in an empty folder, plain and under valgrind.
-test-c: $(BUILD)/test-c $(BUILD)/test-reader-c $(BUILD)/test-proof-c
+# Each program, as C and as C++, runs in an empty folder, plain and under valgrind.
+test-c: $(C_TESTS:%=$(BUILD)/test-c-%)
 	@scripts/need.sh c++=g++ valgrind=valgrind
-	@$(MAKE) --no-print-directory $(BUILD)/test-cpp $(BUILD)/test-reader-cpp $(BUILD)/test-proof-cpp
-	@for program in test-c test-cpp test-reader-c test-reader-cpp test-proof-c test-proof-cpp; do for under in '' 'valgrind -q --leak-check=full --error-exitcode=99'; do \
-		rm -rf $(BUILD)/scratch && mkdir $(BUILD)/scratch && echo "$$under $(BUILD)/$$program" && \
-		$$under $(BUILD)/$$program $(BUILD)/scratch || exit 1; done; done
+	@$(MAKE) --no-print-directory $(C_TESTS:%=$(BUILD)/test-cpp-%)
+	@for program in $(C_TESTS:%=test-c-%) $(C_TESTS:%=test-cpp-%); do \
+		for under in '' 'valgrind -q --leak-check=full --error-exitcode=99'; do \
+			rm -rf $(BUILD)/scratch && mkdir $(BUILD)/scratch && echo "$$under $(BUILD)/$$program" && \
+			$$under $(BUILD)/$$program $(BUILD)/scratch || exit 1; done; done
 
+# The trees that corpora of events must give, to the byte.
 test-conformance: $(BUILD)/conformance
 	@tests/conformance.sh $(BUILD)/conformance
 
-# Proofs, verified by others' programs; AUDITRAIL_OUTSIDERS_MORE=1000000 for more.
-test-outsiders:
-	@tests/outsiders/run.sh
+# C++, Go, Python, Lua, Ruby, Node, PHP and Java: each writes the same bytes.
+test-callers: library
+	@AUDITRAIL_LIB_DIR=$(BUILD) tests/callers/run.sh
+
+# A staged installation, projects that use it, and the recorded ABI.
+test-install: library command
+	@tests/install/run.sh
 
 # jq, DuckDB, rsyslog, lnav: the recipes of docs/consumers.md, run.
 test-consumers: $(BUILD)/auditrail
@@ -114,3 +111,6 @@ bench:
 clean:
 	$(CARGO) clean
 	rm -rf $(BUILD)
+
+# make install PREFIX=… DESTDIR=…; make uninstall
+include install.mk

@@ -52,7 +52,7 @@ impl Ids {
             Chunk::Few(list) => {
                 // Most come in order.
                 let at = match list.last() {
-                    Some(&last) if last >= low => match list.binary_search(&low) {
+                    Some(&newest) if newest >= low => match list.binary_search(&low) {
                         Ok(_) => return false,
                         Err(at) => at,
                     },
@@ -60,11 +60,11 @@ impl Ids {
                 };
                 list.insert(at, low);
                 if list.len() > FEW {
-                    let mut bits = Box::new([0; WORDS]);
+                    let mut filled = Box::new([0; WORDS]);
                     for item in &*list {
-                        bits[usize::from(*item) / 64] |= 1 << (item % 64);
+                        filled[usize::from(*item) / 64] |= 1 << (item % 64);
                     }
-                    *chunk = Chunk::Bits(bits, list.len());
+                    *chunk = Chunk::Bits(filled, list.len());
                 }
                 true
             }
