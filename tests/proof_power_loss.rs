@@ -120,7 +120,7 @@ impl Session {
             how = how.checkpoint(text).map_err(|error| error.to_string())?;
         }
         let report = how
-            .run_on(Arc::new(self.memory.clone()), Path::new(ROOT))
+            .run_on(&(Arc::new(self.memory.clone()) as _), Path::new(ROOT))
             .map_err(|error| error.to_string())?;
         // A loss of power can take a checkpoint that nobody was promised.
         let on_disk = self.memory.files(Path::new(ROOT));

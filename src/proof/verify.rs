@@ -78,8 +78,8 @@ impl Verification {
 
     /// The same, over any storage.
     #[doc(hidden)]
-    pub fn run_on(&self, storage: Arc<dyn Storage>, root: &Path) -> Result<Report> {
-        self.run_in(&storage, &Layout::new(root), |_, _| {})
+    pub fn run_on(&self, storage: &Arc<dyn Storage>, root: &Path) -> Result<Report> {
+        self.run_in(storage, &Layout::new(root), |_, _| {})
     }
 
     fn run_in(
