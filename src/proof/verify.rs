@@ -76,7 +76,13 @@ impl Verification {
         self.run_in(&(Arc::new(Disk) as _), &Layout::new(root), progress)
     }
 
-    pub(crate) fn run_in(
+    /// The same, over any storage.
+    #[doc(hidden)]
+    pub fn run_on(&self, storage: &Arc<dyn Storage>, root: &Path) -> Result<Report> {
+        self.run_in(storage, &Layout::new(root), |_, _| {})
+    }
+
+    fn run_in(
         &self,
         storage: &Arc<dyn Storage>,
         layout: &Layout,
