@@ -25,7 +25,7 @@ use crate::recover::{Warning, WarningKind};
 use crate::stats::Stats;
 use crate::sync::{
     Arc, AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, OnceLock, Ordering, PoisonError,
-    TryLockError, yield_now,
+    TryLockError, is_poisoned, yield_now,
 };
 use crate::trail::{Safety, Trail};
 use std::collections::HashMap;
@@ -106,7 +106,7 @@ struct CallNext<'c>(&'c Committer);
 impl Drop for CallNext<'_> {
     fn drop(&mut self) {
         let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.0.trail.is_poisoned() || self.0.queue.is_poisoned() {
+        if is_poisoned(&self.0.trail) || is_poisoned(&self.0.queue) {
             let _ = self.0.failed.set(panicked());
             if let Some(group) = queue.group.take() {
                 group.finish(Err(panicked()));

@@ -1,25 +1,78 @@
 //! The primitives that threads meet at, in one place, so that the commit
-//! protocol can be run under a model checker in their stead.
+//! protocol can be run under a model checker in their stead: with
+//! `--cfg auditrail_model` they are shuttle's, which tries out how threads may
+//! interleave (`tests/model.rs`).
 
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+pub(crate) use std::sync::{Arc, OnceLock, PoisonError, TryLockError};
 
-/// Sleeps while the word has this value; may also wake for no reason.
-pub(crate) fn sleep_while(word: &AtomicU32, value: u32) {
-    atomic_wait::wait(word, value);
+#[cfg(not(auditrail_model))]
+mod real {
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+
+    /// Sleeps while the word has this value; may also wake for no reason.
+    pub(crate) fn sleep_while(word: &AtomicU32, value: u32) {
+        atomic_wait::wait(word, value);
+    }
+
+    /// Wakes one who sleeps on the word.
+    pub(crate) fn wake_one(word: &AtomicU32) {
+        atomic_wait::wake_one(&raw const *word);
+    }
+
+    /// Wakes all who sleep on the word.
+    pub(crate) fn wake_all(word: &AtomicU32) {
+        atomic_wait::wake_all(&raw const *word);
+    }
+
+    /// Lets another thread run, if one wants to.
+    pub(crate) fn yield_now() {
+        std::thread::yield_now();
+    }
+
+    /// Whether a thread has panicked while it had the lock.
+    pub(crate) fn is_poisoned<T>(mutex: &Mutex<T>) -> bool {
+        mutex.is_poisoned()
+    }
 }
 
-/// Wakes one who sleeps on the word.
-pub(crate) fn wake_one(word: &AtomicU32) {
-    atomic_wait::wake_one(&raw const *word);
+#[cfg(not(auditrail_model))]
+pub(crate) use real::*;
+
+/// The same, for the model checker. It knows no word to sleep on: all sleepers
+/// share one bed, and all wake when anyone is woken. So a sleeper whom nobody
+/// wakes is found, one who is saved by another's waking is not.
+#[cfg(auditrail_model)]
+mod model {
+    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+    pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard};
+    pub(crate) use shuttle::thread::yield_now;
+    use std::sync::{PoisonError, TryLockError};
+
+    pub(crate) fn is_poisoned<T>(mutex: &Mutex<T>) -> bool {
+        matches!(mutex.try_lock(), Err(TryLockError::Poisoned(_)))
+    }
+
+    shuttle::lazy_static! {
+        static ref BED: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
+    }
+
+    pub(crate) fn sleep_while(word: &AtomicU32, value: u32) {
+        let guard = BED.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if word.load(Ordering::SeqCst) == value {
+            let _guard = BED.1.wait(guard);
+        }
+    }
+
+    pub(crate) fn wake_one(word: &AtomicU32) {
+        wake_all(word);
+    }
+
+    pub(crate) fn wake_all(_: &AtomicU32) {
+        let _guard = BED.0.lock().unwrap_or_else(PoisonError::into_inner);
+        BED.1.notify_all();
+    }
 }
 
-/// Wakes all who sleep on the word.
-pub(crate) fn wake_all(word: &AtomicU32) {
-    atomic_wait::wake_all(&raw const *word);
-}
-
-/// Lets another thread run, if one wants to.
-pub(crate) fn yield_now() {
-    std::thread::yield_now();
-}
+#[cfg(auditrail_model)]
+pub(crate) use model::*;

@@ -1,0 +1,142 @@
+//! Promise: however the threads of one writer interleave, each gets its own id,
+//! nobody sleeps for ever, and a batch that fails tells all who were in it.
+//!
+//! Run under shuttle, which schedules the threads itself and finds deadlocks:
+//! `RUSTFLAGS="--cfg auditrail_model" cargo test --features simulate --test model`.
+//! `AUDITRAIL_SCHEDULES` sets how many schedules are tried.
+#![cfg(auditrail_model)]
+
+mod ledger;
+
+use auditrail::storage::memory::{Call, Fault, Memory};
+use auditrail::{Durability, Kind, Options, Writer};
+use ledger::{End, Fate, Ledger, json};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+const ROOT: &str = "/trail";
+const STREAMS: [&str; 2] = ["v2/a", "v2/b"];
+
+/// Three threads append, one of them a batch; a fourth flushes, syncs and asks
+/// for the stats; then the trail is closed and checked.
+fn scenario(durability: Durability, fault: Option<Fault>) {
+    let memory = Memory::new();
+    let mut options = Options::default();
+    options
+        .durability(durability)
+        .journal_bytes(4096 + 1000)
+        .flush_interval(Duration::ZERO);
+    options.max_segment_bytes(400).unwrap();
+    let storage = Arc::new(memory.clone());
+    let writer = Arc::new(Writer::open_on(storage, Path::new(ROOT), &options).unwrap());
+    let may_fail = fault.is_some();
+    if let Some(fault) = fault {
+        memory.fail(fault);
+    }
+    let threads: Vec<_> = (0..3)
+        .map(|thread| {
+            let writer = writer.clone();
+            shuttle::thread::spawn(move || {
+                let mut told = Vec::new();
+                for event in 0..2 {
+                    let tag = thread * 10 + event * 2;
+                    let count = if thread == 2 { 2 } else { 1 };
+                    let text: String = (tag..tag + count)
+                        .map(|tag| json(tag, STREAMS[tag % 2], 40) + "\n")
+                        .collect();
+                    let answer = match writer.append_batch(text.as_bytes()) {
+                        Ok((first, n)) => {
+                            assert_eq!(n, count);
+                            Some(first)
+                        }
+                        Err(error) => {
+                            assert!(may_fail, "{error}");
+                            assert_ne!(error.kind(), Kind::Panic, "{error}");
+                            None
+                        }
+                    };
+                    told.push((tag, count, answer));
+                }
+                told
+            })
+        })
+        .collect();
+    let visitor = {
+        let writer = writer.clone();
+        shuttle::thread::spawn(move || {
+            assert!(writer.flush().is_ok() || may_fail);
+            assert!(writer.stats().is_ok());
+            assert!(writer.sync().is_ok() || may_fail);
+        })
+    };
+    let mut ledger = Ledger::default();
+    for thread in threads {
+        for (tag, count, answer) in thread.join().unwrap() {
+            for tag in tag..tag + count {
+                ledger.insert(tag, STREAMS[tag % 2], 40);
+            }
+            let tags: Vec<usize> = (tag..tag + count).collect();
+            match answer {
+                Some(first) => (first..)
+                    .zip(tags)
+                    .for_each(|(id, tag)| ledger.told(tag, id, Fate::Durable)),
+                None => ledger.failed(&tags),
+            }
+        }
+    }
+    visitor.join().unwrap();
+    let last_id = writer.stats().unwrap().last_id;
+    Arc::into_inner(writer).unwrap().close().unwrap();
+    let files = memory.files(Path::new(ROOT));
+    let none = BTreeSet::new();
+    ledger
+        .check(
+            &files,
+            Path::new(ROOT),
+            End::Killed,
+            last_id,
+            &none,
+            Fate::Durable,
+        )
+        .unwrap_or_else(|why| panic!("{why}\n{}", memory.history()));
+}
+
+fn schedules() -> usize {
+    std::env::var("AUDITRAIL_SCHEDULES").map_or(2000, |n| {
+        n.parse().expect("AUDITRAIL_SCHEDULES is a number")
+    })
+}
+
+#[test]
+fn threads_may_interleave_as_they_like() {
+    for durability in [
+        Durability::Written,
+        Durability::Synced,
+        Durability::Buffered,
+    ] {
+        shuttle::check_random(move || scenario(durability, None), schedules());
+        shuttle::check_pct(move || scenario(durability, None), schedules(), 3);
+    }
+}
+
+#[test]
+fn a_batch_that_fails_tells_all_who_were_in_it() {
+    for durability in [
+        Durability::Written,
+        Durability::Synced,
+        Durability::Buffered,
+    ] {
+        for skip in 0..3 {
+            let fault = Fault::new(libc::ENOSPC)
+                .call(Call::Append)
+                .after(skip)
+                .short();
+            shuttle::check_random(
+                move || scenario(durability, Some(fault.clone())),
+                schedules() / 3,
+            );
+        }
+    }
+}
