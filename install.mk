@@ -24,8 +24,8 @@ major     = $(firstword $(subst ., ,$(version)))
 fill      = sed -e 's|@VERSION@|$(version)|' -e 's|@MAJOR@|$(major)|' -e 's|@PREFIX@|$(PREFIX)|' \
 	-e 's|@LIBDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))|' \
 	-e 's|@INCLUDEDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(INCLUDEDIR))|' \
-	-e 's|@TO_LIBDIR@|$(shell realpath -m --relative-to=$(CMAKEDIR) $(LIBDIR))|' \
-	-e 's|@TO_INCLUDEDIR@|$(shell realpath -m --relative-to=$(CMAKEDIR) $(INCLUDEDIR))|'
+	-e 's|@TO_LIBDIR@|$(shell realpath -ms --relative-to=$(CMAKEDIR) $(LIBDIR))|' \
+	-e 's|@TO_INCLUDEDIR@|$(shell realpath -ms --relative-to=$(CMAKEDIR) $(INCLUDEDIR))|'
 
 .PHONY: install uninstall
 
@@ -40,14 +40,13 @@ install:
 	$(fill) $(here)packaging/auditrail.pc.in >$(DESTDIR)$(PKGCONFIGDIR)/auditrail.pc
 	$(fill) $(here)packaging/auditrailConfig.cmake.in >$(DESTDIR)$(CMAKEDIR)/auditrailConfig.cmake
 	$(fill) $(here)packaging/auditrailConfigVersion.cmake.in >$(DESTDIR)$(CMAKEDIR)/auditrailConfigVersion.cmake
-	@if [ -x $(INSTALL_COMMAND_FROM)/auditrail ]; then set -ex; \
+	@if [ -x $(INSTALL_COMMAND_FROM)/auditrail ]; then set -e; \
 		install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1; \
 		install -m 755 $(INSTALL_COMMAND_FROM)/auditrail $(DESTDIR)$(BINDIR); \
 		install -m 644 $(INSTALL_COMMAND_FROM)/man/auditrail*.1 $(DESTDIR)$(MANDIR)/man1; \
-		cd $(INSTALL_COMMAND_FROM)/completions; \
-		install -D -m 644 auditrail.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/auditrail; \
-		install -D -m 644 _auditrail $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_auditrail; \
-		install -D -m 644 auditrail.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/auditrail.fish; \
+		install -D -m 644 $(INSTALL_COMMAND_FROM)/completions/auditrail.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/auditrail; \
+		install -D -m 644 $(INSTALL_COMMAND_FROM)/completions/_auditrail $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_auditrail; \
+		install -D -m 644 $(INSTALL_COMMAND_FROM)/completions/auditrail.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/auditrail.fish; \
 	fi
 	@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || ldconfig
 
