@@ -308,7 +308,7 @@ def machine(folder):
     except (OSError, subprocess.CalledProcessError):
         kind = "unknown"
     return (f"{os.cpu_count()} × {model}, {platform.system()} {platform.release()}, "
-            f"file system {kind}")
+            f"file system {kind}, load average at the end {os.getloadavg()[0]:.1f}")
 
 
 def main(path, docs, mode, events, folder):

@@ -181,7 +181,7 @@ impl Batch {
 }
 
 /// Bytes of capacity that an empty batch keeps.
-const KEEP: usize = 4 * 1024 * 1024;
+const KEEP: usize = 2 * 1024 * 1024;
 
 /// Writes the line of an event: its opening, its id, and the rest of it.
 pub(crate) fn line_of(id: u64, rest: &[&[u8]], out: &mut Vec<u8>) {

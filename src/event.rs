@@ -246,7 +246,9 @@ impl Stream {
                     return Err(error(field, fault.to_owned()));
                 }
             }
-            self.0 = format!("{}/{}", ascii(domain), ascii(category));
+            self.0.push_str(ascii(domain));
+            self.0.push('/');
+            self.0.push_str(ascii(category));
         }
         if let Some(fault) = rules.domains.fault(domain) {
             return Err(error(Field::Domain, fault));

@@ -32,7 +32,9 @@ fn appends_get_their_ids_while_others_flush_and_sync() {
                     })
                 })
                 .collect();
-            let joined = appending.into_iter().map(|thread| thread.join());
+            let joined = appending
+                .into_iter()
+                .map(std::thread::ScopedJoinHandle::join);
             let ids: Vec<_> = joined.collect();
             done.store(true, Ordering::Relaxed);
             ids.into_iter().flat_map(|ids| ids.unwrap()).collect()
