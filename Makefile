@@ -9,7 +9,7 @@ CXX17   := -std=c++17 -Wall -Wextra -Wpedantic -Werror
 LINK    := -L$(BUILD) -lauditrail -Wl,-rpath,'$$ORIGIN'
 
 .PHONY: all library command demo test lint test-rust check-header test-c test-conformance \
-	test-callers test-install test-consumers test-outsiders test-instructions bench clean FORCE
+	test-callers test-install test-consumers test-outsiders test-instructions model bench clean FORCE
 
 all: library command
 
@@ -53,6 +53,12 @@ lint:
 
 test-rust:
 	$(CARGO) test --all-features
+
+# The commit protocol under a model checker, which schedules the threads in
+# every way that it can think of. Not part of `test`: it builds all anew.
+model:
+	RUSTFLAGS="--cfg auditrail_model" $(CARGO) test --target-dir target/model \
+		--features simulate --test model
 
 # The committed header is the one that the sources make.
 check-header: library
