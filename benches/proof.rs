@@ -132,11 +132,11 @@ fn main() {
     let (mut sha_cpu, mut verify_cpu) = (0.0, 0.0);
     for _ in 0..5 {
         let (start, used) = (Instant::now(), cpu());
-        let folded = texts
+        let mixed = texts
             .iter()
             .fold(0_u8, |all, line| all ^ leaf_hash(line).0[0]);
         sha.push(bytes as f64 / 1e6 / start.elapsed().as_secs_f64());
-        std::hint::black_box(folded);
+        std::hint::black_box(mixed);
         sha_cpu += cpu() - used;
         let (start, used) = (Instant::now(), cpu());
         let how = Verification::new(&[key.verifier().clone()]);

@@ -56,7 +56,7 @@ impl Session {
 
     fn batch(&mut self) -> String {
         let mut events = String::new();
-        for _ in 0..1 + self.random.below(300) {
+        for _ in 0..=self.random.below(300) {
             self.events += 1;
             let category = self.random.below(3);
             writeln!(
@@ -87,7 +87,7 @@ impl Session {
             Err(_) if self.memory.is_dead() => return Ok(()),
             Err(error) => return Err(format!("cannot open: {error}")),
         };
-        for _ in 0..1 + self.random.below(6) {
+        for _ in 0..=self.random.below(6) {
             let batch = self.batch();
             let mut result = writer.append_batch(batch.as_bytes()).map(drop);
             if result.is_ok() && self.random.one_in(2) {
