@@ -138,8 +138,8 @@ pub(crate) fn trail(
         };
         last_id = last_id.max(whole);
         if state.phase != Phase::Clean && (!same_boot || state.phase == Phase::Busy) {
-            let found = since(storage, layout, whole, !same_boot, report)?;
-            last_id = report_missing(whole, last_id, found, report);
+            let (found, given) = since(storage, layout, whole, !same_boot, report)?;
+            last_id = report_missing(whole, last_id.max(given), found, report);
         }
     }
     last_id = last_id.max(tails(storage, layout, report)?);
@@ -483,7 +483,8 @@ fn bad_piece(layout: &Layout, piece: &Redo) -> Error {
     )
 }
 
-/// Reads all events after id `whole`; says their ids, as rising runs. With
+/// Reads all events after id `whole`; says their ids, as rising runs, and the
+/// largest that was given, which may be that of an event that was cut. With
 /// `may_be_torn`, cuts each segment where, after that id, a loss of power has
 /// left a hole in it or no end of a line.
 fn since(
@@ -492,8 +493,9 @@ fn since(
     whole: u64,
     may_be_torn: bool,
     report: &mut Report,
-) -> Result<Vec<(u64, u64)>> {
+) -> Result<(Vec<(u64, u64)>, u64)> {
     let mut runs = Vec::new();
+    let mut given = 0;
     for name in streams(storage, layout)? {
         for number in segments_after(storage, layout, &name, whole)? {
             let path = layout.segment(&name, number);
@@ -511,8 +513,10 @@ fn since(
                     None if line.text.contains(&0) || !line.whole => {
                         torn_at = torn_at.or(Some(line.offset));
                     }
-                    // Behind a hole; or damage of another cause, not ours to cut.
-                    _ => {}
+                    // Behind a hole.
+                    Some(id) => given = given.max(id),
+                    // Damage of another cause, not ours to cut.
+                    None => {}
                 }
             }
             match torn_at.filter(|_| may_be_torn) {
@@ -523,7 +527,7 @@ fn since(
         }
     }
     runs.sort_unstable();
-    Ok(runs)
+    Ok((runs, given))
 }
 
 /// The segments of a stream, rising, that can hold events after id `whole`.
