@@ -95,7 +95,7 @@ fn damage(bytes: &mut Vec<u8>, dice: &mut Dice) {
 }
 
 fn damage_tree(root: &Path, dice: &mut Dice) {
-    for _ in 0..1 + dice.below(6) {
+    for _ in 0..=dice.below(6) {
         let segments = segments(root);
         if segments.is_empty() {
             return;
