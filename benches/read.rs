@@ -6,6 +6,8 @@
 //! is (default 1 GiB), `AUDITRAIL_READ_IDS` among how many ids one is looked
 //! for (default 10 million), `AUDITRAIL_READ_ROUNDS` how often (default 5).
 
+#![allow(clippy::cast_precision_loss)] // Figures for people.
+
 use auditrail::storage::{Disk, Entry, File, Lock, Open, Stat, Storage};
 use auditrail::{Filter, Order, Reader, check};
 use serde::de::IgnoredAny;
