@@ -10,7 +10,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::layout::Layout;
-use crate::os::ReleasedInChild;
+use crate::os::{self, ReleasedInChild};
 use crate::storage::{File, Lock, Open, Storage, read_range};
 use std::sync::Arc;
 
@@ -20,6 +20,20 @@ pub(crate) struct WriteLock {
     // Before the file, for it must be dropped before the file is closed.
     _released_in_child: ReleasedInChild,
     file: Arc<dyn File>,
+    /// `os::forks` of the process that took it.
+    forks: u64,
+}
+
+impl Drop for WriteLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a child that another thread is just
+        // starting shares it until it executes its program. A forked child must
+        // not give back what is its parent's.
+        if os::forks() == self.forks {
+            // A lock that cannot be given back goes with the last to hold the file.
+            let _ = self.file.unlock();
+        }
+    }
 }
 
 impl WriteLock {
@@ -62,6 +76,7 @@ impl WriteLock {
         Ok(Self {
             _released_in_child: ReleasedInChild::register(file.descriptor()),
             file,
+            forks: os::forks(),
         })
     }
 
