@@ -292,6 +292,55 @@ fn one_wrong_id_at_an_edge_hides_nothing_else() {
 }
 
 #[test]
+fn one_wrong_id_does_not_mislead_a_search() {
+    let ids = 101..=140u64;
+    for place in ids.clone() {
+        for wrong in [1, 50, 103, 138, 500, u64::MAX] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let mut tree = Tree::new(folder.path(), 450);
+            for id in ids.clone() {
+                let id = if id == place { wrong } else { id };
+                tree.append("v2", "text", &Event::new(id).line());
+            }
+            for order in ORDERS {
+                for (min, max) in [(place - 1, place + 1), (102, 139), (139, 200), (0, 102)] {
+                    let mut filter = Filter::new();
+                    filter.event_ids(min, max).expect("a range").order(order);
+                    let mut reader = Reader::open(folder.path(), &filter).expect("a trail");
+                    let mut found = Vec::new();
+                    while let Some(record) = reader.next().expect("reading") {
+                        found.push(record.event_id());
+                    }
+                    for id in ids
+                        .clone()
+                        .filter(|id| *id != place && (min..=max).contains(id))
+                    {
+                        assert!(
+                            found.contains(&id) || 138 <= wrong && wrong <= 200 && id == wrong,
+                            "{id} at {place} {wrong} {order:?} {min} {max}: {found:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_segment_is_not_waited_for() {
+    let folder = trail(&[Event::new(1), Event::new(2)], 1);
+    let path = folder.path().join("v2/text/audit-000001.jsonl");
+    fs::remove_file(&path).expect("removing");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    if !made.is_ok_and(|status| status.success()) {
+        eprintln!("skipped, for there is no mkfifo");
+        return;
+    }
+    let mut reader = Reader::open(folder.path(), &Filter::new()).expect("a trail");
+    assert_eq!(reader.next().expect_err("a pipe").kind(), Kind::Io);
+}
+
+#[test]
 fn an_unfinished_last_line_is_neither_event_nor_damage() {
     let whole = Event::new(3).line();
     for tail in [

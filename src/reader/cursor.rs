@@ -222,12 +222,9 @@ impl Cursor {
         let ids = &env.matcher.event_ids;
         let place = match self.way {
             Way::Forward if *ids.start() <= 1 => return,
-            Way::Forward => {
-                let bracket = self.segments.bracket(env.storage, *ids.start(), self.limit);
-                bracket.0
-            }
+            Way::Forward => self.segments.below(env.storage, *ids.start(), self.limit),
             Way::Backward => match ids.end().checked_add(1) {
-                Some(above) => self.segments.bracket(env.storage, above, self.limit).1,
+                Some(above) => self.segments.above(env.storage, above, self.limit),
                 None => self.limit,
             },
         };
@@ -372,7 +369,7 @@ impl Cursor {
             None if text.iter().all(u8::is_ascii_whitespace) => return Ok(None),
             None => self.parse(text)?,
         };
-        let ahead = lines.ahead().and_then(leading_id);
+        let ahead = lines.ahead().map(leading_id);
         if let Some(reason) = self.order_fault(head.event_id, ahead, env.storage) {
             return Err(Fault {
                 kind: DamageKind::Disordered,
@@ -435,31 +432,39 @@ impl Cursor {
     }
 
     /// What is wrong with an id at this place, if something is. `ahead` is the
-    /// id of the next line.
+    /// id of the next line, as far as there is one.
     fn order_fault(
         &mut self,
         id: u64,
-        ahead: Option<u64>,
+        ahead: Option<Option<u64>>,
         storage: &dyn Storage,
     ) -> Option<String> {
         let last = self.last_id;
+        let segments = &mut self.segments;
         let ahead = match (ahead, self.way) {
-            (Some(ahead), _) => Some(ahead),
-            // At a segment's end, the neighbour's first id will do.
-            (None, Way::Forward) => self.segments.first_id(storage, self.at + 1),
-            (None, Way::Backward) if self.at > 0 => self.segments.first_id(storage, self.at - 1),
-            (None, Way::Backward) => None,
+            (Some(ahead), _) => ahead,
+            // At a segment's end, the next line is its neighbour's.
+            (None, Way::Forward) => segments.first_id(storage, self.at + 1),
+            (None, Way::Backward) => {
+                let before = self.at.checked_sub(1);
+                before.and_then(|before| segments.last_id(storage, before))
+            }
         };
         match self.way {
             _ if id == 0 => Some("event_id is 0".to_owned()),
             Way::Forward if id <= last => Some(format!("event_id {id} does not rise above {last}")),
             Way::Backward if id >= last => Some(format!("event_id {id} is followed by {last}")),
-            Way::Forward => ahead
-                .filter(|&ahead| last < ahead && ahead < id)
-                .map(|ahead| format!("event_id {id} is followed by {ahead}")),
-            Way::Backward => ahead
-                .filter(|&ahead| id <= ahead && ahead < last)
-                .map(|ahead| format!("event_id {id} does not rise above {ahead}")),
+            Way::Forward => {
+                let ahead = ahead.filter(|&ahead| last < ahead && ahead < id)?;
+                // Of the very first two, the third tells which is wrong.
+                let first = last == 0 && segments.first_id(storage, self.at) == Some(id);
+                (!first).then(|| format!("event_id {id} is followed by {ahead}"))
+            }
+            Way::Backward => {
+                let ahead = ahead.filter(|&ahead| id <= ahead && ahead < last)?;
+                let first = last == u64::MAX && segments.last_id(storage, self.at) == Some(id);
+                (!first).then(|| format!("event_id {id} does not rise above {ahead}"))
+            }
         }
     }
 }

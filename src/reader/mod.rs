@@ -46,7 +46,7 @@ const MAX_OPEN: usize = 64;
 
 /// The most to read at once, and the least, however many streams there are.
 const BLOCK: usize = 256 * 1024;
-const SMALLEST_BLOCK: usize = 8 * 1024;
+const SMALLEST_BLOCK: usize = 4 * 1024;
 
 /// What all blocks together may take, in bytes.
 const BLOCKS: usize = 16 * 1024 * 1024;

@@ -131,17 +131,15 @@ impl Segments {
             First::Nothing => return None,
             First::Unknown => {}
         }
-        let id = storage
-            .open(&self.path(index), Open::Read)
-            .and_then(|file| read_range(&*file, 0, LOOK))
-            .ok()
-            .and_then(|bytes| {
-                let mut lines = bytes.split_inclusive(|&b| b == b'\n');
-                lines.find_map(|line| match line.strip_suffix(b"\n") {
-                    Some(line) => any_id(line),
-                    None => leading_id(line),
-                })
-            });
+        let opened = storage.open(&self.path(index), Open::Read);
+        let bytes = opened.and_then(|file| read_range(&*file, 0, LOOK)).ok();
+        let ids = bytes.as_deref().map(ids).unwrap_or_default();
+        // One of the first two may be wrong; then the third tells which.
+        let id = match *ids {
+            [first, second, third, ..] if first > second && first >= third => Some(second),
+            [first, ..] => Some(first),
+            [] => None,
+        };
         // The newest one may still be empty.
         if id.is_some() || index + 1 < self.len() {
             self.firsts[index] = id.map_or(First::Nothing, First::Id);
@@ -149,19 +147,69 @@ impl Segments {
         id
     }
 
-    /// Two places, between which is the first event whose id is `id` or more:
-    /// all before the one have smaller ids, all from the other on do not.
-    pub fn bracket(&mut self, storage: &dyn Storage, id: u64, end: Place) -> (Place, Place) {
+    /// The last id in a segment, under the same proviso.
+    pub fn last_id(&self, storage: &dyn Storage, index: usize) -> Option<u64> {
+        let file = storage.open(&self.path(index), Open::Read).ok()?;
+        let from = file.stat().ok()?.len.saturating_sub(LOOK as u64);
+        let bytes = read_range(&*file, from, LOOK).ok()?;
+        let whole = if from == 0 {
+            &bytes[..]
+        } else {
+            &bytes[memchr(b'\n', &bytes)? + 1..]
+        };
+        match *ids(whole) {
+            [.., first, second, third] if second >= third && first >= third => Some(second),
+            [.., last] => Some(last),
+            [] => None,
+        }
+    }
+
+    /// A place in the stream before which all ids are smaller than `id`, and
+    /// not far from where they cease to be.
+    pub fn below(&mut self, storage: &dyn Storage, id: u64, end: Place) -> Place {
         let index = self.segment_of(storage, id);
-        let number = self.number(index);
-        let newest = number >= end.number;
+        // If the one before goes further than that, something is damaged, and
+        // a search in damaged segments would hide what is not.
+        if index > 0
+            && self
+                .last_id(storage, index - 1)
+                .is_some_and(|last| last >= id)
+        {
+            return Place {
+                number: self.number(0),
+                offset: 0,
+            };
+        }
+        Place {
+            number: self.number(index),
+            offset: self.search(storage, index, id, end).0,
+        }
+    }
+
+    /// A place in the stream from which on no id is smaller than `id`, and not
+    /// far from where they begin not to be.
+    pub fn above(&mut self, storage: &dyn Storage, id: u64, end: Place) -> Place {
+        let index = self.segment_of(storage, id);
+        let next = index + 1;
+        if next < self.len() && self.last_id(storage, next).is_some_and(|last| last < id) {
+            return end;
+        }
+        Place {
+            number: self.number(index),
+            offset: self.search(storage, index, id, end).1,
+        }
+    }
+
+    /// Both places, in one segment.
+    fn search(&mut self, storage: &dyn Storage, index: usize, id: u64, end: Place) -> (u64, u64) {
+        let newest = self.number(index) >= end.number;
         let next = if newest {
             None
         } else {
             self.first_id(storage, index + 1)
         };
         let opened = storage.open(&self.path(index), Open::Read);
-        let (low, high) = match opened.and_then(|file| Ok((file.stat()?.len, file))) {
+        match opened.and_then(|file| Ok((file.stat()?.len, file))) {
             Ok((len, file)) => Search {
                 file,
                 id,
@@ -173,9 +221,7 @@ impl Segments {
             .run(),
             // Who reads the segment will meet the same and say so.
             Err(_) => (0, if newest { end.offset } else { u64::MAX }),
-        };
-        let place = |offset| Place { number, offset };
-        (place(low), place(high))
+        }
     }
 
     /// The last segment that does not begin with the id or a larger one.
@@ -209,6 +255,17 @@ impl Segments {
         }
         low
     }
+}
+
+/// The ids of the lines that begin in `bytes`, which a line begins.
+fn ids(bytes: &[u8]) -> Vec<u64> {
+    bytes
+        .split_inclusive(|&b| b == b'\n')
+        .filter_map(|line| match line.strip_suffix(b"\n") {
+            Some(line) => any_id(line),
+            None => leading_id(line),
+        })
+        .collect()
 }
 
 /// Which share of `size` lies below `id` if ids are spread evenly.

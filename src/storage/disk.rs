@@ -6,7 +6,7 @@ use super::{Entry, File, Lock, Open, Stat, Storage};
 use std::fs;
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ impl Storage for Disk {
         let mut options = fs::OpenOptions::new();
         options.read(true);
         match how {
-            Open::Read => &mut options,
+            // A pipe in the place of a file must not be waited for.
+            Open::Read => options.custom_flags(libc::O_NONBLOCK),
             Open::Append => options.append(true).create(true),
             Open::Update => options.write(true),
             Open::Create => options.write(true).create(true),
