@@ -139,6 +139,14 @@ impl Keeper {
         if !shared || log.is_behind() {
             feed(&mut log, storage, layout, options, last_id)?;
         }
+        // Ids that a crash took are signed as empty at once, so that the index,
+        // which counts them as given, says no more than the checkpoint. The
+        // recovery has brought all to disk. A signer that fails now is asked again
+        // at the next sync, which tells why.
+        let signed = log.checkpoint().map(SignedCheckpoint::size);
+        if since == Since::PowerLoss && !shared && signed.is_some_and(|size| size < log.size()) {
+            let _ = log.sign(&*options.signer);
+        }
         drop(held);
         Ok(Self {
             storage: storage.clone(),

@@ -107,6 +107,8 @@ impl Verification {
         let trust = trusted(&folder, &references, &mut report)?;
         let check = Check::new(report, trust, &references, self.first_id);
         let (mut report, last_id) = check.run(storage, layout, progress)?;
+        // Ids that a crash took at the end are given, and signed as empty.
+        let last_id = last_id.max(largest.size());
         check_index(&**storage, layout, last_id, &mut report)?;
         Ok(report)
     }
