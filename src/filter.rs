@@ -226,6 +226,16 @@ impl Matcher {
         self.categories.is_empty() || self.categories.contains(name)
     }
 
+    /// Whether some times do not pass.
+    pub fn has_times(&self) -> bool {
+        self.timestamps != (i64::MIN..=i64::MAX)
+    }
+
+    /// Whether an event between these times may pass.
+    pub fn times(&self, min: i64, max: i64) -> bool {
+        min <= *self.timestamps.end() && max >= *self.timestamps.start()
+    }
+
     /// Whether the event with this head passes; its stream is not asked for.
     pub fn event(&self, head: &Head, line: &[u8]) -> bool {
         self.event_ids.contains(&head.event_id)

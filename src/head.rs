@@ -82,14 +82,7 @@ pub(crate) fn scan(line: &[u8], names: &[u8], depth: Depth) -> Option<Head> {
     }
     scan.literal(EVENT_ID)?;
     head.event_id = scan.number()?;
-    scan.literal(b",\"timestamp\":")?;
-    let negative = scan.literal(b"-").is_some();
-    let seconds = scan.number()?;
-    head.timestamp = if negative {
-        0i64.checked_sub_unsigned(seconds)?
-    } else {
-        i64::try_from(seconds).ok()?
-    };
+    head.timestamp = scan.timestamp()?;
     scan.literal(names)?;
     if depth == Depth::Names {
         return Some(head);
@@ -136,6 +129,16 @@ pub(crate) fn leading_id(line: &[u8]) -> Option<u64> {
     Some(id)
 }
 
+/// The id and the timestamp of a line that begins as ours do.
+pub(crate) fn leading(line: &[u8]) -> Option<(u64, i64)> {
+    let mut scan = Scan { line, at: 0 };
+    scan.literal(EVENT_ID)?;
+    let id = scan.number()?;
+    let timestamp = scan.timestamp()?;
+    scan.literal(b",")?;
+    Some((id, timestamp))
+}
+
 /// The id of a line of any shape.
 pub(crate) fn any_id(line: &[u8]) -> Option<u64> {
     leading_id(line).or_else(|| parse(line).ok().map(|(head, _)| head.event_id))
@@ -172,6 +175,19 @@ impl Scan<'_> {
         let digits = self.at - first;
         let padded = digits > 1 && self.line[first] == b'0';
         (digits > 0 && !padded).then_some(number)
+    }
+
+    /// The key of the timestamp, and it.
+    #[inline]
+    fn timestamp(&mut self) -> Option<i64> {
+        self.literal(b",\"timestamp\":")?;
+        let negative = self.literal(b"-").is_some();
+        let seconds = self.number()?;
+        if negative {
+            0i64.checked_sub_unsigned(seconds)
+        } else {
+            i64::try_from(seconds).ok()
+        }
     }
 
     /// A text, whose opening quote is behind us.

@@ -7,6 +7,7 @@
 //! ROOT/.auditrail/commit-lock                   whose turn it is among shared writers
 //! ROOT/.auditrail/state                         how far the trail is known to be whole
 //! ROOT/.auditrail/journal                       the redo log of synced commits
+//! ROOT/.auditrail/times                         when the events of full segments were
 //! ROOT/.auditrail/torn/                         bytes that recovery cut off
 //! ```
 

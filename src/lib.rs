@@ -76,6 +76,7 @@ mod stats;
 #[doc(hidden)]
 pub mod storage;
 mod sync;
+mod times;
 mod trail;
 mod writer;
 

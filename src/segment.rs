@@ -14,6 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::layout::Layout;
 use crate::os;
 use crate::storage::{File, Open, Stat, Storage};
+use crate::times::Span;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,6 +38,8 @@ pub(crate) struct Stream {
     /// The newest segment whose name is known to be on disk or will be with the
     /// next sync; 0: not even the folders' are.
     named: u64,
+    /// The times of the newest segment's events; `None`: not all are known.
+    span: Option<Span>,
     /// Bytes of an append that failed: past `len`, a part of them may be there.
     ragged: u64,
 }
@@ -96,6 +99,7 @@ impl Stream {
             file: None,
             unsynced_from: None,
             named: 0,
+            span: Some(Span::NONE),
             ragged: 0,
         }
     }
@@ -106,6 +110,7 @@ impl Stream {
             number,
             len,
             named: number,
+            span: (len == 0).then_some(Span::NONE),
             ..Self::new(name)
         }
     }
@@ -187,6 +192,7 @@ impl Stream {
     pub fn go_to_end(&mut self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
         self.file = None;
         self.len = 0;
+        self.span = None;
         loop {
             let path = self.path(layout);
             match storage.stat(&path) {
@@ -209,6 +215,25 @@ impl Stream {
         self.file = None;
         self.number += 1;
         self.len = 0;
+        self.span = Some(Span::NONE);
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The times of the newest segment's events, if all are known. Those of
+    /// events that were taken back may be among them.
+    pub fn span(&self) -> Option<Span> {
+        self.span
+    }
+
+    /// Takes in the times of what was appended; `None`: they are not known.
+    pub fn widen(&mut self, later: Option<Span>) {
+        match (&mut self.span, later) {
+            (Some(span), Some(later)) => span.extend(later),
+            _ => self.span = None,
+        }
     }
 
     /// Appends whole lines to the open segment. After an error an unknown part

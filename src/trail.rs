@@ -25,6 +25,7 @@ use crate::recover::{self, Report};
 use crate::segment::{Mark, Stream, UnsyncedSegments};
 use crate::state::{Phase, State, StateFile};
 use crate::storage::Storage;
+use crate::times::{Span, TimesFile};
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -70,6 +71,7 @@ pub(crate) struct Trail {
     lines: Vec<u8>,
     pieces: Vec<Piece>,
     marks: Vec<(Slot, Mark)>,
+    times: TimesFile,
     pub report: Report,
     pub rotations: u64,
     pub syncs: u64,
@@ -134,6 +136,7 @@ impl Trail {
             lines: Vec::new(),
             pieces: Vec::new(),
             marks: Vec::new(),
+            times: TimesFile::default(),
             report: start.report,
             rotations: 0,
             syncs: 0,
@@ -235,20 +238,29 @@ impl Trail {
             let run = batch.run(index);
             self.enter(run.slot)?;
             let mut from = self.lines.len();
+            let mut span = Some(Span::NONE);
             for event in batch.events(run) {
                 let stream = self.streams[run.slot as usize].stream_mut()?;
                 let ahead = (self.lines.len() - from) as u64;
                 if stream.len() + ahead >= self.max_segment_bytes {
-                    self.put(run.slot, from, keep_lines)?;
+                    self.put(run.slot, from, span, keep_lines)?;
                     self.rotate(run.slot)?;
                     from = self.start_of_next(keep_lines);
+                    span = Some(Span::NONE);
                 } else if self.lines.len() - from >= CHUNK {
-                    self.put(run.slot, from, keep_lines)?;
+                    self.put(run.slot, from, span, keep_lines)?;
                     from = self.start_of_next(keep_lines);
+                    span = Some(Span::NONE);
                 }
+                let start = self.lines.len();
                 batch.render(event, &mut self.lines);
+                if let Some(known) = &mut span
+                    && !known.take_in(&self.lines[start..])
+                {
+                    span = None;
+                }
             }
-            self.put(run.slot, from, keep_lines)?;
+            self.put(run.slot, from, span, keep_lines)?;
             self.start_of_next(keep_lines);
         }
         Ok(last)
@@ -263,7 +275,7 @@ impl Trail {
     }
 
     /// Appends the lines from `from` on to the stream's segment.
-    fn put(&mut self, slot: Slot, from: usize, keep_lines: bool) -> Result<()> {
+    fn put(&mut self, slot: Slot, from: usize, span: Option<Span>, keep_lines: bool) -> Result<()> {
         if self.lines.len() == from {
             return Ok(());
         }
@@ -278,6 +290,7 @@ impl Trail {
             });
         }
         stream.append(&self.layout, &self.lines[from..])?;
+        stream.widen(span);
         self.bytes += (self.lines.len() - from) as u64;
         Ok(())
     }
@@ -286,6 +299,9 @@ impl Trail {
         let storage = self.storage.clone();
         let stream = self.streams[slot as usize].stream_mut()?;
         stream.look_now(&*storage, &self.layout)?;
+        let (number, len, span) = (stream.number(), stream.len(), stream.span());
+        self.times
+            .note(&*storage, &self.layout, stream.name(), number, len, span);
         stream.rotate();
         let mut changed = Vec::new();
         let opened = stream.open_file(&*storage, &self.layout, &mut changed);

@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["storage"],
     &["json", "event"],
     &["head", "lines", "change"],
-    &["index", "state", "lock", "batch", "group"],
+    &["index", "state", "times", "lock", "batch", "group"],
     &["journal", "segment"],
     &["recover"],
     &["proof"],

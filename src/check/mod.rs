@@ -27,6 +27,7 @@ use crate::reader::cursor::{Cursor, Env, Way};
 use crate::reader::segments::{Place, Segments};
 use crate::reader::{Damage, DamageKind, Sink, tree};
 use crate::storage::{Disk, Entry, Storage};
+use crate::times::Times;
 use ids::Ids;
 use report::LISTED;
 use std::collections::BTreeSet;
@@ -256,12 +257,15 @@ impl Check<'_> {
     fn stream(&mut self, mut cursor: Cursor, sure: Place) -> Result<()> {
         let mut matcher = Matcher::new(&Filter::new());
         matcher.depth = Depth::All;
+        // Everything is read.
+        let times = Times::default();
         let mut checker = Checker::default();
         loop {
             let before = cursor.here();
             let mut env = Env {
                 storage: self.storage,
                 matcher: &matcher,
+                times: &times,
                 damage: &mut self.findings,
                 checker: &mut checker,
                 block: BLOCK,

@@ -18,6 +18,7 @@ use crate::filter::Matcher;
 use crate::head::{self, Checker, Depth, Head, leading_id};
 use crate::layout::Layout;
 use crate::storage::{File, Open, Storage};
+use crate::times::Times;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 pub(crate) struct Env<'e> {
     pub storage: &'e dyn Storage,
     pub matcher: &'e Matcher,
+    pub times: &'e Times,
     pub damage: &'e mut dyn Sink,
     pub checker: &'e mut Checker,
     /// How much to read at once.
@@ -42,6 +44,8 @@ pub(crate) enum Way {
 pub(crate) struct Cursor {
     pub domain: String,
     pub category: String,
+    /// The two, as the stream is called.
+    name: String,
     /// What a line of this stream holds, see [`head::names`].
     names: Vec<u8>,
     way: Way,
@@ -79,6 +83,7 @@ impl Cursor {
     pub fn new(layout: &Layout, domain: String, category: String, way: Way) -> Self {
         let folder = layout.domain(&domain).join(&category);
         Self {
+            name: format!("{domain}/{category}"),
             names: head::names(&domain, &category),
             domain,
             category,
@@ -265,7 +270,8 @@ impl Cursor {
         }
     }
 
-    /// Opens the segment; `false` if it is not there any more.
+    /// Opens the segment; `false` if it is not there any more, or if no event
+    /// in it can pass.
     fn open(&mut self, env: &mut Env<'_>) -> Result<bool> {
         if self.file.is_none() {
             self.path = self.segments.path(self.at);
@@ -279,6 +285,13 @@ impl Cursor {
             }
         }
         if let (None, Some(file)) = (&self.lines, &self.file) {
+            let number = self.segments.number(self.at);
+            if number < self.limit.number
+                && let Some(span) = env.times.of(&self.name, number, &**file)
+                && !env.matcher.times(span.min, span.max)
+            {
+                return Ok(false);
+            }
             self.lines = Some(match self.way {
                 Way::Forward => Lines::forward(self.resume, env.block),
                 Way::Backward => {

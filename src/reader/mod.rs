@@ -34,6 +34,7 @@ use crate::filter::{Filter, Matcher, Order};
 use crate::head::Checker;
 use crate::layout::Layout;
 use crate::storage::{Disk, Storage};
+use crate::times::Times;
 use cursor::{Cursor, Env, Way};
 use follow::Follow;
 use segments::Place;
@@ -57,6 +58,8 @@ pub struct Reader {
     storage: Arc<dyn Storage>,
     layout: Layout,
     matcher: Matcher,
+    /// What is known of segments that may be passed over.
+    times: Times,
     order: Order,
     /// How many events may still be returned.
     left: Option<u64>,
@@ -114,10 +117,17 @@ impl Reader {
         let layout = Layout::new(root);
         tree::must_be_there(&*storage, &layout)?;
         let order = filter.get_order();
+        let matcher = Matcher::new(filter);
+        let times = if matcher.has_times() {
+            Times::read(&*storage, &layout)
+        } else {
+            Times::default()
+        };
         let mut reader = Self {
             storage,
             layout,
-            matcher: Matcher::new(filter),
+            matcher,
+            times,
             order,
             left: filter.get_limit(),
             cursors: Vec::new(),
@@ -358,6 +368,7 @@ impl Reader {
         let mut env = Env {
             storage: &*self.storage,
             matcher: &self.matcher,
+            times: &self.times,
             damage: &mut self.damage,
             checker: &mut self.checker,
             block,

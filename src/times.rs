@@ -1,0 +1,170 @@
+//! `.auditrail/times`: between which times the events of finished segments lie.
+//!
+//! Callers may give events any timestamp, so that nothing but the events can
+//! tell whether a segment holds one of a time. A writer that has filled a
+//! segment from its first event to its last knows, and leaves word when it goes
+//! on to the next; a reader that looks for a time then passes the segment over.
+//! One line a segment, appended, never synced:
+//!
+//! ```text
+//! <domain>/<category> <number> <bytes> <last id> <last timestamp> <min> <max> <crc-32, in hex>\n
+//! ```
+//!
+//! It is a hint. Without it, or where a line of it is torn, a segment is read.
+//! It is believed only if the segment has as many bytes and its last event that
+//! id and timestamp: after a loss of power a segment may have been filled again
+//! with other events. The last line about a segment counts.
+
+use crate::head::leading;
+use crate::layout::Layout;
+use crate::storage::{File, Open, Storage, read_range};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+const NAME: &str = "times";
+
+/// A file larger than this is not looked at: it tells of ten million segments.
+const MAX_LEN: u64 = 1 << 30;
+
+/// What is known of the times of a segment's events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub min: i64,
+    pub max: i64,
+    last_id: u64,
+    last_timestamp: i64,
+}
+
+impl Span {
+    /// That of no event.
+    pub const NONE: Self = Self {
+        min: i64::MAX,
+        max: i64::MIN,
+        last_id: 0,
+        last_timestamp: 0,
+    };
+
+    /// Takes in the event with which a line of ours begins; `false` if it is none.
+    pub fn take_in(&mut self, line: &[u8]) -> bool {
+        let Some((id, timestamp)) = leading(line) else {
+            return false;
+        };
+        self.min = self.min.min(timestamp);
+        self.max = self.max.max(timestamp);
+        (self.last_id, self.last_timestamp) = (id, timestamp);
+        true
+    }
+
+    /// Takes in what comes after.
+    pub fn extend(&mut self, later: Self) {
+        *self = Self {
+            min: self.min.min(later.min),
+            max: self.max.max(later.max),
+            ..later
+        };
+    }
+}
+
+/// Where a writer leaves word.
+#[derive(Debug, Default)]
+pub(crate) struct TimesFile {
+    file: Option<Arc<dyn File>>,
+}
+
+impl TimesFile {
+    /// Notes what is known of a segment that is finished. If that fails, or
+    /// nothing is known, the segment will be read.
+    pub fn note(
+        &mut self,
+        storage: &dyn Storage,
+        layout: &Layout,
+        stream: &str,
+        number: u64,
+        len: u64,
+        span: Option<Span>,
+    ) {
+        if self.file.is_none() {
+            self.file = storage.open(&layout.hidden_file(NAME), Open::Append).ok();
+        }
+        // Of one of which nothing is known, what was noted before must not count.
+        let (len, span) = span.map_or((0, Span::NONE), |span| (len, span));
+        let text = format!(
+            "{stream} {number} {len} {} {} {} {}",
+            span.last_id, span.last_timestamp, span.min, span.max
+        );
+        // On a line of its own, whatever a crash has left of the one before.
+        let line = format!("\n{text} {:08x}\n", crc32fast::hash(text.as_bytes()));
+        if let Some(file) = &self.file
+            && file.append(line.as_bytes()).is_err()
+        {
+            self.file = None;
+        }
+    }
+}
+
+/// What was noted.
+#[derive(Debug, Default)]
+pub(crate) struct Times {
+    segments: HashMap<(Box<str>, u64), (u64, Span)>,
+}
+
+impl Times {
+    /// Reads what there is.
+    pub fn read(storage: &dyn Storage, layout: &Layout) -> Self {
+        let mut times = Self::default();
+        let Ok(file) = storage.open(&layout.hidden_file(NAME), Open::Read) else {
+            return times;
+        };
+        let len = file.stat().map_or(0, |stat| stat.len);
+        if len > MAX_LEN {
+            return times;
+        }
+        let bytes = read_range(&*file, 0, len as usize).unwrap_or_default();
+        for line in bytes.split(|&b| b == b'\n') {
+            if let Some((key, value)) = parse(line) {
+                times.segments.insert(key, value);
+            }
+        }
+        times
+    }
+
+    /// The times of the segment's events, if they are known. `file` is that of
+    /// the segment, which must be at rest.
+    pub fn of(&self, stream: &str, number: u64, file: &dyn File) -> Option<Span> {
+        let (len, span) = self.segments.get(&(stream.into(), number))?;
+        if file.stat().ok()?.len != *len {
+            return None;
+        }
+        let from = len.saturating_sub(TAIL);
+        let bytes = read_range(file, from, TAIL as usize).ok()?;
+        let lines = bytes.strip_suffix(b"\n")?;
+        let start = lines.iter().rposition(|&b| b == b'\n').map_or(0, |n| n + 1);
+        if start == 0 && from > 0 {
+            return None;
+        }
+        let last = leading(&lines[start..])?;
+        (last == (span.last_id, span.last_timestamp)).then_some(*span)
+    }
+}
+
+/// A last line longer than this is not looked for.
+const TAIL: u64 = 16 * 1024;
+
+fn parse(line: &[u8]) -> Option<((Box<str>, u64), (u64, Span))> {
+    let line = std::str::from_utf8(line).ok()?;
+    let (text, crc) = line.rsplit_once(' ')?;
+    if u32::from_str_radix(crc, 16).ok()? != crc32fast::hash(text.as_bytes()) {
+        return None;
+    }
+    let mut words = text.split(' ');
+    let mut next = || words.next();
+    let key = (next()?.into(), next()?.parse().ok()?);
+    let len = next()?.parse().ok()?;
+    let span = Span {
+        last_id: next()?.parse().ok()?,
+        last_timestamp: next()?.parse().ok()?,
+        min: next()?.parse().ok()?,
+        max: next()?.parse().ok()?,
+    };
+    Some((key, (len, span)))
+}
