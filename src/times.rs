@@ -102,10 +102,16 @@ impl TimesFile {
     }
 }
 
+/// A stream and the number of one of its segments.
+type Segment = (Box<str>, u64);
+
+/// Its length, and the times of its events.
+type Noted = (u64, Span);
+
 /// What was noted.
 #[derive(Debug, Default)]
 pub(crate) struct Times {
-    segments: HashMap<(Box<str>, u64), (u64, Span)>,
+    segments: HashMap<Segment, Noted>,
 }
 
 impl Times {
@@ -150,7 +156,7 @@ impl Times {
 /// A last line longer than this is not looked for.
 const TAIL: u64 = 16 * 1024;
 
-fn parse(line: &[u8]) -> Option<((Box<str>, u64), (u64, Span))> {
+fn parse(line: &[u8]) -> Option<(Segment, Noted)> {
     let line = std::str::from_utf8(line).ok()?;
     let (text, crc) = line.rsplit_once(' ')?;
     if u32::from_str_radix(crc, 16).ok()? != crc32fast::hash(text.as_bytes()) {

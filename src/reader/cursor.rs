@@ -445,7 +445,8 @@ impl Cursor {
     }
 
     /// What is wrong with an id at this place, if something is. `ahead` is the
-    /// id of the next line, as far as there is one.
+    /// next line, if the segment has one, as the id that it holds, if it does.
+    #[allow(clippy::option_option)] // As said.
     fn order_fault(
         &mut self,
         id: u64,
