@@ -406,9 +406,9 @@ impl Run {
     fn aftermath(&mut self) -> Result<(), String> {
         let failed = self.memory.failed_call();
         let silent = |call: &str| {
-            // What only costs the next opening a longer look, or is given back
-            // with the file.
-            call.contains("/state") || call.ends_with("back")
+            // What only costs the next opening, or a reader, a longer look, or is
+            // given back with the file.
+            call.contains("/state") || call.contains("/times") || call.ends_with("back")
         };
         match failed {
             Some(call) if !self.reported && self.flush_failures == 0 && !silent(&call) => {

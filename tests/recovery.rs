@@ -41,6 +41,7 @@ fn a_kill_while_a_batch_is_taken_back_leaves_a_prefix() {
             memory.fail(
                 Fault::new(libc::ENOSPC)
                     .call(Call::Append)
+                    .path(".jsonl")
                     .after(failing)
                     .short(),
             );
@@ -85,7 +86,7 @@ fn after_power_loss() -> Memory {
     memory.kill();
     drop(writer);
     let files = memory.files(Path::new(ROOT));
-    let memory = memory.power_loss(1);
+    let memory = memory.power_loss(2);
     for (path, bytes) in files {
         // Names of segments that were lost are put back too.
         if path
