@@ -154,6 +154,27 @@ impl Batch {
         self.events[event].id
     }
 
+    /// An event's timestamp; `None`: its line has not our shape.
+    #[inline]
+    pub fn timestamp(&self, event: usize) -> Option<i64> {
+        let pending = &self.events[event];
+        let rest = self.bytes.get(pending.start..pending.end)?;
+        let rest = rest.strip_prefix(b",\"timestamp\":")?;
+        let (digits, sign) = match rest.strip_prefix(b"-") {
+            Some(digits) => (digits, -1),
+            None => (rest, 1),
+        };
+        // It was rendered from a number of 64 bits.
+        let mut number: i64 = 0;
+        for digit in digits.iter().map(|b| b.wrapping_sub(b'0')) {
+            if digit > 9 {
+                break;
+            }
+            number = number.wrapping_mul(10).wrapping_add(i64::from(digit));
+        }
+        Some(number.wrapping_mul(sign))
+    }
+
     /// The ids of all events, in the order in which they were pushed.
     pub fn ids(&self) -> impl Iterator<Item = u64> + '_ {
         self.events.iter().map(|event| event.id)

@@ -44,15 +44,15 @@ impl Span {
         last_timestamp: 0,
     };
 
-    /// Takes in the event with which a line of ours begins; `false` if it is none.
-    pub fn take_in(&mut self, line: &[u8]) -> bool {
-        let Some((id, timestamp)) = leading(line) else {
-            return false;
-        };
-        self.min = self.min.min(timestamp);
-        self.max = self.max.max(timestamp);
-        (self.last_id, self.last_timestamp) = (id, timestamp);
-        true
+    /// That with one more event.
+    #[inline]
+    pub fn with(self, last_id: u64, last_timestamp: i64) -> Self {
+        Self {
+            min: self.min.min(last_timestamp),
+            max: self.max.max(last_timestamp),
+            last_id,
+            last_timestamp,
+        }
     }
 
     /// Takes in what comes after.

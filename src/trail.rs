@@ -252,13 +252,11 @@ impl Trail {
                     from = self.start_of_next(keep_lines);
                     span = Some(Span::NONE);
                 }
-                let start = self.lines.len();
                 batch.render(event, &mut self.lines);
-                if let Some(known) = &mut span
-                    && !known.take_in(&self.lines[start..])
-                {
-                    span = None;
-                }
+                span = match (span, batch.timestamp(event)) {
+                    (Some(span), Some(timestamp)) => Some(span.with(batch.id(event), timestamp)),
+                    _ => None,
+                };
             }
             self.put(run.slot, from, span, keep_lines)?;
             self.start_of_next(keep_lines);
