@@ -489,6 +489,12 @@ impl Committer {
         })
     }
 
+    /// All events up to this one are in their segment files; 0 where that is not
+    /// known, after a panic.
+    pub fn written_id(&self) -> u64 {
+        self.files().map_or(0, |files| files.trail.last_id())
+    }
+
     /// All events up to this one are on disk.
     pub fn synced_id(&self) -> u64 {
         self.synced.load(Ordering::Acquire)

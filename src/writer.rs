@@ -34,6 +34,8 @@ use std::thread::JoinHandle;
 pub struct Writer {
     core: Arc<Core>,
     flusher: Option<JoinHandle<()>>,
+    /// Hashes what is written, for the proof.
+    follower: Option<JoinHandle<()>>,
     closed: bool,
 }
 
@@ -151,9 +153,23 @@ impl Writer {
             }
             _ => None,
         };
+        let follower = match &core.prover {
+            Some(prover) if prover.can_follow() => {
+                let core = core.clone();
+                let body = move || {
+                    if let Some(prover) = &core.prover {
+                        prover.follow(|| core.committer.written_id());
+                    }
+                };
+                // Without it, checkpoints take longer, no more.
+                os::spawn_quiet("auditrail-tree", body).ok()
+            }
+            _ => None,
+        };
         Ok(Self {
             core,
             flusher,
+            follower,
             closed: false,
         })
     }
@@ -269,7 +285,14 @@ impl Writer {
         if let Err(error) = self.core.here() {
             // The thread is the parent's, and so is what waits.
             std::mem::forget(self.flusher.take());
+            std::mem::forget(self.follower.take());
             return Err(error);
+        }
+        if let Some(prover) = &self.core.prover {
+            prover.end();
+        }
+        if let Some(follower) = self.follower.take() {
+            let _ = follower.join();
         }
         self.core.committer.close();
         if let Some(flusher) = self.flusher.take() {

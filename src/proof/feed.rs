@@ -11,7 +11,7 @@
 use super::log::Log;
 use super::pieces::{Piece, Pieces, Strays, hash_all};
 use super::tile::WIDTH;
-use super::walk::{Look, Place, Walk};
+use super::walk::{Look, Place, Positions, Walk};
 use crate::error::{Error, Kind, Result};
 use crate::layout::Layout;
 use crate::storage::{Open, Storage};
@@ -28,21 +28,32 @@ impl Strays for Ignored {
 }
 
 /// Hands in the leaves of all events up to `last_id` that the log lacks. They
-/// must be on disk before they are signed. `progress` is told, now and then, how
-/// many events the log has.
+/// must be on disk before they are signed. `positions` is where the last call
+/// has left the trail, and spares finding that again. `progress` is told, now
+/// and then, how many events the log has.
 pub(crate) fn catch_up(
     log: &mut Log,
     storage: &Arc<dyn Storage>,
     layout: &Layout,
     last_id: u64,
+    positions: &mut Option<Positions>,
     mut progress: impl FnMut(u64),
 ) -> Result<()> {
     let range = log.size()..last_id;
-    each_piece(storage, layout, range, |piece| {
+    if range.is_empty() {
+        return Ok(());
+    }
+    let walk = match positions.take() {
+        Some(positions) => Walk::resume(storage.clone(), layout, &positions)?,
+        None => Walk::start(storage.clone(), layout, range.start + 1)?,
+    };
+    let after = each_piece(walk, range, |piece| {
         log.append(&piece.leaves, piece.complete)?;
         progress(log.size());
         Ok(())
-    })
+    })?;
+    *positions = Some(after);
+    Ok(())
 }
 
 /// Looks through all tiles, after the machine may have lost some, and makes
@@ -52,7 +63,8 @@ pub(crate) fn heal(log: &mut Log, storage: &Arc<dyn Storage>, layout: &Layout) -
     for &index in &damaged {
         let mut tile = Vec::new();
         let range = index * WIDTH..(index + 1) * WIDTH;
-        each_piece(storage, layout, range, |piece| {
+        let walk = Walk::start(storage.clone(), layout, range.start + 1)?;
+        each_piece(walk, range, |piece| {
             tile.extend_from_slice(&piece.leaves);
             Ok(())
         })?;
@@ -62,15 +74,10 @@ pub(crate) fn heal(log: &mut Log, storage: &Arc<dyn Storage>, layout: &Layout) -
 }
 
 fn each_piece(
-    storage: &Arc<dyn Storage>,
-    layout: &Layout,
+    walk: Walk,
     range: Range<u64>,
     take: impl FnMut(&Piece) -> Result<()>,
-) -> Result<()> {
-    if range.is_empty() {
-        return Ok(());
-    }
-    let walk = Walk::start(storage.clone(), layout, range.start + 1)?;
+) -> Result<Positions> {
     let mut pieces = Pieces::new(walk, range);
     hash_all(
         |piece| {
@@ -87,7 +94,8 @@ fn each_piece(
             Ok(filled)
         },
         take,
-    )
+    )?;
+    Ok(pieces.positions())
 }
 
 /// Brings all segments that can hold events from `from_id` on to disk, whoever

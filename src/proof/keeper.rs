@@ -1,7 +1,8 @@
 //! Proof as a writer keeps it: when to sign, and what must hold before.
 //!
-//! The hot path pays nothing: leaves are hashed when a checkpoint is made, from
-//! the lines in the segments, on all processors. What a writer does with a
+//! An append pays nothing: leaves are hashed from the lines in the segments, on
+//! all processors, when a checkpoint is made; while many events are written, a
+//! thread follows and does most of it before. What a writer does with a
 //! [`Keeper`]: open it once the trail is recovered, and put it into a
 //! [`Prover`], which many threads can share; after each append ask
 //! [`Prover::is_due`]; at a sync, at close, and when it is due, bring the trail
@@ -16,6 +17,7 @@ use super::feed::{catch_up, heal, sync_from};
 use super::log::{CHECKPOINT, Log, TLOG, read_checkpoint, read_text};
 use super::note::{Signer, VerifierKey};
 use super::tile::{Durable, Folder};
+use super::walk::Positions;
 use crate::error::{Error, Kind, Result};
 use crate::layout::Layout;
 use crate::os;
@@ -24,7 +26,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 
 /// Told how many events the tree has, and how many it is to have.
@@ -114,6 +116,8 @@ pub(crate) struct Keeper {
     options: ProofOptions,
     shared: bool,
     log: Log,
+    /// How far the trail was read.
+    positions: Option<Positions>,
     lock: Arc<dyn File>,
 }
 
@@ -136,8 +140,9 @@ impl Keeper {
             heal(&mut log, storage, layout)?;
         }
         // What others are writing now may be gone again after a loss of power.
+        let mut positions = None;
         if !shared || log.is_behind() {
-            feed(&mut log, storage, layout, options, last_id)?;
+            feed(&mut log, &mut positions, storage, layout, options, last_id)?;
         }
         // Ids that a crash took are signed as empty at once, so that the index,
         // which counts them as given, says no more than the checkpoint. The
@@ -154,6 +159,7 @@ impl Keeper {
             options: options.clone(),
             shared,
             log,
+            positions,
             lock,
         })
     }
@@ -171,21 +177,33 @@ impl Keeper {
         if self.shared {
             self.see_others(synced_id)?;
         }
-        if synced_id > self.log.size() {
-            feed(
-                &mut self.log,
-                &self.storage,
-                &self.layout,
-                &self.options,
-                synced_id,
-            )?;
-        }
+        self.feed(synced_id)?;
         if self.log.size() > synced_id {
             // Others have signed more, or not all of it is on disk yet.
             return Ok(());
         }
         self.log.sign(&*self.options.signer)?;
         Ok(())
+    }
+
+    /// Hashes what is written up to this id, ahead of the next checkpoint. All
+    /// events up to it must be there to stay, unless the power goes.
+    fn follow(&mut self, written_id: u64) -> Result<()> {
+        let lock = self.lock.clone();
+        let _held = Held::wait(&*lock, &self.layout)?;
+        self.feed(written_id)
+    }
+
+    fn feed(&mut self, last_id: u64) -> Result<()> {
+        let Self {
+            storage,
+            layout,
+            options,
+            log,
+            positions,
+            ..
+        } = self;
+        feed(log, positions, storage, layout, options, last_id)
     }
 
     /// Goes on from what other shared writers have signed.
@@ -203,7 +221,11 @@ impl Keeper {
         }
         if size > before {
             let last_id = synced_id.max(size);
+            let read_to = self.log.size();
             self.log = Log::open(self.storage.clone(), &self.layout, &keys, last_id)?;
+            if self.log.size() < read_to {
+                self.positions = None;
+            }
         }
         let from = self.log.size();
         sync_from(&self.storage, &self.layout, from + 1)
@@ -213,12 +235,13 @@ impl Keeper {
 /// Hands in what the log lacks, and tells how far it is.
 fn feed(
     log: &mut Log,
+    positions: &mut Option<Positions>,
     storage: &Arc<dyn Storage>,
     layout: &Layout,
     options: &ProofOptions,
     last_id: u64,
 ) -> Result<()> {
-    catch_up(log, storage, layout, last_id, |size| {
+    catch_up(log, storage, layout, last_id, positions, |size| {
         if let Some(progress) = &options.progress {
             progress(size, last_id);
         }
@@ -232,13 +255,30 @@ pub(crate) struct Prover {
     /// The id and the time, in coarse milliseconds, from which one is due.
     due_at_id: AtomicU64,
     due_at_time: AtomicU64,
+    /// The id from which the follower has something to do.
+    follow_at: AtomicU64,
+    follower: Mutex<Follower>,
+    called: Condvar,
 }
+
+/// What the follower thread is to do.
+#[derive(Debug, Default)]
+struct Follower {
+    called: bool,
+    ended: bool,
+}
+
+/// So many events are worth a call.
+const FOLLOW: u64 = 4096;
 
 impl Prover {
     pub fn new(keeper: Keeper) -> Self {
         let prover = Self {
             due_at_id: AtomicU64::default(),
             due_at_time: AtomicU64::default(),
+            follow_at: AtomicU64::new(u64::MAX),
+            follower: Mutex::default(),
+            called: Condvar::new(),
             keeper: Mutex::new(keeper),
         };
         if let Ok(keeper) = prover.keeper.lock() {
@@ -259,8 +299,62 @@ impl Prover {
         self.due_at_time.store(at_time, Ordering::Relaxed);
     }
 
-    /// Whether a checkpoint is due, now that `id` was given.
+    /// Whether a thread of its own may hash what is written: only where nobody
+    /// else writes.
+    pub fn can_follow(&self) -> bool {
+        self.keeper.lock().is_ok_and(|keeper| !keeper.shared)
+    }
+
+    /// The follower's life: hashes what is written while it is being written,
+    /// until [`Prover::end`]. `written` says up to which id the trail is.
+    pub fn follow(&self, written: impl Fn() -> u64) {
+        loop {
+            self.follow_at
+                .store(written().saturating_add(FOLLOW), Ordering::Relaxed);
+            let Ok(mut follower) = self.follower.lock() else {
+                return;
+            };
+            while !follower.called && !follower.ended {
+                follower = match self.called.wait(follower) {
+                    Ok(follower) => follower,
+                    Err(_) => return,
+                };
+            }
+            follower.called = false;
+            if follower.ended {
+                return;
+            }
+            drop(follower);
+            // What fails here fails again, and is told, at the next checkpoint.
+            if let Ok(mut keeper) = self.keeper.lock() {
+                let _ = keeper.follow(written());
+            }
+        }
+    }
+
+    fn call(&self) {
+        if self.follow_at.swap(u64::MAX, Ordering::Relaxed) != u64::MAX
+            && let Ok(mut follower) = self.follower.lock()
+        {
+            follower.called = true;
+            self.called.notify_one();
+        }
+    }
+
+    /// Ends the follower.
+    pub fn end(&self) {
+        if let Ok(mut follower) = self.follower.lock() {
+            follower.ended = true;
+        }
+        self.called.notify_one();
+    }
+
+    /// Whether a checkpoint is due, now that `id` was given. Calls the follower,
+    /// if there is enough to do.
     pub fn is_due(&self, id: u64) -> bool {
+        if id >= self.follow_at.load(Ordering::Relaxed) {
+            self.call();
+        }
         if id >= self.due_at_id.load(Ordering::Relaxed) {
             return true;
         }

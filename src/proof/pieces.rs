@@ -8,7 +8,7 @@
 
 use super::merkle::{Hash, complete_hash, leaf_hash};
 use super::tile::WIDTH;
-use super::walk::{Look, Place, Walk};
+use super::walk::{Look, Place, Positions, Walk};
 use crate::error::{Error, Kind, Result};
 use crate::os;
 use std::collections::{BTreeMap, VecDeque};
@@ -147,7 +147,7 @@ impl Pieces {
                     piece.push(Some((look, place)), line);
                     self.next += 1;
                 }
-                Some(id) if look.in_order && id > self.end => strays.beyond(id),
+                // Also one after the last leaf: whoever goes on will want it.
                 Some(id) if look.in_order && id > self.next => {
                     self.held = Some((look, place, line.to_vec()));
                     return Ok(());
@@ -158,8 +158,18 @@ impl Pieces {
         Ok(())
     }
 
+    /// Where the walk is, for one that goes on with the next leaf.
+    pub fn positions(&self) -> Positions {
+        let held = self.held.as_ref();
+        self.walk
+            .positions(held.and_then(|(look, place, _)| Some((look.id?, *place))))
+    }
+
     /// Goes through what comes after the last leaf.
     pub fn finish(&mut self, strays: &mut impl Strays) -> Result<()> {
+        if let Some(id) = self.held.take().and_then(|(look, ..)| look.id) {
+            strays.beyond(id);
+        }
         while let Some((look, place, line)) = self.walk.next()? {
             match look.id {
                 Some(id) if look.in_order && id > self.end => strays.beyond(id),

@@ -92,7 +92,16 @@ impl Trail {
     /// Brings the log up to `last`, and gives the checkpoint.
     fn sign(&self, last: u64) -> String {
         let mut log = self.log(last).unwrap();
-        catch_up(&mut log, &self.storage, &self.layout(), last, |_| {}).unwrap();
+        let positions = &mut None;
+        catch_up(
+            &mut log,
+            &self.storage,
+            &self.layout(),
+            last,
+            positions,
+            |_| {},
+        )
+        .unwrap();
         log.sign(&self.key).unwrap().text().to_owned()
     }
 

@@ -185,8 +185,9 @@ fn covered(signed: &SignedCheckpoint) -> Covered {
     }
 }
 
-/// What `index.json` says must not be past the last event. That it lags behind
-/// is how a trail looks that is being written, or was not closed.
+/// What `index.json` says must not be past the last id that was given: that of
+/// the last event, or a later one whose event a crash took, as the trail's state
+/// says. That it lags behind is how a trail looks that was not closed.
 fn check_index(
     storage: &dyn Storage,
     layout: &Layout,
@@ -194,19 +195,22 @@ fn check_index(
     report: &mut Report,
 ) -> Result<()> {
     let state = state::peek(storage, layout)?;
-    let closed = state.is_some_and(|s| s.phase == Phase::Clean && s.written == last_id);
+    let given = state
+        .as_ref()
+        .map_or(last_id, |state| state.written.max(last_id));
+    let closed = state.is_some_and(|state| state.phase == Phase::Clean);
     let found = |what: String| Finding::new(FindingKind::Index, what).at(&layout.index(), None);
     match index::read(storage, layout)? {
         Found::Unreadable(why) => report.find(found(format!("the index cannot be read: {why}"))),
-        Found::Last(id) if id == last_id => {}
-        Found::Last(id) if id > last_id || closed => report.find(found(format!(
-            "the index says that the last event is {id}, but it is {last_id}"
+        Found::Last(id) if id == given => {}
+        Found::Last(id) if id > given || closed => report.find(found(format!(
+            "the index says that the last event is {id}, but it is {given}"
         ))),
         Found::Last(id) => report.note(found(format!(
-            "the index says that the last event is {id}, but it is {last_id}: a writer is at \
+            "the index says that the last event is {id}, but it is {given}: a writer is at \
              work, or was not closed"
         ))),
-        Found::Missing if closed && last_id > 0 => report.find(found("the index is gone".into())),
+        Found::Missing if closed && given > 0 => report.find(found("the index is gone".into())),
         Found::Missing => report.note(found("there is no index".into())),
     }
     Ok(())

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::layout::{Layout, name_fault, segment_number};
 use crate::storage::{Open, Storage};
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// Bytes for the buffers of all streams together, and for one.
 const BUFFERS: usize = 32 * 1024 * 1024;
 const SMALLEST: usize = 4 * 1024;
-const LARGEST: usize = 256 * 1024;
+const LARGEST: usize = 64 * 1024;
 
 /// A line may be as long as this; a longer one is no event.
 const MAX_LINE: usize = 256 * 1024 * 1024;
@@ -51,6 +51,11 @@ pub(crate) struct Look {
     /// Whether a newline ends it; only the last of a file can lack one.
     pub ended: bool,
 }
+
+/// Where a walk was left, so that another can go on from there: by stream, the
+/// segment, the byte, and the last id before it.
+#[derive(Debug, Default)]
+pub(crate) struct Positions(BTreeMap<String, (u64, u64, u64)>);
 
 pub(crate) struct Walk {
     storage: Arc<dyn Storage>,
@@ -81,6 +86,9 @@ struct Stream {
     end: usize,
     next: usize,
     look: Look,
+    /// The segment and byte of the first line that was not handed out; of the
+    /// last one, if it was not whole.
+    resume: (u64, u64),
     /// The largest id that was in order.
     last_id: u64,
     capacity: usize,
@@ -130,6 +138,34 @@ impl Walk {
     /// Walks from an id on. Lines before it may come too, those of the segments
     /// in which it can be.
     pub fn start(storage: Arc<dyn Storage>, layout: &Layout, from_id: u64) -> Result<Self> {
+        Self::begin(storage, layout, |walk, index| walk.skip_to(index, from_id))
+    }
+
+    /// Goes on from where another walk was left.
+    pub fn resume(
+        storage: Arc<dyn Storage>,
+        layout: &Layout,
+        positions: &Positions,
+    ) -> Result<Self> {
+        Self::begin(storage, layout, |walk, index| {
+            let stream = &mut walk.streams[index];
+            if let Some((segment, offset, last_id)) = positions.0.get(&stream.name) {
+                let rest = stream.segments.partition_point(|number| number < segment);
+                stream.current = rest.min(stream.segments.len() - 1);
+                if stream.segments[stream.current] == *segment {
+                    stream.buffer_at = *offset;
+                }
+                stream.last_id = *last_id;
+            }
+            Ok(())
+        })
+    }
+
+    fn begin(
+        storage: Arc<dyn Storage>,
+        layout: &Layout,
+        place: impl Fn(&mut Self, usize) -> Result<()>,
+    ) -> Result<Self> {
         let listed = list(&*storage, layout)?;
         let capacity = (BUFFERS / listed.len().max(1)).clamp(SMALLEST, LARGEST);
         let mut walk = Self {
@@ -143,10 +179,29 @@ impl Walk {
             let stream = Stream::new(name, segments, capacity);
             walk.streams.push(stream);
             let index = walk.streams.len() - 1;
-            walk.skip_to(index, from_id)?;
+            place(&mut walk, index)?;
             walk.advance(index)?;
         }
         Ok(walk)
+    }
+
+    /// Where the walk is; `back` is a line that was handed out, and is to be
+    /// handed out again.
+    pub fn positions(&self, back: Option<(u64, Place)>) -> Positions {
+        let each = self.streams.iter().enumerate().map(|(index, stream)| {
+            let (mut resume, mut last_id) = (stream.resume, stream.last_id);
+            if self.turn == Some(index) && stream.look.ended {
+                resume = stream.place_of(stream.next);
+            }
+            if let Some((id, place)) = back
+                && place.stream as usize == index
+            {
+                resume = (place.segment, place.offset);
+                last_id = id - 1;
+            }
+            (stream.name.clone(), (resume.0, resume.1, last_id))
+        });
+        Positions(each.collect())
     }
 
     /// The streams and the numbers of their segments.
@@ -273,10 +328,16 @@ impl Walk {
     fn advance(&mut self, index: usize) -> Result<()> {
         let stream = &mut self.streams[index];
         stream.start = stream.next;
+        let was_whole = stream.look.ended;
         let Some((end, ended)) = self.find_end(index)? else {
+            let stream = &mut self.streams[index];
+            if was_whole {
+                stream.resume = stream.place_of(stream.start);
+            }
             return Ok(());
         };
         let stream = &mut self.streams[index];
+        stream.resume = stream.place_of(stream.start);
         stream.end = end;
         stream.next = end + usize::from(ended);
         let following = self.peek(index)?;
@@ -321,7 +382,9 @@ impl Walk {
                 return Ok(Some((stream.filled, false)));
             } else if stream.current + 1 == stream.segments.len() {
                 // Nothing more is needed of it.
-                (stream.buffer, stream.filled) = (Vec::new(), 0);
+                stream.buffer = Vec::new();
+                stream.buffer_at += stream.start as u64;
+                (stream.start, stream.next, stream.filled) = (0, 0, 0);
                 return Ok(None);
             } else {
                 stream.open(stream.current + 1);
@@ -365,11 +428,17 @@ impl Stream {
                 id: None,
                 in_order: false,
                 at_home: false,
-                ended: false,
+                ended: true,
             },
+            resume: (0, 0),
             last_id: 0,
             capacity,
         }
+    }
+
+    /// The segment and byte of a place in the buffer.
+    fn place_of(&self, at: usize) -> (u64, u64) {
+        (self.segments[self.current], self.buffer_at + at as u64)
     }
 
     fn open(&mut self, segment: usize) {
@@ -504,6 +573,50 @@ mod tests {
             let apart: Vec<&[u64]> = ids.chunks(1).collect();
             assert_eq!(walked(&trail(&[("v2/a", &apart)]), 1, 50), expected);
         }
+    }
+
+    #[test]
+    fn a_walk_goes_on_where_another_was_left() {
+        let root = trail(&[("v2/a", &[&[1, 3], &[4]]), ("v2/b", &[&[2]])]);
+        let layout = Layout::new(root.path());
+        let more = |name: &str, number, text: String| {
+            use std::io::Write;
+            fs::create_dir_all(layout.stream(name)).unwrap();
+            let mut options = fs::OpenOptions::new();
+            let file = options
+                .append(true)
+                .create(true)
+                .open(layout.segment(name, number));
+            file.unwrap().write_all(text.as_bytes()).unwrap();
+        };
+        let mut positions = Positions::default();
+        let mut walk_some = |count: usize, back: bool| {
+            let mut walk = Walk::resume(Arc::new(Disk), &layout, &positions).unwrap();
+            let (mut ids, mut last) = (Vec::new(), None);
+            for _ in 0..count {
+                let Some((look, place, _)) = walk.next().unwrap() else {
+                    break;
+                };
+                ids.push(look.id.unwrap_or(0));
+                last = look.id.map(|id| (id, place));
+            }
+            positions = walk.positions(last.filter(|_| back));
+            ids
+        };
+        assert_eq!(walk_some(2, false), [1, 2]);
+        assert_eq!(walk_some(1, true), [3]);
+        assert_eq!(walk_some(9, false), [3, 4]);
+        assert_eq!(walk_some(9, false), [0; 0]);
+        // The stream goes on in the same segment, the next, and a new stream;
+        // one line is still being written.
+        more("v2/a", 2, line("v2/a", 5) + "\n");
+        more("v2/a", 3, line("v2/a", 7) + "\n");
+        more("v2/b", 1, line("v2/b", 9)[..5].into());
+        more("v2/c", 1, line("v2/c", 6) + "\n");
+        assert_eq!(walk_some(9, false), [0, 5, 6, 7]);
+        more("v2/b", 1, line("v2/b", 9)[5..].to_owned() + "\n");
+        assert_eq!(walk_some(9, false), [9]);
+        assert_eq!(walk_some(9, false), [0; 0]);
     }
 
     #[test]
