@@ -84,8 +84,8 @@ pub unsafe extern "C" fn auditrail_public_key(
 /// signed with this secret key (`PRIVATE+KEY+…`) at each sync and at close. The
 /// key is kept in memory only. Opening a writer then builds the tree where there
 /// is none, and says AUDITRAIL_ERR_TAMPERED where the trail is not what was
-/// signed. Appends cost no more than before; checkpoints cost hashing what is
-/// new.
+/// signed. A thread of the writer's own, in which no signal is delivered, hashes
+/// what is written; a shared writer has none, and hashes at each checkpoint.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auditrail_options_set_proof_key(
     options: *mut auditrail_options,
