@@ -26,7 +26,8 @@ cat "$root/index.json"
 echo
 
 say "A few lines of it"
-first=$(find "$root" -name 'audit-000001.jsonl' | LC_ALL=C sort | head -n 1)
+first=$(find "$root" -name 'audit-000001.jsonl' -exec wc -c {} + | grep -v ' total$' | sort -n |
+    tail -n 1 | sed 's/^ *[0-9]* //')
 head -n 3 "$first"
 
 say "Opened again, ids go on"
@@ -61,4 +62,4 @@ else
 fi
 
 say "How fast, against a bare loop of write(2) with the same lines"
-"$build/rate" "$here/tests/data/corpus/events.jsonl" "$build/demo-rate"
+"$build/rate" "$here/benches/data/events.jsonl" "$build/demo-rate"
