@@ -212,8 +212,11 @@ impl Matcher {
             Depth::Operation
         } else if !matcher.model_names.is_empty() {
             Depth::ModelName
-        } else {
+        } else if matcher.has_times() {
             Depth::Names
+        } else {
+            // Most will pass, and then be looked at as a whole.
+            Depth::All
         };
         matcher
     }
@@ -237,6 +240,7 @@ impl Matcher {
     }
 
     /// Whether the event with this head passes; its stream is not asked for.
+    #[inline]
     pub fn event(&self, head: &Head, line: &[u8]) -> bool {
         self.event_ids.contains(&head.event_id)
             && self.timestamps.contains(&head.timestamp)
@@ -272,10 +276,12 @@ impl Texts {
         self.plain.is_empty()
     }
 
+    #[inline]
     fn pass(&self, field: Option<Span>, line: &[u8]) -> bool {
-        if self.is_empty() {
-            return true;
-        }
+        self.is_empty() || self.has(field, line)
+    }
+
+    fn has(&self, field: Option<Span>, line: &[u8]) -> bool {
         let Some(field) = field else {
             return false;
         };

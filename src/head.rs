@@ -12,19 +12,35 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::ops::Range;
 
-/// A text of a line: what stands between its quotes.
+/// A text of a line: what stands between its quotes. Lines are shorter than
+/// 4 GiB, and a small span is handed back in registers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
-    pub start: usize,
-    pub end: usize,
+    start: u32,
+    end: u32,
     /// Whether a backslash is in it.
     pub escaped: bool,
 }
 
 impl Span {
+    /// `None` beyond 4 GiB.
+    #[inline(always)]
+    fn new(start: usize, end: usize, escaped: bool) -> Option<Self> {
+        Some(Self {
+            start: u32::try_from(start).ok()?,
+            end: u32::try_from(end).ok()?,
+            escaped,
+        })
+    }
+
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
     pub fn of(self, line: &[u8]) -> &[u8] {
-        line.get(self.start..self.end).unwrap_or_default()
+        line.get(self.range()).unwrap_or_default()
     }
 
     /// The text itself.
@@ -75,8 +91,15 @@ pub(crate) fn names(domain: &str, category: &str) -> Vec<u8> {
 /// The head of a line of our own shape in the stream with these [`names`].
 /// `None`: it has another shape, or is of another stream; [`parse`] knows more.
 pub(crate) fn scan(line: &[u8], names: &[u8], depth: Depth) -> Option<Head> {
-    let mut scan = Scan { line, at: 0 };
     let mut head = Head::default();
+    scan_into(line, names, depth, &mut head).map(|()| head)
+}
+
+/// The same, into a place that is there: a head is large to be moved about for
+/// each line. What is not looked at stays as it was.
+#[inline]
+pub(crate) fn scan_into(line: &[u8], names: &[u8], depth: Depth, head: &mut Head) -> Option<()> {
+    let mut scan = Scan { line, at: 0 };
     if line.last() != Some(&b'}') {
         return None;
     }
@@ -85,28 +108,30 @@ pub(crate) fn scan(line: &[u8], names: &[u8], depth: Depth) -> Option<Head> {
     head.timestamp = scan.timestamp()?;
     scan.literal(names)?;
     if depth == Depth::Names {
-        return Some(head);
+        return Some(());
     }
     head.model_name = scan.text()?;
     if depth == Depth::ModelName {
-        return Some(head);
+        return Some(());
     }
     scan.literal(b",\"operation\":\"")?;
     head.operation = scan.text()?;
     if depth == Depth::Operation {
-        return Some(head);
+        return Some(());
     }
     scan.literal(b",\"logical_user_id\":\"")?;
     head.user = scan.text()?;
     if depth == Depth::User {
-        return Some(head);
+        return Some(());
     }
-    if scan.literal(b",\"request_id\":\"").is_some() {
-        head.request_id = Some(scan.text()?);
-    }
+    head.request_id = match scan.literal(b",\"request_id\":\"") {
+        Some(()) => Some(scan.text()?),
+        None => None,
+    };
     if depth == Depth::RequestId {
-        return Some(head);
+        return Some(());
     }
+    head.payload = None;
     if scan.literal(b",\"payload\":").is_some() {
         // What is in between, only a full check can say.
         let end = line.len() - 1;
@@ -117,7 +142,7 @@ pub(crate) fn scan(line: &[u8], names: &[u8], depth: Depth) -> Option<Head> {
     } else if scan.at != line.len() - 1 {
         return None;
     }
-    Some(head)
+    Some(())
 }
 
 /// The id of a line that begins as ours do, however the line goes on.
@@ -150,7 +175,7 @@ struct Scan<'l> {
 }
 
 impl Scan<'_> {
-    #[inline]
+    #[inline(always)]
     fn literal(&mut self, text: &[u8]) -> Option<()> {
         let rest = self.line.get(self.at..)?;
         if rest.starts_with(text) {
@@ -162,23 +187,30 @@ impl Scan<'_> {
     }
 
     /// A whole number of JSON, without sign.
-    #[inline]
+    #[inline(always)]
     fn number(&mut self) -> Option<u64> {
         let first = self.at;
         let mut number: u64 = 0;
         while let Some(digit) = self.line.get(self.at).map(|b| b.wrapping_sub(b'0'))
             && digit <= 9
         {
-            number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
+            number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
             self.at += 1;
         }
-        let digits = self.at - first;
-        let padded = digits > 1 && self.line[first] == b'0';
-        (digits > 0 && !padded).then_some(number)
+        let digits = self.line.get(first..self.at)?;
+        let padded = digits.len() > 1 && digits[0] == b'0';
+        if digits.is_empty() || padded {
+            return None;
+        }
+        if digits.len() > 19 {
+            // Perhaps it went over.
+            return std::str::from_utf8(digits).ok()?.parse().ok();
+        }
+        Some(number)
     }
 
     /// The key of the timestamp, and it.
-    #[inline]
+    #[inline(always)]
     fn timestamp(&mut self) -> Option<i64> {
         self.literal(b",\"timestamp\":")?;
         let negative = self.literal(b"-").is_some();
@@ -191,30 +223,44 @@ impl Scan<'_> {
     }
 
     /// A text, whose opening quote is behind us.
-    #[inline]
+    #[inline(always)]
     fn text(&mut self) -> Option<Span> {
         let start = self.at;
         let mut escaped = false;
         loop {
+            while let Some(&eight) = self.line.get(self.at..).and_then(<[u8]>::first_chunk) {
+                let plain = plain_bytes(u64::from_le_bytes(eight));
+                self.at += plain;
+                if plain < 8 {
+                    break;
+                }
+            }
             match self.line.get(self.at)? {
                 b'"' => {
                     self.at += 1;
-                    return Some(Span {
-                        start,
-                        end: self.at - 1,
-                        escaped,
-                    });
+                    return Span::new(start, self.at - 1, escaped);
                 }
                 b'\\' => {
                     escaped = true;
                     self.at += 2;
                 }
-                b' '..=b'~' => self.at += 1,
-                // We escape all others.
-                _ => return None,
+                _ => self.at += 1,
             }
         }
     }
+}
+
+/// How many of eight bytes, from the lowest on, are neither quote nor backslash.
+#[inline(always)]
+fn plain_bytes(eight: u64) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // The highest bit of the lowest byte that is equal is set, and none below.
+    let equal = |other: u8| {
+        let difference = eight ^ (ONES * u64::from(other));
+        difference.wrapping_sub(ONES) & !difference
+    };
+    let found = (equal(b'"') | equal(b'\\')) & (ONES << 7);
+    (found.trailing_zeros() / 8) as usize
 }
 
 /// The stream that an event says it belongs to.
@@ -261,11 +307,8 @@ pub(crate) fn parse(line: &[u8]) -> Result<(Head, Place), String> {
         if !raw.get().starts_with('"') {
             return Err(format!("{key} is no text"));
         }
-        let span = Span {
-            start: start + 1,
-            end: end - 1,
-            escaped: raw.get().contains('\\'),
-        };
+        let span = Span::new(start + 1, end - 1, raw.get().contains('\\'))
+            .ok_or("a line of more than 4 GiB")?;
         if span.escaped && decode(span.of(line)).is_none() {
             return Err(format!("{key} is no text in Unicode"));
         }
@@ -309,18 +352,24 @@ impl Checker {
     /// end to the other. [`parse`] tells why not.
     pub fn rest(&mut self, line: &[u8], head: &Head) -> bool {
         let texts = [Some(head.model_name), Some(head.operation), Some(head.user)];
-        texts
-            .into_iter()
-            .chain([head.request_id])
-            .flatten()
-            // Without escapes it is plain ASCII, which needs no further look.
-            .filter(|text| text.escaped)
-            .map(|text| (text.start - 1, text.end + 1))
-            .chain(head.payload)
-            .all(|(start, end)| self.value(line.get(start..end).unwrap_or_default()))
+        let mut texts = texts.into_iter().chain([head.request_id]).flatten();
+        texts.all(|text| self.text(line, text))
+            && head
+                .payload
+                .is_none_or(|(start, end)| self.value(line, start..end))
     }
 
-    fn value(&mut self, text: &[u8]) -> bool {
+    fn text(&mut self, line: &[u8], text: Span) -> bool {
+        if text.escaped {
+            let Range { start, end } = text.range();
+            return self.value(line, start - 1..end + 1);
+        }
+        // We escape all others.
+        text.of(line).iter().all(|b| matches!(b, b' '..=b'~'))
+    }
+
+    fn value(&mut self, line: &[u8], value: Range<usize>) -> bool {
+        let text = line.get(value).unwrap_or_default();
         let mut pass = Pass::new(text, &mut self.buffers);
         // All values stand in the event's object.
         let result = pass.value(1).and_then(|()| pass.end());

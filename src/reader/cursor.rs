@@ -40,6 +40,17 @@ pub(crate) enum Way {
     Backward,
 }
 
+impl Way {
+    /// Whether an id may come after another, going this way.
+    #[inline]
+    fn in_order(self, earlier: u64, later: u64) -> bool {
+        match self {
+            Way::Forward => earlier < later,
+            Way::Backward => earlier > later && later > 0,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Cursor {
     pub domain: String,
@@ -61,7 +72,31 @@ pub(crate) struct Cursor {
     limit: Place,
     /// The last good id; 0, or the largest number going backward: none yet.
     last_id: u64,
+    /// The last good line, if it was only glanced at and did not pass.
+    skipped: Option<Skipped>,
+    /// That of the line that was looked at last.
+    head: Head,
     found: Option<Found>,
+}
+
+/// A line that did not pass, and whose id the next one may make doubtful.
+#[derive(Clone, Copy, Debug)]
+struct Skipped {
+    offset: u64,
+    /// The segment.
+    at: usize,
+    /// The last good id before it.
+    before: u64,
+}
+
+/// What a glance tells of a line.
+enum Glance {
+    /// It does not pass.
+    Skip,
+    /// It passes.
+    Pass,
+    /// It needs a closer look.
+    Unsure,
 }
 
 /// The event at which a cursor stands.
@@ -101,6 +136,8 @@ impl Cursor {
                 Way::Forward => 0,
                 Way::Backward => u64::MAX,
             },
+            skipped: None,
+            head: Head::default(),
             found: None,
         }
     }
@@ -129,6 +166,7 @@ impl Cursor {
             // A batch that failed was taken back; its ids are used again.
             self.close();
             self.resume = limit.offset;
+            self.skipped = None;
             self.last_id = 0;
         }
     }
@@ -201,10 +239,15 @@ impl Cursor {
             let Some(line) = self.next_line(env)? else {
                 break;
             };
-            if let Some(head) = self.judge(line, env) {
+            let passes = match self.glance(line, env) {
+                Glance::Skip => continue,
+                Glance::Pass => true,
+                Glance::Unsure => self.judge(line, env),
+            };
+            if passes {
                 self.found = Some(Found {
                     line,
-                    head,
+                    head: self.head,
                     place: Place {
                         number: self.segments.number(self.at),
                         offset: line.offset,
@@ -325,14 +368,63 @@ impl Cursor {
         true
     }
 
-    /// The head of the line's event, if it is one and passes the filter.
-    fn judge(&mut self, line: Line, env: &mut Env<'_>) -> Option<Head> {
+    /// What can be said at a glance, about almost every line: that it is an event
+    /// of our own shape, in order, and passes or not. One that passes has been
+    /// checked, and its head is in `head`.
+    #[inline]
+    fn glance(&mut self, line: Line, env: &mut Env<'_>) -> Glance {
+        let Some(lines) = &self.lines else {
+            return Glance::Unsure;
+        };
+        let text = lines.text(line);
+        let depth = env.matcher.depth;
+        if !line.whole || head::scan_into(text, &self.names, depth, &mut self.head).is_none() {
+            return Glance::Unsure;
+        }
+        let id = self.head.event_id;
+        if !self.way.in_order(self.last_id, id) {
+            return Glance::Unsure;
+        }
+        if !env.matcher.event(&self.head, text) {
+            let ids = &env.matcher.event_ids;
+            if !ids.contains(&id) {
+                return Glance::Unsure;
+            }
+            self.skipped = Some(Skipped {
+                offset: line.offset,
+                at: self.at,
+                before: self.last_id,
+            });
+            self.last_id = id;
+            return Glance::Skip;
+        }
+        let ahead = lines.ahead().and_then(leading_id);
+        if !ahead.is_some_and(|ahead| self.way.in_order(id, ahead)) {
+            return Glance::Unsure;
+        }
+        if depth != Depth::All
+            && head::scan_into(text, &self.names, Depth::All, &mut self.head).is_none()
+        {
+            return Glance::Unsure;
+        }
+        if !env.checker.rest(text, &self.head) {
+            return Glance::Unsure;
+        }
+        self.skipped = None;
+        self.last_id = id;
+        Glance::Pass
+    }
+
+    /// Whether the line is an event and passes the filter, looked at with all
+    /// care. If so, its head is in `head`; if it is none, that is told.
+    fn judge(&mut self, line: Line, env: &mut Env<'_>) -> bool {
         if !line.whole && self.segments.number(self.at) >= self.limit.number {
             // Perhaps it is being written just now.
-            return None;
+            return false;
         }
         let (head, passes) = match self.examine(line, env) {
-            Ok(examined) => examined?,
+            Ok(Some(examined)) => examined,
+            Ok(None) => return false,
             Err(fault) => {
                 env.damage.damage(Damage {
                     kind: fault.kind,
@@ -341,16 +433,18 @@ impl Cursor {
                     reason: fault.reason,
                     event_id: fault.event_id,
                 });
-                return None;
+                return false;
             }
         };
+        self.head = head;
+        self.skipped = None;
         self.last_id = head.event_id;
         let ids = &env.matcher.event_ids;
         self.done = match self.way {
             Way::Forward => head.event_id > *ids.end(),
             Way::Backward => head.event_id < *ids.start(),
         };
-        passes.then_some(head)
+        passes
     }
 
     /// The head of the line's event, and whether it passes the filter; of one
@@ -381,6 +475,10 @@ impl Cursor {
             Some(head) => head,
             None if text.iter().all(u8::is_ascii_whitespace) => return Ok(None),
             None => self.parse(text)?,
+        };
+        self.doubt_skipped(head.event_id, env);
+        let Some(lines) = &self.lines else {
+            return Ok(None);
         };
         let ahead = lines.ahead().map(leading_id);
         if let Some(reason) = self.order_fault(head.event_id, ahead, env.storage) {
@@ -444,6 +542,44 @@ impl Cursor {
         });
     }
 
+    /// If the last line was skipped, and the present id would be in order but for
+    /// it, then it is that line whose id is wrong.
+    fn doubt_skipped(&mut self, id: u64, env: &mut Env<'_>) {
+        let Some(skipped) = self.skipped.take() else {
+            return;
+        };
+        let (last, way) = (self.last_id, self.way);
+        if way.in_order(last, id)
+            || !way.in_order(skipped.before, id)
+            || self.is_first(skipped.before, skipped.at, last, env.storage)
+        {
+            return;
+        }
+        let reason = match way {
+            Way::Forward => format!("event_id {last} is followed by {id}"),
+            Way::Backward => format!("event_id {last} does not rise above {id}"),
+        };
+        env.damage.damage(Damage {
+            kind: DamageKind::Disordered,
+            path: self.segments.path(skipped.at),
+            offset: skipped.offset,
+            reason,
+            event_id: Some(last),
+        });
+        self.last_id = skipped.before;
+    }
+
+    /// Whether an id with no good one before it is nevertheless right: of the
+    /// very first two, the third tells which is wrong.
+    fn is_first(&mut self, before: u64, at: usize, id: u64, storage: &dyn Storage) -> bool {
+        let first = match (self.way, before) {
+            (Way::Forward, 0) => self.segments.first_id(storage, at),
+            (Way::Backward, u64::MAX) => self.segments.last_id(storage, at),
+            _ => None,
+        };
+        first == Some(id)
+    }
+
     /// What is wrong with an id at this place, if something is. `ahead` is the
     /// next line, if the segment has one, as the id that it holds, if it does.
     #[allow(clippy::option_option)] // As said.
@@ -470,13 +606,12 @@ impl Cursor {
             Way::Backward if id >= last => Some(format!("event_id {id} is followed by {last}")),
             Way::Forward => {
                 let ahead = ahead.filter(|&ahead| last < ahead && ahead < id)?;
-                // Of the very first two, the third tells which is wrong.
-                let first = last == 0 && segments.first_id(storage, self.at) == Some(id);
+                let first = self.is_first(last, self.at, id, storage);
                 (!first).then(|| format!("event_id {id} is followed by {ahead}"))
             }
             Way::Backward => {
                 let ahead = ahead.filter(|&ahead| id <= ahead && ahead < last)?;
-                let first = last == u64::MAX && segments.last_id(storage, self.at) == Some(id);
+                let first = self.is_first(last, self.at, id, storage);
                 (!first).then(|| format!("event_id {id} does not rise above {ahead}"))
             }
         }

@@ -76,15 +76,39 @@ impl Lines {
 
     /// Moves on by one line. `None`: there is no further one. Forward, with
     /// `last` unset, an unfinished line at the end is none.
+    #[inline]
     pub fn advance(&mut self, file: &dyn File, last: bool) -> io::Result<Option<Line>> {
         self.current = self.ahead.take();
         if self.current.is_none() {
             self.current = self.pull(file, last)?;
         }
         if self.current.is_some() {
-            self.ahead = self.pull(file, last)?;
+            self.ahead = self.at_hand();
+            if self.ahead.is_none() {
+                self.ahead = self.pull(file, last)?;
+            }
         }
         Ok(self.current)
+    }
+
+    /// The next line, if it is in the buffer as a whole: the usual case.
+    #[inline]
+    fn at_hand(&mut self) -> Option<Line> {
+        let unread = self.buffer.get(self.from..self.to)?;
+        match self.way {
+            Way::Forward => {
+                let line = self.line(self.from, self.from + memchr(b'\n', unread)?, true);
+                self.from = line.end + 1;
+                Some(line)
+            }
+            Way::Backward => {
+                let text = unread.strip_suffix(b"\n")?;
+                let start = self.from + memrchr(b'\n', text)? + 1;
+                let line = self.line(start, self.to - 1, true);
+                self.to = start;
+                Some(line)
+            }
+        }
     }
 
     /// The line after the one moved to last, if it is there already.
@@ -146,6 +170,7 @@ impl Lines {
         }
     }
 
+    #[inline]
     fn line(&self, start: usize, end: usize, whole: bool) -> Line {
         let offset = match self.way {
             Way::Forward => self.edge - (self.to - start) as u64,
