@@ -5,6 +5,7 @@
 //! `cargo bench --bench read`; `AUDITRAIL_READ_BYTES` says how large the trail
 //! is (default 1 GiB), `AUDITRAIL_READ_IDS` among how many ids one is looked
 //! for (default 10 million), `AUDITRAIL_READ_ROUNDS` how often (default 5).
+//! With `AUDITRAIL_READ_TRAIL`, a trail is only read, for a profiler.
 
 #![allow(clippy::cast_precision_loss)] // Figures for people.
 
