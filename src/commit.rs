@@ -492,7 +492,8 @@ impl Committer {
     /// All events up to this one are in their segment files; 0 where that is not
     /// known, after a panic.
     pub fn written_id(&self) -> u64 {
-        self.files().map_or(0, |files| files.trail.last_id())
+        // By a visit: who joined while the trail was held for this must be called.
+        self.visit(|files| Ok(files.trail.last_id())).unwrap_or(0)
     }
 
     /// All events up to this one are on disk.
@@ -572,6 +573,7 @@ impl Committer {
         body(&mut files)
     }
 
+    /// The trail; who takes it this way calls the next himself. See [`CallNext`].
     fn files(&self) -> Result<MutexGuard<'_, Files>> {
         self.trail.lock().map_err(|_| panicked())
     }
