@@ -117,6 +117,14 @@ impl Drop for CallNext<'_> {
     }
 }
 
+/// The trail, taken. Letting it go calls the next leader, so that nobody who
+/// joined meanwhile is forgotten.
+struct Held<'c> {
+    // Before the call, for the trail must be free when it is made.
+    files: MutexGuard<'c, Files>,
+    _call_next: CallNext<'c>,
+}
+
 fn panicked() -> Error {
     Error::new(
         Kind::Failed,
@@ -464,8 +472,8 @@ impl Committer {
     }
 
     pub fn stats(&self) -> Result<Stats> {
-        let _call_next = CallNext(self);
-        let files = self.files()?;
+        let held = self.hold()?;
+        let files = &held.files;
         let queue = self.queue()?;
         let waiting = queue.batch.len() + files.batch.len();
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -492,7 +500,6 @@ impl Committer {
     /// All events up to this one are in their segment files; 0 where that is not
     /// known, after a panic.
     pub fn written_id(&self) -> u64 {
-        // By a visit: who joined while the trail was held for this must be called.
         self.visit(|files| Ok(files.trail.last_id())).unwrap_or(0)
     }
 
@@ -568,14 +575,17 @@ impl Committer {
 
     /// Does something with the trail while nobody else does.
     fn visit<T>(&self, body: impl FnOnce(&mut Files) -> Result<T>) -> Result<T> {
-        let _call_next = CallNext(self);
-        let mut files = self.files()?;
-        body(&mut files)
+        body(&mut self.hold()?.files)
     }
 
-    /// The trail; who takes it this way calls the next himself. See [`CallNext`].
-    fn files(&self) -> Result<MutexGuard<'_, Files>> {
-        self.trail.lock().map_err(|_| panicked())
+    fn hold(&self) -> Result<Held<'_>> {
+        // First, so that the next is also called, or told, where this fails.
+        let call_next = CallNext(self);
+        let files = self.trail.lock().map_err(|_| panicked())?;
+        Ok(Held {
+            files,
+            _call_next: call_next,
+        })
     }
 }
 
