@@ -305,6 +305,9 @@ impl Committer {
             queue = self.queue()?;
         }
         let first = queue.last_id.checked_add(1).ok_or_else(no_more_ids)?;
+        if lines.len() as u64 > u64::MAX - queue.last_id {
+            return Err(no_more_ids());
+        }
         for line in lines {
             let slot = queue.slot(line.stream);
             queue.last_id += 1;

@@ -301,7 +301,8 @@ fn next_epoch(last: u64) -> u64 {
     let clock = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| since.as_micros() as u64);
-    clock.max(last + 1)
+    // After the largest number, which only damage can bring, the clock's will do.
+    clock.max(last.wrapping_add(1))
 }
 
 /// Writes zeros, so that no later write has to allocate.

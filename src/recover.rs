@@ -575,24 +575,25 @@ fn rewrite(storage: &dyn Storage, layout: &Layout, whole: u64) -> Result<()> {
 
 fn add_run(runs: &mut Vec<(u64, u64)>, id: u64) {
     match runs.last_mut() {
-        Some((_, last)) if id == *last + 1 => *last = id,
+        Some((_, last)) if last.checked_add(1) == Some(id) => *last = id,
         _ => runs.push((id, id)),
     }
 }
 
 /// Reports the ids after `whole` that are in no run; says the largest id.
 fn report_missing(whole: u64, known: u64, runs: Vec<(u64, u64)>, report: &mut Report) -> u64 {
-    let mut next = whole + 1;
+    // All ids up to this one are known of. The largest there is may be among them.
+    let mut seen = whole;
     let mut holes = Vec::new();
     for (first, last) in runs {
-        if first > next {
-            holes.push((next, first - 1));
+        if first > seen && first - seen > 1 {
+            holes.push((seen + 1, first - 1));
         }
-        next = next.max(last + 1);
+        seen = seen.max(last);
     }
-    if next <= known {
-        holes.push((next, known));
-        next = known + 1;
+    if seen < known {
+        holes.push((seen + 1, known));
+        seen = known;
     }
     for (first, last) in holes {
         report.missing_ids += last - first + 1;
@@ -601,5 +602,5 @@ fn report_missing(whole: u64, known: u64, runs: Vec<(u64, u64)>, report: &mut Re
             format!("the events {first} to {last} were lost in a crash"),
         );
     }
-    next - 1
+    seen
 }

@@ -4,7 +4,7 @@
 mod ledger;
 
 use auditrail::storage::memory::{Call, Fault, Memory};
-use auditrail::{Options, Writer};
+use auditrail::{Durability, Options, Writer};
 use ledger::{End, Fate, Ledger, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -143,4 +143,61 @@ fn damage_before_an_event_that_was_on_disk_is_not_cut() {
     let stats = writer.stats().unwrap();
     assert_eq!((stats.last_id, stats.torn_tails), (10, 0));
     assert_eq!(memory.files(Path::new(ROOT))[&segment(1)], bytes);
+}
+
+#[test]
+fn the_largest_id_there_is_ends_the_trail_and_not_the_program() {
+    let memory = after_power_loss();
+    let mut bytes = memory.files(Path::new(ROOT))[&segment(3)].clone();
+    let event = json(99, "v2/a", 1);
+    bytes.extend(format!("{{\"event_id\":{},{}\n", u64::MAX, &event[1..]).bytes());
+    memory.put_file(&segment(3), &bytes).unwrap();
+    let writer = open(&memory).unwrap();
+    let stats = writer.stats().unwrap();
+    assert_eq!(
+        (stats.last_id, stats.missing_ids),
+        (u64::MAX, u64::MAX - 1 - 10)
+    );
+    assert!(writer.append(event.as_bytes()).is_err());
+}
+
+#[test]
+fn the_largest_epoch_there_is_is_followed_by_another() {
+    let memory = Memory::new();
+    let mut options = Options::default();
+    options.durability(Durability::Synced).journal_bytes(8192);
+    let open =
+        |memory: &Memory| Writer::open_on(Arc::new(memory.clone()), Path::new(ROOT), &options);
+    open(&memory).unwrap().close().unwrap();
+    let path = Path::new(ROOT).join(".auditrail/journal");
+    let mut journal = memory.files(Path::new(ROOT))[&path].clone();
+    journal[8..16].fill(0xff);
+    let sum = crc32fast::hash(&journal[..16]);
+    journal[16..20].copy_from_slice(&sum.to_le_bytes());
+    memory.put_file(&path, &journal).unwrap();
+    let writer = open(&memory).unwrap();
+    writer.append(json(0, "v2/a", 1).as_bytes()).unwrap();
+    let epoch = memory.files(Path::new(ROOT))[&path][8..16].to_vec();
+    assert!(epoch != [0xff; 8] && epoch != [0; 8], "{epoch:?}");
+    let memory = memory.power_loss(1);
+    assert_eq!(open(&memory).unwrap().stats().unwrap().last_id, 1);
+}
+
+#[test]
+fn a_batch_for_which_there_are_not_enough_ids_is_refused_whole() {
+    for durability in [Durability::Buffered, Durability::Written] {
+        let memory = Memory::new();
+        let mut options = Options::default();
+        options.durability(durability);
+        let open = || Writer::open_on(Arc::new(memory.clone()), Path::new(ROOT), &options).unwrap();
+        open().close().unwrap();
+        let index = format!("{{\"last_event_id\":{}}}", u64::MAX - 1);
+        let path = Path::new(ROOT).join("index.json");
+        memory.put_file(&path, index.as_bytes()).unwrap();
+        let writer = open();
+        assert!(writer.append_batch(lines(0..2).as_bytes()).is_err());
+        let id = writer.append(json(2, "v2/a", 1).as_bytes()).unwrap();
+        assert_eq!(id, u64::MAX, "{durability:?}");
+        writer.close().unwrap();
+    }
 }
