@@ -117,7 +117,8 @@ pub(crate) fn read_line(file: &dyn File, start: u64, end: u64) -> io::Result<Vec
     read_range(file, start, (end - start).min(LONGEST) as usize)
 }
 
-/// The id of an event's line; `None` if it is no whole JSON object with one.
+/// The id of an event's line; `None` if it is no whole JSON object with one. Ids
+/// begin at 1: with the id 0 it is no event.
 pub(crate) fn event_id(text: &[u8]) -> Option<u64> {
     #[derive(Deserialize)]
     struct Event {
@@ -127,10 +128,12 @@ pub(crate) fn event_id(text: &[u8]) -> Option<u64> {
     if let Some(rest) = text.strip_prefix(b"{\"event_id\":") {
         let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
         if matches!(rest.get(digits), Some(b',' | b'}')) && json::check(text).is_ok() {
-            return std::str::from_utf8(&rest[..digits]).ok()?.parse().ok();
+            let id = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok();
+            return id.filter(|&id| id > 0);
         }
     }
     serde_json::from_slice::<Event>(text)
         .ok()
         .map(|event| event.event_id)
+        .filter(|&id| id > 0)
 }

@@ -201,3 +201,24 @@ fn a_batch_for_which_there_are_not_enough_ids_is_refused_whole() {
         writer.close().unwrap();
     }
 }
+
+#[test]
+fn a_line_with_the_id_0_does_not_hide_the_events_before_it() {
+    for line in ["{\"event_id\":0}\n", "{ \"event_id\": 0 }\n"] {
+        let memory = after_power_loss();
+        memory.put_file(&segment(5), line.as_bytes()).unwrap();
+        // Nothing is known but what the segments say.
+        let state = Path::new(ROOT).join(".auditrail/state");
+        memory.put_file(&state, b"nothing").unwrap();
+        memory
+            .remove_file(&Path::new(ROOT).join("index.json"))
+            .unwrap_or_default();
+        let writer = open(&memory).unwrap();
+        assert_eq!(writer.append(json(10, "v2/b", 40).as_bytes()).unwrap(), 11);
+        assert_eq!(
+            memory.files(Path::new(ROOT))[&segment(5)],
+            line.as_bytes(),
+            "it is left as it is"
+        );
+    }
+}
