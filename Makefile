@@ -9,7 +9,7 @@ CXX17   := -std=c++17 -Wall -Wextra -Wpedantic -Werror
 LINK    := -L$(BUILD) -lauditrail -Wl,-rpath,'$$ORIGIN'
 
 .PHONY: all library command demo test lint test-rust check-header test-c test-conformance \
-	test-callers test-install test-consumers test-outsiders test-instructions model bench clean FORCE
+	test-callers test-install test-consumers test-outsiders test-instructions model fuzz bench clean FORCE
 
 all: library command
 
@@ -59,6 +59,13 @@ test-rust:
 model:
 	RUSTFLAGS="--cfg auditrail_model" $(CARGO) test --target-dir target/model \
 		--features simulate --test model
+
+# Each fuzz target for a while; needs a nightly toolchain and cargo-fuzz. Not part
+# of `test`.
+fuzz:
+	@for target in append recover journal read; do mkdir -p fuzz/corpus/$$target && \
+		$(CARGO) +nightly fuzz run -s none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+		-dict=fuzz/json.dict -max_len=2000 -timeout=10 -max_total_time=75 || exit 1; done
 
 # The committed header is the one that the sources make.
 check-header: library
