@@ -75,18 +75,31 @@ fn a_kill_while_a_batch_is_taken_back_leaves_a_prefix() {
     }
 }
 
+/// Which word of the last sync the disk has: the kernel writes the state back in
+/// its own time, so that a loss of power can take the newer one.
+#[derive(Clone, Copy)]
+enum StateOnDisk {
+    BeforeSync,
+    AfterSync,
+}
+
 /// A trail of three full segments and a last one, synced up to event 3 of 10, as
 /// a loss of power may leave it: whole.
-fn after_power_loss() -> Memory {
+fn after_power_loss(state: StateOnDisk) -> Memory {
+    let state_path = Path::new(ROOT).join(".auditrail/state");
+    let state_of = |memory: &Memory| memory.files(Path::new(ROOT))[&state_path].clone();
     let memory = Memory::new();
     let writer = open(&memory).unwrap();
+    let before = state_of(&memory);
     writer.append_batch(lines(0..3).as_bytes()).unwrap();
     writer.sync().unwrap();
+    let after = state_of(&memory);
+    assert_ne!(before, after);
     writer.append_batch(lines(3..10).as_bytes()).unwrap();
     memory.kill();
     drop(writer);
     let files = memory.files(Path::new(ROOT));
-    let memory = memory.power_loss(2);
+    let memory = memory.power_loss(1);
     for (path, bytes) in files {
         // Names of segments that were lost are put back too.
         if path
@@ -96,12 +109,17 @@ fn after_power_loss() -> Memory {
             memory.put_file(&path, &bytes).unwrap();
         }
     }
+    let state = match state {
+        StateOnDisk::BeforeSync => before,
+        StateOnDisk::AfterSync => after,
+    };
+    memory.put_file(&state_path, &state).unwrap();
     memory
 }
 
 #[test]
 fn an_older_segment_that_lost_only_its_newline_gets_it() {
-    let memory = after_power_loss();
+    let memory = after_power_loss(StateOnDisk::AfterSync);
     let whole = memory.files(Path::new(ROOT))[&segment(2)].clone();
     memory
         .put_file(&segment(2), &whole[..whole.len() - 1])
@@ -117,7 +135,7 @@ fn an_older_segment_that_lost_only_its_newline_gets_it() {
 
 #[test]
 fn an_older_segment_that_lost_its_end_is_cut_and_told() {
-    let memory = after_power_loss();
+    let memory = after_power_loss(StateOnDisk::AfterSync);
     let whole = memory.files(Path::new(ROOT))[&segment(2)].clone();
     memory
         .put_file(&segment(2), &whole[..whole.len() - 7])
@@ -131,14 +149,20 @@ fn an_older_segment_that_lost_its_end_is_cut_and_told() {
     assert!(memory.files(Path::new(ROOT))[&segment(2)].ends_with(b"}\n"));
 }
 
-#[test]
-fn damage_before_an_event_that_was_on_disk_is_not_cut() {
-    let memory = after_power_loss();
+/// A bad sector in event 2 of 3, all of which were synced; says what the segment
+/// then holds.
+fn spoil_the_first_segment(memory: &Memory) -> Vec<u8> {
     let mut bytes = memory.files(Path::new(ROOT))[&segment(1)].clone();
-    // A bad sector in event 2 of 3, all of which were synced.
     let at = bytes.len() / 2;
     bytes[at..at + 5].fill(0);
     memory.put_file(&segment(1), &bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn damage_before_an_event_that_was_on_disk_is_not_cut() {
+    let memory = after_power_loss(StateOnDisk::AfterSync);
+    let bytes = spoil_the_first_segment(&memory);
     let writer = open(&memory).unwrap();
     let stats = writer.stats().unwrap();
     assert_eq!((stats.last_id, stats.torn_tails), (10, 0));
@@ -146,8 +170,32 @@ fn damage_before_an_event_that_was_on_disk_is_not_cut() {
 }
 
 #[test]
+fn damage_in_what_is_not_known_to_be_on_disk_is_kept_aside_whole() {
+    // Nobody can tell this one from the hole that a loss of power leaves.
+    let memory = after_power_loss(StateOnDisk::BeforeSync);
+    let bytes = spoil_the_first_segment(&memory);
+    let writer = open(&memory).unwrap();
+    let stats = writer.stats().unwrap();
+    assert_eq!(
+        (stats.last_id, stats.missing_ids, stats.torn_tails),
+        (10, 2, 1)
+    );
+    let files = memory.files(Path::new(ROOT));
+    let kept = files[&segment(1)].clone();
+    assert_eq!(kept, bytes[..kept.len()]);
+    assert!(kept.ends_with(b"}\n"));
+    let aside = Path::new(ROOT).join(format!(
+        ".auditrail/torn/v2-a-audit-000001.jsonl-at-{}",
+        kept.len()
+    ));
+    assert_eq!(files[&aside], bytes[kept.len()..]);
+    // The next event does not get an id of those that were cut.
+    assert_eq!(writer.append(json(10, "v2/a", 40).as_bytes()).unwrap(), 11);
+}
+
+#[test]
 fn the_largest_id_there_is_ends_the_trail_and_not_the_program() {
-    let memory = after_power_loss();
+    let memory = after_power_loss(StateOnDisk::AfterSync);
     let mut bytes = memory.files(Path::new(ROOT))[&segment(3)].clone();
     let event = json(99, "v2/a", 1);
     bytes.extend(format!("{{\"event_id\":{},{}\n", u64::MAX, &event[1..]).bytes());
@@ -205,7 +253,7 @@ fn a_batch_for_which_there_are_not_enough_ids_is_refused_whole() {
 #[test]
 fn a_line_with_the_id_0_does_not_hide_the_events_before_it() {
     for line in ["{\"event_id\":0}\n", "{ \"event_id\": 0 }\n"] {
-        let memory = after_power_loss();
+        let memory = after_power_loss(StateOnDisk::AfterSync);
         memory.put_file(&segment(5), line.as_bytes()).unwrap();
         // Nothing is known but what the segments say.
         let state = Path::new(ROOT).join(".auditrail/state");
