@@ -68,12 +68,12 @@ impl Batch {
 
     /// Puts an event at the end of its stream's run, and says its index.
     /// `id` is 0 where it is given at commit.
-    pub fn push(&mut self, slot: Slot, line: &Line<'_>, id: u64) -> usize {
+    pub fn push(&mut self, slot: Slot, body: &[u8], id: u64) -> usize {
         let place = slot as usize;
         if place >= self.taking.len() {
             self.taking.resize(place + 1, NONE);
         }
-        let index = self.add(line, id);
+        let index = self.add(body, id);
         match self.taking[place] {
             NONE => self.taking[place] = self.start_run(slot, index),
             run => self.extend(run, index),
@@ -81,29 +81,23 @@ impl Batch {
         index as usize
     }
 
-    /// Puts events behind all others, in their own order, whatever their
-    /// streams; says the index of the first. Their ids will be consecutive.
-    pub fn push_in_order<'l>(
-        &mut self,
-        events: impl IntoIterator<Item = (Slot, Line<'l>)>,
-    ) -> usize {
-        let start = self.events.len();
+    /// Puts events behind all others, in their own order and as a run of their
+    /// own: no other event will come between them.
+    pub fn push_run<'b>(&mut self, slot: Slot, bodies: impl IntoIterator<Item = &'b [u8]>) {
         let mut run = NONE;
-        for (slot, line) in events {
-            let index = self.add(&line, 0);
-            if run != NONE && self.runs[run as usize].slot == slot {
-                self.extend(run, index);
-            } else {
+        for body in bodies {
+            let index = self.add(body, 0);
+            if run == NONE {
                 run = self.start_run(slot, index);
+            } else {
+                self.extend(run, index);
             }
         }
-        start
     }
 
-    fn add(&mut self, line: &Line<'_>, id: u64) -> u32 {
+    fn add(&mut self, body: &[u8], id: u64) -> u32 {
         let start = self.bytes.len();
-        self.bytes.extend_from_slice(line.head);
-        self.bytes.extend_from_slice(line.tail);
+        self.bytes.extend_from_slice(body);
         self.events.push(Pending {
             id,
             start,
@@ -183,7 +177,7 @@ impl Batch {
     /// Writes an event's whole line behind `out`.
     pub fn render(&self, event: usize, out: &mut Vec<u8>) {
         let pending = &self.events[event];
-        line_of(pending.id, &[&self.bytes[pending.start..pending.end]], out);
+        line_of(pending.id, &self.bytes[pending.start..pending.end], out);
     }
 
     /// Empties the batch, keeping a bounded amount of memory for the next.
@@ -204,8 +198,8 @@ impl Batch {
 /// Bytes of capacity that an empty batch keeps.
 const KEEP: usize = 2 * 1024 * 1024;
 
-/// Writes the line of an event: its opening, its id, and the rest of it.
-pub(crate) fn line_of(id: u64, rest: &[&[u8]], out: &mut Vec<u8>) {
+/// Writes the line of an event: its opening, its id, and its body.
+pub(crate) fn line_of(id: u64, body: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(OPENING);
     let mut digits = [0; 20];
     let mut at = digits.len();
@@ -219,36 +213,72 @@ pub(crate) fn line_of(id: u64, rest: &[&[u8]], out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(&digits[at..]);
-    for part in rest {
-        out.extend_from_slice(part);
-    }
+    out.extend_from_slice(body);
 }
 
-/// Rendered lines that are kept until all of a caller's batch are known to be
+/// Checked events that are kept until all of a caller's batch are known to be
 /// good.
-#[derive(Debug, Default)]
-pub(crate) struct Rendered {
-    bytes: Vec<u8>,
-    /// Where the stream's name, the head and the tail of each line end.
-    ends: Vec<[usize; 3]>,
+#[derive(Debug)]
+pub(crate) struct Checked {
+    bodies: Vec<u8>,
+    /// Where each event's body ends.
+    ends: Vec<usize>,
+    names: String,
+    /// Events of one stream that follow each other: where the stream's name
+    /// ends, and which is the first of them.
+    runs: Vec<(usize, usize)>,
 }
 
-impl Rendered {
-    pub fn push(&mut self, line: &Line<'_>) {
-        let ends = [line.stream.as_bytes(), line.head, line.tail].map(|part| {
-            self.bytes.extend_from_slice(part);
-            self.bytes.len()
-        });
-        self.ends.push(ends);
+impl Checked {
+    /// With room for so many bytes of events.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self {
+            bodies: Vec::with_capacity(bytes),
+            ends: Vec::new(),
+            names: String::new(),
+            runs: Vec::new(),
+        }
     }
 
-    pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
-        let starts = std::iter::once(0).chain(self.ends.iter().map(|ends| ends[2]));
-        starts.zip(&self.ends).map(|(start, ends)| Line {
-            // It was a text when it was pushed.
-            stream: std::str::from_utf8(&self.bytes[start..ends[0]]).unwrap_or_default(),
-            head: &self.bytes[ends[0]..ends[1]],
-            tail: &self.bytes[ends[1]..ends[2]],
+    pub fn push(&mut self, line: &Line<'_>) {
+        if self.runs.is_empty() || self.name(self.runs.len() - 1) != line.stream {
+            self.names.push_str(line.stream);
+            self.runs.push((self.names.len(), self.ends.len()));
+        }
+        self.bodies.extend_from_slice(line.body);
+        self.ends.push(self.bodies.len());
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// How many events there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Bytes that they take.
+    pub fn bytes(&self) -> usize {
+        self.bodies.len()
+    }
+
+    /// Each stream and its bodies, in the order in which they came; a stream
+    /// comes again where another was in between.
+    pub fn runs(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &[u8]>)> {
+        self.runs.iter().enumerate().map(|(run, &(_, first))| {
+            let end = self.runs.get(run + 1).map_or(self.len(), |next| next.1);
+            (self.name(run), (first..end).map(|event| self.body(event)))
         })
+    }
+
+    fn name(&self, run: usize) -> &str {
+        let start = if run == 0 { 0 } else { self.runs[run - 1].0 };
+        &self.names[start..self.runs[run].0]
+    }
+
+    fn body(&self, event: usize) -> &[u8] {
+        let start = if event == 0 { 0 } else { self.ends[event - 1] };
+        &self.bodies[start..self.ends[event]]
     }
 }

@@ -15,7 +15,7 @@
 //! flush commits it. A batch that fails keeps its events and is tried again;
 //! the bound on the buffer counts them.
 
-use crate::batch::{Batch, Slot};
+use crate::batch::{Batch, Checked, Slot};
 use crate::error::{Error, Kind, Result};
 use crate::event::Line;
 use crate::group::Group;
@@ -164,18 +164,19 @@ impl Committer {
         self.check()?;
         let mut queue = self.queue()?;
         let slot = queue.slot(line.stream);
-        let event = queue.batch.push(slot, line, 0);
+        let event = queue.batch.push(slot, line.body, 0);
         self.commit_joined(queue, event, safety)
     }
 
     /// Appends events with consecutive ids, all or none. Says the first id.
-    pub fn append_all(&self, lines: &[Line<'_>], safety: Safety) -> Result<u64> {
+    pub fn append_all(&self, events: &Checked, safety: Safety) -> Result<u64> {
         self.check()?;
         let mut queue = self.queue()?;
-        let slots: Vec<Slot> = lines.iter().map(|line| queue.slot(line.stream)).collect();
-        let first = queue
-            .batch
-            .push_in_order(slots.into_iter().zip(lines.iter().copied()));
+        let first = queue.batch.len();
+        for (stream, bodies) in events.runs() {
+            let slot = queue.slot(stream);
+            queue.batch.push_run(slot, bodies);
+        }
         self.commit_joined(queue, first, safety)
     }
 
@@ -276,13 +277,24 @@ impl Committer {
 
     /// Accepts one event into the buffer. Says its id.
     pub fn buffer(&self, line: &Line<'_>) -> Result<u64> {
-        self.buffer_all(std::slice::from_ref(line))
+        self.accept(line.body.len(), 1, |queue| {
+            queue.buffer(line.stream, std::iter::once(line.body));
+        })
     }
 
     /// Accepts events into the buffer, all or none. Says the first id.
-    pub fn buffer_all(&self, lines: &[Line<'_>]) -> Result<u64> {
+    pub fn buffer_all(&self, events: &Checked) -> Result<u64> {
+        self.accept(events.bytes(), events.len(), |queue| {
+            for (stream, bodies) in events.runs() {
+                queue.buffer(stream, bodies);
+            }
+        })
+    }
+
+    /// Waits until the buffer has room for so many bytes and events, and lets
+    /// them be put into it. Says the first one's id.
+    fn accept(&self, size: usize, events: usize, put: impl FnOnce(&mut Queue)) -> Result<u64> {
         self.check()?;
-        let size: usize = lines.iter().map(Line::len).sum();
         if size > self.buffer_bytes {
             return Err(Error::new(
                 Kind::TooLarge,
@@ -305,15 +317,10 @@ impl Committer {
             queue = self.queue()?;
         }
         let first = queue.last_id.checked_add(1).ok_or_else(no_more_ids)?;
-        if lines.len() as u64 > u64::MAX - queue.last_id {
+        if events as u64 > u64::MAX - queue.last_id {
             return Err(no_more_ids());
         }
-        for line in lines {
-            let slot = queue.slot(line.stream);
-            queue.last_id += 1;
-            let id = queue.last_id;
-            queue.batch.push(slot, line, id);
-        }
+        put(&mut queue);
         // Half, so that appends find room while a flush is at work; and not less,
         // so that where there are many streams, each gets one large write.
         let due = queue.batch.bytes() * 2 >= self.buffer_bytes
@@ -605,6 +612,15 @@ impl Queue {
         self.slots.insert(stream.into(), slot);
         self.new_streams.push(stream.into());
         slot
+    }
+
+    /// Puts events of one stream behind the others, with the next ids.
+    fn buffer<'b>(&mut self, stream: &str, bodies: impl Iterator<Item = &'b [u8]>) {
+        let slot = self.slot(stream);
+        for body in bodies {
+            self.last_id += 1;
+            self.batch.push(slot, body, self.last_id);
+        }
     }
 
     /// Gives the gathered batch to who has the files, whose own is empty.

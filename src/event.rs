@@ -26,8 +26,8 @@ const MAX_OPERATION: usize = 128;
 /// escapes may go, but there must be an end to it.
 const MAX_TEXT: usize = 8;
 
-/// What a line has before its head: `{"event_id":` and the longest id.
-const BEFORE_HEAD: usize = 12 + 20;
+/// What a line has before its body: `{"event_id":` and the longest id.
+const BEFORE_BODY: usize = 12 + 20;
 
 /// Which names are allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,29 +101,20 @@ pub struct Event<'a> {
     pub payload: Option<&'a [u8]>,
 }
 
-/// A checked event: its line is `{"event_id":`, the id, `head`, `tail`.
+/// A checked event: its line is `{"event_id":`, the id, and `body`.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'s> {
     /// `domain/category`.
     pub stream: &'s str,
-    /// From the comma after the id; may be empty.
-    pub head: &'s [u8],
-    /// The rest, to the newline; may be empty.
-    pub tail: &'s [u8],
-}
-
-impl Line<'_> {
-    /// How long it is, without what comes before `head`.
-    pub(crate) fn len(&self) -> usize {
-        self.head.len() + self.tail.len()
-    }
+    /// From the comma after the id to the newline.
+    pub body: &'s [u8],
 }
 
 /// Turns events into lines, one after the other, in memory that it keeps.
 #[derive(Debug, Default)]
 pub struct Renderer {
     buffers: Buffers,
-    head: Vec<u8>,
+    body: Vec<u8>,
     stream: Stream,
 }
 
@@ -131,7 +122,7 @@ impl Renderer {
     /// The line of the event that `text` is.
     pub fn render_json<'s>(&'s mut self, text: &[u8], rules: &Rules) -> Result<Line<'s>> {
         check_text_length(text.len(), rules)?;
-        self.head.clear();
+        self.body.clear();
         let mut pass = Pass::new(text, &mut self.buffers);
         let mut fields = Fields::default();
         read_event(&mut pass, &mut fields)
@@ -147,7 +138,7 @@ impl Renderer {
                         Error::event(json::value_of(text, key), fault)
                     },
                 )?;
-                fields.write(out, &mut self.head);
+                fields.write(out, &mut self.body);
                 Ok(())
             })
             .map_err(|error| locate(text, "", error))?;
@@ -166,9 +157,9 @@ impl Renderer {
             rules,
             fault,
         )?;
-        let head = &mut self.head;
-        head.clear();
-        write_timestamp(head, event.timestamp);
+        let body = &mut self.body;
+        body.clear();
+        write_timestamp(body, event.timestamp);
         for (field, text) in [
             (Field::Domain, Some(event.domain)),
             (Field::Category, Some(event.category)),
@@ -183,8 +174,8 @@ impl Renderer {
                 let what = format!("{} alone", field.name());
                 return Err(too_large(&what, text.len(), "", rules.max_line));
             }
-            write_key(head, field);
-            json::write_text(head, text);
+            write_key(body, field);
+            json::write_text(body, text);
         }
         if let Some(payload) = event.payload {
             check_text_length(payload.len(), rules)?;
@@ -193,8 +184,8 @@ impl Renderer {
                 .and_then(|object| {
                     let out = pass.finish()?;
                     if let Some(object) = object {
-                        write_key(head, Field::Payload);
-                        head.extend_from_slice(&out[object]);
+                        write_key(body, Field::Payload);
+                        body.extend_from_slice(&out[object]);
                     }
                     Ok(())
                 })
@@ -206,21 +197,20 @@ impl Renderer {
     /// Gives back memory that only an unusually large event needed.
     pub fn trim(&mut self) {
         self.buffers.trim();
-        self.head.clear();
-        self.head.shrink_to(KEPT);
+        self.body.clear();
+        self.body.shrink_to(KEPT);
     }
 
-    /// Ends the line that is in `head`.
+    /// Ends the line that is in `body`.
     fn line(&mut self, rules: &Rules) -> Result<Line<'_>> {
-        self.head.extend_from_slice(b"}\n");
-        let size = BEFORE_HEAD + self.head.len();
+        self.body.extend_from_slice(b"}\n");
+        let size = BEFORE_BODY + self.body.len();
         if size > rules.max_line {
             return Err(too_large("line", size, "", rules.max_line));
         }
         Ok(Line {
             stream: &self.stream.0,
-            head: &self.head,
-            tail: &[],
+            body: &self.body,
         })
     }
 }

@@ -4,7 +4,7 @@
 //! hands the line to the committer, which decides who writes it and when. What
 //! the durability changes is only what the append waits for.
 
-use crate::batch::{Rendered, line_of};
+use crate::batch::{Checked, line_of};
 use crate::commit::Committer;
 use crate::error::{Error, Kind, Result};
 use crate::event::{self, Event, Line, Renderer};
@@ -203,8 +203,8 @@ impl Writer {
         let persisted = with_renderer(|renderer| {
             let line = renderer.render_json(event_json, &self.core.options.rules)?;
             let id = self.core.append(&line)?;
-            let mut persisted = Vec::with_capacity(line.len() + 32);
-            line_of(id, &[line.head, line.tail], &mut persisted);
+            let mut persisted = Vec::with_capacity(line.body.len() + 32);
+            line_of(id, line.body, &mut persisted);
             Ok(persisted)
         });
         self.core.told(persisted)
@@ -225,28 +225,28 @@ impl Writer {
                 ),
             ));
         }
-        let mut batch = Rendered::default();
+        // A line is seldom longer than its text.
+        let mut events = Checked::with_capacity(events_jsonl.len());
         with_renderer(|renderer| {
             for (number, (offset, text)) in event::lines(events_jsonl) {
                 let line = renderer
                     .render_json(text, &self.core.options.rules)
                     .map_err(|error| error.in_line(number, offset))?;
-                batch.push(&line);
+                events.push(&line);
             }
             Ok(())
         })?;
-        let lines: Vec<Line<'_>> = batch.lines().collect();
-        if lines.is_empty() {
+        if events.is_empty() {
             return Err(Error::event(0, "the batch holds no event"));
         }
         let first = match self.core.safety() {
-            Some(safety) => self.core.committer.append_all(&lines, safety),
-            None => self.core.committer.buffer_all(&lines),
+            Some(safety) => self.core.committer.append_all(&events, safety),
+            None => self.core.committer.buffer_all(&events),
         };
         if let Ok(first) = first {
-            self.core.prove_if_due(first + lines.len() as u64 - 1);
+            self.core.prove_if_due(first + events.len() as u64 - 1);
         }
-        self.core.told(first).map(|first| (first, lines.len()))
+        self.core.told(first).map(|first| (first, events.len()))
     }
 
     /// Gives all events that were accepted so far to the kernel: any reader

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 fn line(text: &[u8], rules: &Rules) -> Result<(String, String)> {
     let mut renderer = Renderer::default();
     let line = renderer.render_json(text, rules)?;
-    let body = [line.head, line.tail].concat();
+    let body = line.body.to_vec();
     Ok((line.stream.to_owned(), String::from_utf8(body).unwrap()))
 }
 
@@ -53,7 +53,7 @@ fn payload_gives(payload: &str, canonical: &str) {
         ..fields()
     };
     let line = renderer.render_event(&event, &Rules::default()).unwrap();
-    let body = [line.head, line.tail].concat();
+    let body = line.body.to_vec();
     assert_eq!(
         String::from_utf8(body).unwrap(),
         format!(",{START},\"payload\":{canonical}}}\n")
@@ -694,10 +694,10 @@ fn memory_is_given_back() {
         ..fields()
     };
     let line = renderer.render_event(&event, &Rules::default()).unwrap();
-    assert!(line.head.len() + line.tail.len() > 200_000);
-    assert!(renderer.head.capacity() > KEPT);
+    assert!(line.body.len() > 200_000);
+    assert!(renderer.body.capacity() > KEPT);
     renderer.trim();
-    assert!(renderer.head.capacity() <= KEPT);
+    assert!(renderer.body.capacity() <= KEPT);
     assert!(renderer.render_event(&fields(), &Rules::default()).is_ok());
 }
 
@@ -875,7 +875,7 @@ proptest! {
             let line = line.unwrap_or_else(|error| panic!("{text}: {error}"));
             let [domain, category, model_name, operation, logical_user_id] = &sample.texts;
             prop_assert_eq!(line.stream, format!("{domain}/{category}"));
-            let body = [line.head, line.tail].concat();
+            let body = line.body.to_vec();
             prop_assert_eq!(String::from_utf8(body).unwrap(), expected.as_str(), "{}", text);
 
             let payload = sample.payload(&mut dice).map(|payload| {
@@ -894,7 +894,7 @@ proptest! {
                 payload: payload.as_ref().map(String::as_bytes),
             };
             let line = renderer.render_event(&event, &rules).unwrap();
-            let body = [line.head, line.tail].concat();
+            let body = line.body.to_vec();
             prop_assert_eq!(String::from_utf8(body).unwrap(), expected.as_str(), "{:?}", payload);
         }
     }
@@ -924,7 +924,7 @@ fn spoilt_events_are_refused_or_whole() {
             Ok(line) => {
                 good += 1;
                 assert_ne!(accepted, Some(false), "{shown}");
-                let body = [line.head, line.tail].concat();
+                let body = line.body.to_vec();
                 // What was made is ASCII, JSON, and the same when it is made
                 // once more.
                 assert!(
@@ -935,7 +935,7 @@ fn spoilt_events_are_refused_or_whole() {
                 let text = [b"{", &body[1..]].concat();
                 assert_eq!(oracle(&text), accepted, "{shown}");
                 let line = again.render_json(&text, &rules).unwrap();
-                assert_eq!([line.head, line.tail].concat(), body, "{shown}");
+                assert_eq!(line.body.to_vec(), body, "{shown}");
             }
             Err(error) => {
                 bad += 1;
