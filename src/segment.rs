@@ -23,6 +23,10 @@ use std::sync::Arc;
 /// there: what it writes into the void is at most what it writes in this time.
 const LOOK_EVERY: u64 = 10;
 
+/// Files that are looked at in a millisecond, at most: a look takes a microsecond
+/// or two, and must stay below a hundredth of the time with any number of files.
+const LOOKS: u64 = 4;
+
 #[derive(Debug)]
 pub(crate) struct Stream {
     /// `domain/category`.
@@ -157,15 +161,12 @@ impl Stream {
         }
         let path = layout.segment(&self.name, self.number);
         let folder = layout.stream(&self.name);
-        if self.len == 0 {
+        let how = if self.len == 0 {
             make_folders(storage, &folder)?;
-        } else if let Err(error) = storage.stat(&path) {
-            return Err(if error.kind() == io::ErrorKind::NotFound {
-                self.lost(layout, "was deleted or renamed")
-            } else {
-                Error::io("look at", &path, &error)
-            });
-        }
+            Open::AppendOrCreate
+        } else {
+            Open::Append
+        };
         if self.named == 0 {
             changed.push(layout.root().to_owned());
             changed.extend(folder.parent().map(PathBuf::from));
@@ -173,9 +174,13 @@ impl Stream {
         if self.named < self.number {
             changed.push(folder);
         }
-        let file = storage
-            .open(&path, Open::Append)
-            .map_err(|e| Error::io("open", &path, &e))?;
+        let file = storage.open(&path, how).map_err(|e| {
+            if how == Open::Append && e.kind() == io::ErrorKind::NotFound {
+                self.lost(layout, "was deleted or renamed")
+            } else {
+                Error::io("open", &path, &e)
+            }
+        })?;
         let stat = file.stat().map_err(|e| Error::io("look at", &path, &e))?;
         let opened = OpenSegment {
             file,
@@ -249,11 +254,12 @@ impl Stream {
     }
 
     /// Looks, if the last look is a while ago, whether the open file is still
-    /// the one under its name and as long as we made it.
-    pub fn look(&mut self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
+    /// the one under its name and as long as we made it. `files` is how many are
+    /// open, of all streams.
+    pub fn look(&mut self, storage: &dyn Storage, layout: &Layout, files: usize) -> Result<()> {
         let now = os::coarse_millis();
         let opened = self.opened(layout)?;
-        if now < opened.looked + LOOK_EVERY {
+        if now < opened.looked + LOOK_EVERY.max(files as u64 / LOOKS) {
             return Ok(());
         }
         self.look_now(storage, layout)?;

@@ -84,7 +84,9 @@ impl TimesFile {
         span: Option<Span>,
     ) {
         if self.file.is_none() {
-            self.file = storage.open(&layout.hidden_file(NAME), Open::Append).ok();
+            self.file = storage
+                .open(&layout.hidden_file(NAME), Open::AppendOrCreate)
+                .ok();
         }
         // Of one of which nothing is known, what was noted before must not count.
         let (len, span) = span.map_or((0, Span::NONE), |span| (len, span));

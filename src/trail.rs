@@ -340,7 +340,7 @@ impl Trail {
         entry.era = self.era;
         let stream = entry.stream_mut()?;
         if stream.is_open() {
-            stream.look(storage, &self.layout)?;
+            stream.look(storage, &self.layout, self.open.len())?;
         } else {
             let mut changed = Vec::new();
             let opened = stream.open_file(storage, &self.layout, &mut changed);

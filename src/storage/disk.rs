@@ -21,7 +21,8 @@ impl Storage for Disk {
         match how {
             // A pipe in the place of a file must not be waited for.
             Open::Read => options.custom_flags(libc::O_NONBLOCK),
-            Open::Append => options.append(true).create(true),
+            Open::Append => options.append(true),
+            Open::AppendOrCreate => options.append(true).create(true),
             Open::Update => options.write(true),
             Open::Create => options.write(true).create(true),
         };

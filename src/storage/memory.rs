@@ -291,7 +291,7 @@ impl Storage for Memory {
         let node = match world.find(path) {
             Ok(node) => node,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if matches!(how, Open::Read | Open::Update) {
+                if matches!(how, Open::Read | Open::Append | Open::Update) {
                     return Err(error);
                 }
                 let (folder, name) = world.find_parent(path)?;
@@ -398,7 +398,8 @@ impl Opening {
     }
 
     fn write(&self, call: Call, offset: Option<u64>, bytes: &[u8]) -> io::Result<()> {
-        if self.how == Open::Read || (self.how == Open::Append) != offset.is_none() {
+        let appends = matches!(self.how, Open::Append | Open::AppendOrCreate);
+        if self.how == Open::Read || appends != offset.is_none() {
             return Err(io::Error::from_raw_os_error(libc::EBADF));
         }
         let what = format!("{} bytes {offset:?}", bytes.len());

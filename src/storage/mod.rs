@@ -26,8 +26,10 @@ use std::sync::Arc;
 pub enum Open {
     /// Read only; it must be there.
     Read,
-    /// Append and read; created where it is missing.
+    /// Append and read; it must be there.
     Append,
+    /// Append and read; created where it is missing.
+    AppendOrCreate,
     /// Read and write at offsets; it must be there.
     Update,
     /// Read and write at offsets; created where it is missing.
@@ -98,9 +100,9 @@ pub trait Storage: Send + Sync + fmt::Debug {
 pub trait File: Send + Sync + fmt::Debug {
     /// Reads up to `buf.len()` bytes at `offset`; 0 at the end.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
-    /// Writes all of `bytes` at the end (files opened with [`Open::Append`]).
+    /// Writes all of `bytes` at the end (files opened to append).
     fn append(&self, bytes: &[u8]) -> io::Result<()>;
-    /// Writes all of `bytes` at `offset` (files not opened with [`Open::Append`]).
+    /// Writes all of `bytes` at `offset` (files not opened to append).
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Cuts or extends with zeros.
     fn set_len(&self, len: u64) -> io::Result<()>;
