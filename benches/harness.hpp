@@ -41,6 +41,7 @@ struct Setup {
     unsigned threads = 1;
     std::uint64_t segment_bytes = kSegmentBytes;
     std::uint64_t open_files = 0;  // 0: the default
+    std::uint64_t buffer_bytes = 0;  // 0: the default
 };
 
 class Contender {

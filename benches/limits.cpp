@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <unordered_map>
 
 namespace bench {
 
@@ -88,6 +89,56 @@ private:
     std::mutex mutex_;
     std::string buffer_;
     Segments segments_;
+};
+
+// The same with a file and a buffer a stream, all files open. The buffers have
+// as much together as one of ours has when it is flushed.
+class BufferStream : public Contender {
+public:
+    explicit BufferStream(const Setup &setup)
+        : setup_(setup), bytes_((setup.buffer_bytes == 0 ? 3 << 20 : setup.buffer_bytes) / 2) {}
+
+    void append(unsigned, const Call &call) override {
+        for (std::size_t i = 0; i < call.count; ++i) {
+            const Event &event = call.events[i];
+            std::lock_guard<std::mutex> lock(mutex_);
+            Stream &stream = find(event.category);
+            if (stream.buffer.size() + event.line.size() > bytes_ / streams_.size()) {
+                stream.write();
+            }
+            stream.buffer.append(event.line);
+        }
+    }
+
+    void flush() override {
+        std::lock_guard<std::mutex> lock(mutex_);
+        for (auto &stream : streams_) stream.second->write();
+    }
+
+private:
+    struct Stream {
+        explicit Stream(const Setup &setup, const std::string &folder)
+            : segments(folder, setup.segment_bytes) {}
+        void write() {
+            if (!buffer.empty()) segments.write(buffer.data(), buffer.size());
+            buffer.clear();
+        }
+        std::string buffer;
+        Segments segments;
+    };
+
+    Stream &find(std::string_view category) {
+        const auto found = streams_.find(category);
+        if (found != streams_.end()) return *found->second;
+        const std::string folder = setup_.folder + "/" + std::to_string(streams_.size());
+        if (::mkdir(folder.c_str(), 0755) != 0) fail_errno("mkdir " + folder);
+        return *streams_.emplace(category, std::make_unique<Stream>(setup_, folder)).first->second;
+    }
+
+    Setup setup_;
+    std::size_t bytes_;
+    std::mutex mutex_;
+    std::unordered_map<std::string_view, std::unique_ptr<Stream>> streams_;
 };
 
 // One write(2) a line.
@@ -222,6 +273,7 @@ private:
 
 std::unique_ptr<Contender> make_limit(const std::string &name, const Setup &setup) {
     if (name == "locked buffer") return std::make_unique<LockedBuffer>(setup);
+    if (name == "a buffer a stream") return std::make_unique<BufferStream>(setup);
     if (name == "write(2)") return std::make_unique<Write>(setup);
     if (name == "mutex + write(2)") return std::make_unique<LockedWrite>(setup);
     if (name == "pwrite + fdatasync") return std::make_unique<WriteSync>(setup);

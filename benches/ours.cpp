@@ -21,6 +21,9 @@ public:
         if (setup.open_files != 0) {
             check(auditrail_options_set_max_open_files(options, setup.open_files, &error), error);
         }
+        if (setup.buffer_bytes != 0) {
+            check(auditrail_options_set_buffer_bytes(options, setup.buffer_bytes, &error), error);
+        }
         auditrail_status status =
             auditrail_writer_open(setup.folder.c_str(), options, &writer_, &error);
         auditrail_options_free(options);
@@ -51,6 +54,25 @@ private:
     auditrail_writer *writer_ = nullptr;
 };
 
+// A trail of its own for each thread: they share nothing but the machine.
+class TrailEach : public Contender {
+public:
+    explicit TrailEach(const Setup &setup) {
+        for (unsigned thread = 0; thread < setup.threads; ++thread) {
+            Setup own = setup;
+            own.folder += "/" + std::to_string(thread);
+            trails_.push_back(std::make_unique<Ours>(AUDITRAIL_DURABILITY_BUFFERED, own));
+        }
+    }
+    void append(unsigned thread, const Call &call) override { trails_[thread]->append(0, call); }
+    void flush() override {
+        for (const auto &trail : trails_) trail->flush();
+    }
+
+private:
+    std::vector<std::unique_ptr<Ours>> trails_;
+};
+
 }  // namespace
 
 std::unique_ptr<Contender> make_ours(const std::string &name, const Setup &setup) {
@@ -63,6 +85,7 @@ std::unique_ptr<Contender> make_ours(const std::string &name, const Setup &setup
     if (name == "auditrail SYNCED") {
         return std::make_unique<Ours>(AUDITRAIL_DURABILITY_SYNCED, setup);
     }
+    if (name == "a trail each") return std::make_unique<TrailEach>(setup);
     return nullptr;
 }
 

@@ -179,6 +179,7 @@ void run_here(const Workload &workload, const std::string &name, const Events &e
     setup.threads = workload.threads;
     setup.segment_bytes = workload.segment_bytes;
     setup.open_files = workload.open_files;
+    setup.buffer_bytes = workload.buffer_bytes;
     try {
         contender = make_ours(name, setup);
         if (!contender) contender = make_limit(name, setup);
@@ -312,6 +313,7 @@ std::string described(const Workload &w, const std::string &name) {
     if (w.batch != 1) out << "batches of " << w.batch << ", ";
     if (w.segment_bytes != kSegmentBytes) out << "segments of " << w.segment_bytes << ", ";
     if (w.open_files != 0) out << w.open_files << " open files, ";
+    if (w.buffer_bytes != 0) out << "buffer of " << w.buffer_bytes << ", ";
     out << name;
     return out.str();
 }
@@ -321,7 +323,8 @@ void report(std::ostream &out, const Workload &w, const std::string &name, int r
     out << "{\"group\":" << quoted(w.group) << ",\"events\":" << quoted(w.events)
         << ",\"threads\":" << w.threads << ",\"streams\":" << w.streams
         << ",\"batch\":" << w.batch << ",\"segment_bytes\":" << w.segment_bytes
-        << ",\"open_files\":" << w.open_files << ",\"contender\":" << quoted(name)
+        << ",\"open_files\":" << w.open_files << ",\"buffer_bytes\":" << w.buffer_bytes
+        << ",\"contender\":" << quoted(name)
         << ",\"round\":" << round << ",\"appended\":" << r.events << ",\"bytes\":" << r.bytes
         << ",\"seconds\":" << r.seconds << ",\"cpu_seconds\":" << r.cpu_seconds
         << ",\"p50\":" << r.p50 << ",\"p99\":" << r.p99 << ",\"p999\":" << r.p999

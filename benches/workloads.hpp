@@ -15,7 +15,8 @@ struct Workload {
     std::vector<std::string> contenders;
     bool full_only = false;
     unsigned long long segment_bytes = 5 * 1024 * 1024;
-    unsigned open_files = 0;  // 0: the default
+    unsigned open_files = 0;               // 0: the default
+    unsigned long long buffer_bytes = 0;  // 0: the default
 };
 
 inline std::vector<Workload> workloads() {
@@ -51,15 +52,20 @@ inline std::vector<Workload> workloads() {
     }
     all.push_back({"WRITTEN", "real", 1, 0, 64, {"auditrail WRITTEN", "locked buffer"}});
     for (unsigned threads : {1u, 2u, 8u}) {
-        all.push_back({"BUFFERED", "real", threads, 0, 1, buffered});
+        Names names = buffered;
+        // What two threads reach on this machine that share nothing.
+        if (threads == 2) names.push_back("a trail each");
+        all.push_back({"BUFFERED", "real", threads, 0, 1, names});
     }
     for (const char *size : {"200", "2048", "65536"}) {
         all.push_back({"BUFFERED", size, 1, 0, 1, buffered});
     }
     all.push_back({"BUFFERED", "real", 1, 1, 1, {"auditrail BUFFERED"}});
     all.push_back({"BUFFERED", "real", 1, 1000, 1, {"auditrail BUFFERED"}});
-    all.push_back({"BUFFERED", "real", 1, 1000, 1, {"auditrail BUFFERED"}, false,
-                   5 * 1024 * 1024, 1024});
+    all.push_back({"BUFFERED", "real", 1, 1000, 1, {"auditrail BUFFERED", "a buffer a stream"},
+                   false, 5 * 1024 * 1024, 1024});
+    all.push_back({"BUFFERED", "real", 1, 1000, 1, {"auditrail BUFFERED", "a buffer a stream"},
+                   false, 5 * 1024 * 1024, 1024, 32 * 1024 * 1024});
 
     // How the cost grows.
     for (unsigned threads : {2u, 4u, 16u, 32u}) {
