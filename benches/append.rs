@@ -7,7 +7,7 @@
 //! ```
 //!
 //! One iteration is the whole corpus; the throughput is of the lines. The files
-//! are made in `target/`, on the disk that the project is on.
+//! are made in `AUDITRAIL_BENCH_DIR`, or in `target/`, where the project is.
 
 use auditrail::{Durability, Options, Writer};
 use divan::Bencher;
@@ -38,7 +38,8 @@ fn main() {
 }
 
 fn folder() -> TempDir {
-    tempfile::tempdir_in("target").expect("folder")
+    let above = std::env::var("AUDITRAIL_BENCH_DIR").unwrap_or_else(|_| "target".to_owned());
+    tempfile::tempdir_in(above).expect("folder")
 }
 
 /// Runs `body`, which appends the first `events` of the corpus.

@@ -2,7 +2,8 @@
 //! or only the second with `-- verify`.
 //!
 //! One run, the same lines: SHA-256 alone over them, with one thread, is the
-//! measure. `AUDITRAIL_BENCH_MB` is the size of the trail, 256 by default.
+//! measure. `AUDITRAIL_BENCH_MB` is the size of the trail, 256 by default;
+//! `AUDITRAIL_BENCH_DIR` is where it is made, `target/` by default.
 
 use auditrail::proof::{ProofOptions, Signer, SigningKey, Verification, leaf_hash};
 use auditrail::{Durability, Options, Writer};
@@ -107,8 +108,9 @@ fn main() {
         .unwrap_or(256);
     let count = megabytes * 1_000_000 / 350;
     let key = Arc::new(SigningKey::generate("bench").expect("key"));
-    // On the disk that the project is on; /tmp may be in memory.
-    let folder = tempfile::tempdir_in("target").expect("folder");
+    // On the disk that the project is on; a folder for all of them may be in memory.
+    let above = std::env::var("AUDITRAIL_BENCH_DIR").unwrap_or_else(|_| "target".to_owned());
+    let folder = tempfile::tempdir_in(above).expect("folder");
     let mut number = 0;
     let mut fresh = || {
         number += 1;
