@@ -3,12 +3,11 @@
 # with cryptography. Installs what is missing where it can, and says "not run"
 # where it cannot.
 #
-#   AUDITRAIL_OUTSIDERS_SIZES   events of each trail; default 0 1 2 255 256 257 70000
-#   AUDITRAIL_OUTSIDERS_MORE    more of them, such as 1000000
+#   AUDITRAIL_OUTSIDERS_SIZES   events of each trail; default 0 1 2 255 256 257 70000 1000000
 #   AUDITRAIL_OUTSIDERS_KEEP    a folder for trails and tools; default a temporary one
 set -eu
 cd "$(dirname "$0")/../.."
-sizes="${AUDITRAIL_OUTSIDERS_SIZES:-0 1 2 255 256 257 70000} ${AUDITRAIL_OUTSIDERS_MORE:-}"
+sizes=${AUDITRAIL_OUTSIDERS_SIZES:-0 1 2 255 256 257 70000 1000000}
 if [ -n "${AUDITRAIL_OUTSIDERS_KEEP:-}" ]; then
     work=$AUDITRAIL_OUTSIDERS_KEEP
     mkdir -p "$work"
