@@ -9,6 +9,7 @@
 //! One iteration is the whole corpus; the throughput is of the lines. The files
 //! are made in `AUDITRAIL_BENCH_DIR`, or in `target/`, where the project is.
 
+use auditrail::event::{Renderer, Rules};
 use auditrail::{Durability, Options, Writer};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
@@ -127,6 +128,25 @@ fn bare_write_of_each_line(bencher: Bencher) {
     counted(bencher, LINES.len(), || {
         for line in &*LINES {
             file.write_all(line).expect("write");
+        }
+    });
+}
+
+/// The same where each event is checked and rendered before: what no library
+/// that checks its events can do better.
+#[divan::bench]
+fn bare_write_of_each_checked_line(bencher: Bencher) {
+    let folder = folder();
+    let mut file = bare_file(&folder);
+    let (mut renderer, rules) = (Renderer::default(), Rules::default());
+    let mut whole = Vec::new();
+    counted(bencher, LINES.len(), || {
+        for text in &*CORPUS {
+            let line = renderer.render_json(text.as_bytes(), &rules);
+            whole.clear();
+            whole.extend_from_slice(b"{\"event_id\":1234567");
+            whole.extend_from_slice(line.expect("event").body);
+            file.write_all(&whole).expect("write");
         }
     });
 }
