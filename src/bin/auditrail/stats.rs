@@ -122,7 +122,7 @@ impl Stats {
             all.add_file(segment.bytes);
         }
         let mut progress = Progress::new(look, "counting", Unit::Bytes, Some(all.bytes));
-        let mut users = BTreeSet::new();
+        let mut users = Users::up_to(1_000_000);
         let mut stream = (String::new(), String::new());
         let mut sum = Sum::default();
         while let Some(record) = reader.next()? {
@@ -134,10 +134,7 @@ impl Stats {
             }
             sum.add_event(&record);
             all.add_event(&record);
-            let user = record.logical_user_id();
-            if !users.contains(&*user) && users.len() < MAX_USERS {
-                users.insert(user.into_owned());
-            }
+            users.add(&record.logical_user_id());
             progress.advance(record.bytes().len() as u64 + 1);
         }
         streams.insert(stream, sum);
@@ -145,25 +142,68 @@ impl Stats {
         drop(progress);
         let mut output = Output::new(look);
         if output.table {
-            print_table(&mut output, &streams, &all, users.len() as u64)?;
+            print_table(&mut output, &streams, &all, &users)?;
         } else {
-            print_json(&mut output, &streams, &all, users.len() as u64)?;
+            print_json(&mut output, &streams, &all, &users)?;
         }
         output.flush()?;
         trail::outcome(reader.damage(), reader.damage_count())
     }
 }
 
-/// Users are counted up to here; the memory must stay flat.
-const MAX_USERS: usize = 1_000_000;
+/// Different users, counted up to a limit, for the memory must stay flat.
+struct Users {
+    names: BTreeSet<String>,
+    limit: usize,
+    /// Whether there are more than were counted.
+    more: bool,
+}
+
+impl Users {
+    fn up_to(limit: usize) -> Self {
+        Self {
+            names: BTreeSet::new(),
+            limit,
+            more: false,
+        }
+    }
+
+    fn add(&mut self, name: &str) {
+        if self.names.contains(name) {
+            return;
+        }
+        if self.names.len() < self.limit {
+            self.names.insert(name.to_owned());
+        } else {
+            self.more = true;
+        }
+    }
+
+    fn json(&self) -> String {
+        let more = if self.more {
+            ",\"more_users\":true"
+        } else {
+            ""
+        };
+        format!("\"users\":{}{more}", self.names.len())
+    }
+
+    fn shown(&self) -> String {
+        let over = if self.more { "over " } else { "" };
+        format!(
+            "{over}{}",
+            counted(self.names.len() as u64, "user", "users")
+        )
+    }
+}
 
 fn print_json(
     output: &mut Output,
     streams: &BTreeMap<(String, String), Sum>,
     all: &Sum,
-    users: u64,
+    users: &Users,
 ) -> Result<(), Failure> {
-    let mut json = format!("{{{},\"users\":{users},\"streams\":[", all.json());
+    let mut json = format!("{{{},{},\"streams\":[", all.json(), users.json());
     for (index, ((domain, category), sum)) in streams.iter().enumerate() {
         let comma = if index > 0 { "," } else { "" };
         // Writing to a String cannot fail.
@@ -181,7 +221,7 @@ fn print_table(
     output: &mut Output,
     streams: &BTreeMap<(String, String), Sum>,
     all: &Sum,
-    users: u64,
+    users: &Users,
 ) -> Result<(), Failure> {
     let titles = [
         "STREAM",
@@ -230,11 +270,25 @@ fn print_table(
         .iter()
         .map(|(operation, count)| format!("{} {}", grouped(*count), crate::text::shown(operation)))
         .collect();
-    let sum = format!(
-        "{}: {}",
-        counted(users, "user", "users"),
-        operations.join(", ")
-    );
+    let sum = format!("{}: {}", users.shown(), operations.join(", "));
     let sum = output.paint.paint(Style::Dim, &sum);
     output.line(&sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Users;
+
+    #[test]
+    fn users_past_the_limit_are_not_counted_but_told() {
+        let mut users = Users::up_to(2);
+        for name in ["ada", "bob", "ada"] {
+            users.add(name);
+        }
+        assert_eq!(users.json(), "\"users\":2");
+        assert_eq!(users.shown(), "2 users");
+        users.add("cyd");
+        assert_eq!(users.json(), "\"users\":2,\"more_users\":true");
+        assert_eq!(users.shown(), "over 2 users");
+    }
 }
