@@ -62,7 +62,7 @@ impl Lines {
     pub fn next(&mut self) -> Result<Option<Line<'_>>> {
         let mut searched = self.at;
         loop {
-            let newline = self.block[searched..].iter().position(|&b| b == b'\n');
+            let newline = memchr::memchr(b'\n', &self.block[searched..]);
             if let Some(newline) = newline {
                 let start = self.at;
                 let end = searched + newline;
@@ -102,7 +102,7 @@ pub(crate) fn last_line_start(file: &dyn File, end: u64) -> io::Result<u64> {
     while to > 0 {
         let from = to.saturating_sub(BLOCK as u64 / 16);
         let block = read_range(file, from, (to - from) as usize)?;
-        if let Some(newline) = block.iter().rposition(|&b| b == b'\n') {
+        if let Some(newline) = memchr::memrchr(b'\n', &block) {
             return Ok(from + newline as u64 + 1);
         }
         to = from;

@@ -332,55 +332,15 @@ fn could_end(text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::{Lock, Stat};
     use proptest::prelude::*;
-    use std::sync::Mutex;
 
-    #[derive(Debug)]
-    struct Bytes(Mutex<Vec<u8>>);
-
-    impl File for Bytes {
-        fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-            let bytes = self.0.lock().map_err(|_| io::Error::other("poisoned"))?;
-            let rest = bytes.get(offset as usize..).unwrap_or_default();
-            let n = rest.len().min(buf.len());
-            buf[..n].copy_from_slice(&rest[..n]);
-            Ok(n)
-        }
-        fn append(&self, bytes: &[u8]) -> io::Result<()> {
-            self.0
-                .lock()
-                .map_err(|_| io::Error::other("poisoned"))?
-                .extend_from_slice(bytes);
-            Ok(())
-        }
-        fn write_at(&self, _: &[u8], _: u64) -> io::Result<()> {
-            unimplemented!()
-        }
-        fn set_len(&self, _: u64) -> io::Result<()> {
-            unimplemented!()
-        }
-        fn sync(&self) -> io::Result<()> {
-            unimplemented!()
-        }
-        fn stat(&self) -> io::Result<Stat> {
-            unimplemented!()
-        }
-        fn try_lock(&self, _: Lock) -> io::Result<bool> {
-            unimplemented!()
-        }
-        fn lock(&self) -> io::Result<()> {
-            unimplemented!()
-        }
-        fn unlock(&self) -> io::Result<()> {
-            unimplemented!()
-        }
-        fn descriptor(&self) -> i32 {
-            -1
-        }
+    fn holding(bytes: &[u8]) -> std::fs::File {
+        let file = tempfile::tempfile().expect("a file");
+        file.write_at(bytes, 0).expect("writing");
+        file
     }
 
-    fn read(mut lines: Lines, file: &Bytes, last: bool) -> Vec<(u64, Vec<u8>, bool)> {
+    fn read(mut lines: Lines, file: &dyn File, last: bool) -> Vec<(u64, Vec<u8>, bool)> {
         let mut found = Vec::new();
         let mut ahead: Option<Vec<u8>> = None;
         while let Some(line) = lines.advance(file, last).expect("reading") {
@@ -439,7 +399,7 @@ mod tests {
     proptest! {
         #[test]
         fn both_ways_give_the_lines_of_the_file(bytes in file(), block in 8usize..24) {
-            let file = Bytes(Mutex::new(bytes.clone()));
+            let file = holding(&bytes);
             let len = bytes.len() as u64;
             prop_assert_eq!(read(Lines::forward(0, block), &file, true), model(&bytes, block, true));
             let mut back = read(Lines::backward(len, block), &file, true);
@@ -449,7 +409,7 @@ mod tests {
 
         #[test]
         fn an_unfinished_line_is_read_anew(bytes in file(), block in 8usize..24) {
-            let file = Bytes(Mutex::new(bytes.clone()));
+            let file = holding(&bytes);
             let mut lines = Lines::forward(0, block);
             let mut count = 0;
             while lines.advance(&file, false).expect("reading").is_some() {
@@ -458,8 +418,8 @@ mod tests {
             let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |n| n + 1);
             prop_assert_eq!(count, memchr::memchr_iter(b'\n', &bytes).count());
             prop_assert_eq!(lines.position(), whole as u64);
-            file.0.lock().expect("the lock").truncate(whole);
-            file.append(b"{new}\n").expect("appending");
+            File::set_len(&file, whole as u64).expect("cutting");
+            file.write_at(b"{new}\n", whole as u64).expect("appending");
             let line = lines.advance(&file, false).expect("reading").expect("a line");
             prop_assert_eq!((line.offset, lines.text(line)), (whole as u64, &b"{new}"[..]));
         }
