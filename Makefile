@@ -9,7 +9,8 @@ CXX17   := -std=c++17 -Wall -Wextra -Wpedantic -Werror
 LINK    := -L$(BUILD) -lauditrail -Wl,-rpath,'$$ORIGIN'
 
 .PHONY: all library command demo test lint test-rust check-header test-c test-conformance \
-	test-callers test-install test-consumers test-outsiders test-instructions model fuzz bench clean FORCE
+	test-callers test-install test-consumers test-outsiders test-instructions model asan fuzz bench \
+	clean FORCE
 
 all: library command
 
@@ -59,6 +60,11 @@ test-rust:
 model:
 	RUSTFLAGS="--cfg auditrail_model" $(CARGO) test --target-dir target/model \
 		--features simulate --test model
+
+# The C and C++ programs under AddressSanitizer, and the library with them; needs a
+# nightly toolchain. Not part of `test`.
+asan:
+	@CARGO="$(CARGO)" tests/asan.sh target/asan
 
 # Each fuzz target for a while; needs a nightly toolchain and cargo-fuzz. Not part
 # of `test`.
