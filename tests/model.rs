@@ -8,29 +8,51 @@
 
 mod ledger;
 
+use auditrail::storage::Storage;
 use auditrail::storage::memory::{Call, Fault, Memory};
-use auditrail::{Durability, Kind, Options, Writer};
+use auditrail::{Durability, Kind, Options, WarningKind, Writer};
 use ledger::{End, Fate, Ledger, json};
+use shuttle::rand::Rng;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 const ROOT: &str = "/trail";
 const STREAMS: [&str; 2] = ["v2/a", "v2/b"];
 
-/// Three threads append, one of them a batch; a fourth flushes, syncs and asks
-/// for the stats; then the trail is closed and checked.
+/// Three threads append, one of them a batch; a fourth flushes, syncs or asks for
+/// the stats; then the trail is closed and checked. The first append to each
+/// stream finds a torn tail, so that the threads tell warnings too: all of these
+/// take the trail from those who append, and must call the next of them.
 fn scenario(durability: Durability, fault: Option<Fault>) {
     let memory = Memory::new();
+    let storage = Arc::new(memory.clone());
+    let empty = Writer::open_on(storage.clone(), Path::new(ROOT), &Options::default()).unwrap();
+    empty.close().unwrap();
+    storage.create_dir(&Path::new(ROOT).join("v2")).unwrap();
+    for stream in STREAMS {
+        let folder = Path::new(ROOT).join(stream);
+        storage.create_dir(&folder).unwrap();
+        let segment = folder.join("audit-000001.jsonl");
+        memory.put_file(&segment, b"{\"event_id\":").unwrap();
+    }
+    let told_of = Arc::new(AtomicUsize::new(0));
     let mut options = Options::default();
+    let count = told_of.clone();
     options
+        .on_warning(move |warning| {
+            if warning.kind == WarningKind::TornTail {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        })
         .durability(durability)
         .journal_bytes(4096 + 1000)
         .flush_interval(Duration::ZERO);
     options.max_segment_bytes(400).unwrap();
-    let storage = Arc::new(memory.clone());
     let writer = Arc::new(Writer::open_on(storage, Path::new(ROOT), &options).unwrap());
+    assert_eq!(told_of.load(Ordering::SeqCst), 0);
     let may_fail = fault.is_some();
     if let Some(fault) = fault {
         memory.fail(fault);
@@ -66,9 +88,15 @@ fn scenario(durability: Durability, fault: Option<Fault>) {
     let visitor = {
         let writer = writer.clone();
         shuttle::thread::spawn(move || {
-            assert!(writer.flush().is_ok() || may_fail);
-            assert!(writer.stats().is_ok());
-            assert!(writer.sync().is_ok() || may_fail);
+            // In any order, for one that calls who waits hides another that
+            // forgets to.
+            for _ in 0..2 {
+                match shuttle::rand::thread_rng().gen_range(0..3) {
+                    0 => assert!(writer.flush().is_ok() || may_fail),
+                    1 => assert!(writer.stats().is_ok()),
+                    _ => assert!(writer.sync().is_ok() || may_fail),
+                }
+            }
         })
     };
     let mut ledger = Ledger::default();
@@ -87,8 +115,11 @@ fn scenario(durability: Durability, fault: Option<Fault>) {
         }
     }
     visitor.join().unwrap();
+    // A fault that has met nothing yet is not for the close.
+    memory.fail_no_more();
     let last_id = writer.stats().unwrap().last_id;
     Arc::into_inner(writer).unwrap().close().unwrap();
+    assert_eq!(told_of.load(Ordering::SeqCst), STREAMS.len());
     let files = memory.files(Path::new(ROOT));
     let none = BTreeSet::new();
     ledger
@@ -131,6 +162,7 @@ fn a_batch_that_fails_tells_all_who_were_in_it() {
         for skip in 0..3 {
             let fault = Fault::new(libc::ENOSPC)
                 .call(Call::Append)
+                .path("/v2/")
                 .after(skip)
                 .short();
             shuttle::check_random(
