@@ -46,6 +46,8 @@ pub(crate) struct Buffers {
     out: Vec<u8>,
     /// The keys of all objects that are open, outer ones first.
     keys: Vec<Key>,
+    /// Where the marks of many keys are looked for.
+    marks: Vec<u64>,
     /// The levels around the present one, in [`Pass::read_value`].
     levels: Vec<usize>,
     /// The last key that had escapes, as it is written.
@@ -59,6 +61,8 @@ impl Buffers {
         self.out.shrink_to(KEPT);
         self.keys.clear();
         self.keys.shrink_to(KEPT / size_of::<Key>());
+        self.marks.clear();
+        self.marks.shrink_to(KEPT / size_of::<u64>());
         self.name.clear();
         self.name.shrink_to(KEPT);
     }

@@ -9,8 +9,9 @@ use crate::error::{Error, Result};
 use std::borrow::Cow;
 
 /// Up to so many keys of an object are compared one by one as they come; when
-/// there are more, all are sorted at its end, so that many keys cost no square.
-pub(super) const FEW_KEYS: usize = 24;
+/// there are more, all are put into a table at its end, so that many keys cost no
+/// square.
+pub(super) const FEW_KEYS: usize = 16;
 
 /// A key of an object that is open. Small, and told by its parts, for it goes
 /// from hand to hand for every member.
@@ -48,22 +49,38 @@ impl<'p> Pass<'p> {
         Ok(())
     }
 
+    /// Looks for a repeated key among those of an object that ends.
     #[inline(never)]
     fn find_repeated(&mut self, first: usize) -> Result<()> {
-        let keys = &self.buffers.keys[first..];
-        let mut keys: Vec<_> = keys
-            .iter()
-            .map(|key| (key.mark, self.name_of(key.at), key.at))
-            .collect();
-        keys.sort_unstable();
-        let repeated = keys
-            .windows(2)
-            .filter(|pair| pair[0].1 == pair[1].1)
-            .map(|pair| pair[1].2);
+        let Buffers { keys, marks, .. } = &mut *self.buffers;
+        if are_different(&keys[first..], marks) {
+            return Ok(());
+        }
+        // The object ends: nobody needs its keys in their order any more.
+        self.buffers.keys[first..].sort_unstable_by_key(|key| (key.mark, key.at));
+        let groups = self.buffers.keys[first..].chunk_by(|a, b| a.mark == b.mark);
+        let repeated = groups
+            .filter(|group| group.len() > 1)
+            .filter_map(|group| self.first_repeated(group));
         match repeated.min() {
             Some(at) => Err(self.repeated_at(at)),
             None => Ok(()),
         }
+    }
+
+    /// Where the first key stands that is equal to one before it, of keys with
+    /// equal marks. These can be many, and all different, if someone means harm.
+    #[inline(never)]
+    fn first_repeated(&self, group: &[Key]) -> Option<usize> {
+        let mut keys: Vec<_> = group
+            .iter()
+            .map(|key| (self.name_of(key.at), key.at))
+            .collect();
+        keys.sort_unstable();
+        keys.windows(2)
+            .filter(|pair| pair[0].0 == pair[1].0)
+            .map(|pair| pair[1].1)
+            .min()
     }
 
     /// The canonical form of the key at `at`, which was found right before.
@@ -94,6 +111,35 @@ impl<'p> Pass<'p> {
         let name = shown(&self.name_of(at));
         Error::event(at, format!("the key \"{name}\" is repeated"))
     }
+}
+
+/// Whether the marks of the keys are known to be different; `table` is room to
+/// find that out in. Not known either where many of them fall on one place, so
+/// that chosen keys cost no square.
+fn are_different(keys: &[Key], table: &mut Vec<u64>) -> bool {
+    const FREE: u64 = 0;
+    let places = (4 * keys.len()).next_power_of_two();
+    table.clear();
+    table.resize(places, FREE);
+    let mut collisions = 0;
+    for key in keys {
+        // 2^64 by the golden ratio spreads what lies close together.
+        let spread = key.mark.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut place = (spread >> (64 - places.trailing_zeros())) as usize;
+        while table[place] != FREE {
+            collisions += 1;
+            if table[place] == key.mark || collisions > keys.len() {
+                return false;
+            }
+            place = (place + 1) % places;
+        }
+        // A mark that is FREE itself leaves no trace.
+        if key.mark == FREE {
+            return false;
+        }
+        table[place] = key.mark;
+    }
+    true
 }
 
 /// Eight bytes that tell most keys apart: the first and the last ones mixed.

@@ -296,6 +296,14 @@ fn many_keys_are_compared_too() {
             );
         }
     }
+    // The empty key has the mark of a free place.
+    let all: String = (0..2 * FEW_KEYS).map(|n| format!("\"{n}\":0,")).collect();
+    gives(&format!("{{{all}\"\":0}}"), &format!("{{{all}\"\":0}}"));
+    fails(
+        &format!("{{\"\":0,{all}\"\":0}}"),
+        all.len() as u64 + 6,
+        "the key \"\" is repeated",
+    );
     // However many there are, the last is seen.
     for count in 1..=2 * FEW_KEYS {
         let keys: Vec<String> = (0..count).map(|n| format!("\"{n:02}\":0,")).collect();
@@ -337,9 +345,11 @@ fn buffers_can_be_used_again_and_are_trimmed() {
     let many = format!("{{{}}}", many.join(","));
     assert!(Pass::new(many.as_bytes(), &mut buffers).value(0).is_ok());
     assert!(buffers.keys.capacity() * size_of::<Key>() > KEPT);
+    assert!(buffers.marks.capacity() * size_of::<u64>() > KEPT);
     buffers.trim();
     assert!(buffers.out.capacity() <= KEPT);
     assert!(buffers.keys.capacity() * size_of::<Key>() <= KEPT);
+    assert!(buffers.marks.capacity() * size_of::<u64>() <= KEPT);
 }
 
 #[track_caller]
