@@ -15,7 +15,7 @@ const NONE: u32 = u32::MAX;
 /// What stands before the id in every line.
 const OPENING: &[u8] = b"{\"event_id\":";
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Batch {
     /// The events without their opening and id, one after the other.
     bytes: Vec<u8>,
@@ -23,6 +23,8 @@ pub(crate) struct Batch {
     runs: Vec<Run>,
     /// By slot: the run that takes the next event of that stream.
     taking: Vec<u32>,
+    /// Bytes of capacity that the empty batch keeps.
+    keep: usize,
 }
 
 #[derive(Debug)]
@@ -44,6 +46,19 @@ pub(crate) struct Run {
 }
 
 impl Batch {
+    /// An empty batch that takes so many bytes of events without growing. Growing
+    /// would move them, and leave holes in the memory; what is not used of the
+    /// room is none.
+    pub fn with_room(bytes: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            events: Vec::new(),
+            runs: Vec::new(),
+            taking: Vec::new(),
+            keep: bytes,
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
     }
@@ -97,6 +112,9 @@ impl Batch {
 
     fn add(&mut self, body: &[u8], id: u64) -> u32 {
         let start = self.bytes.len();
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve(self.keep);
+        }
         self.bytes.extend_from_slice(body);
         self.events.push(Pending {
             id,
@@ -188,15 +206,12 @@ impl Batch {
             }
         }
         self.bytes.clear();
-        self.bytes.shrink_to(KEEP);
+        self.bytes.shrink_to(self.keep);
         self.events.clear();
-        self.events.shrink_to(KEEP / 64);
+        self.events.shrink_to(self.keep / 64);
         self.runs.clear();
     }
 }
-
-/// Bytes of capacity that an empty batch keeps.
-const KEEP: usize = 2 * 1024 * 1024;
 
 /// Writes the line of an event: its opening, its id, and its body.
 pub(crate) fn line_of(id: u64, body: &[u8], out: &mut Vec<u8>) {

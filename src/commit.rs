@@ -60,7 +60,7 @@ pub(crate) struct Committer {
 }
 
 /// What gathers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
     batch: Batch,
     /// Those who sleep until this batch is committed, if there are any.
@@ -135,14 +135,20 @@ fn panicked() -> Error {
 impl Committer {
     pub fn new(trail: Trail, synced_id: u64, buffer_bytes: usize) -> Self {
         let last_id = trail.last_id();
+        let room = most_gathered(buffer_bytes);
         Self {
             queue: Mutex::new(Queue {
+                batch: Batch::with_room(room),
+                group: None,
+                slots: HashMap::default(),
+                new_streams: Vec::new(),
                 last_id,
-                ..Queue::default()
+                held: 0,
+                retry_at: 0,
             }),
             trail: Mutex::new(Files {
                 trail,
-                batch: Batch::default(),
+                batch: Batch::with_room(room),
                 expected: 0,
                 took: Duration::ZERO,
             }),
@@ -305,16 +311,18 @@ impl Committer {
             ));
         }
         let mut queue = self.queue()?;
-        while queue.batch.bytes() + queue.held + size > self.buffer_bytes {
+        while !queue.has_room(size, self.buffer_bytes) {
             drop(queue);
-            self.visit(|files| self.flush_buffer(files))
-                .map_err(|error| {
-                    if self.failed.get().is_some() {
-                        return error;
-                    }
-                    error.wrap(Kind::BufferFull, "the buffer is full and cannot be flushed")
-                })?;
+            let flushed = self.visit(|files| self.flush_buffer(files));
             queue = self.queue()?;
+            match flushed {
+                Err(error) if self.failed.get().is_some() => return Err(error),
+                Err(error) if !queue.has_room(size, self.buffer_bytes) => {
+                    let full = "the buffer is full and cannot be flushed";
+                    return Err(error.wrap(Kind::BufferFull, full));
+                }
+                _ => {}
+            }
         }
         let first = queue.last_id.checked_add(1).ok_or_else(no_more_ids)?;
         if events as u64 > u64::MAX - queue.last_id {
@@ -603,7 +611,23 @@ fn no_more_ids() -> Error {
     Error::new(Kind::TooLarge, "the trail has no more event ids")
 }
 
+/// Bytes that gather in one batch of a buffer of so many; the rest is for the one
+/// that is being flushed meanwhile.
+fn most_gathered(buffer_bytes: usize) -> usize {
+    buffer_bytes / 4 * 3
+}
+
 impl Queue {
+    /// Whether so many bytes may be added to a buffer of `limit`.
+    fn has_room(&self, size: usize, limit: usize) -> bool {
+        let gathered = self.batch.bytes();
+        if gathered + self.held + size > limit {
+            return false;
+        }
+        // While a flush has failed, up to the last byte.
+        gathered == 0 || self.retry_at > 0 || gathered + size <= most_gathered(limit)
+    }
+
     fn slot(&mut self, stream: &str) -> Slot {
         if let Some(&slot) = self.slots.get(stream) {
             return slot;

@@ -124,6 +124,47 @@ fn a_full_disk_that_gets_room_again_has_lost_nothing() {
 }
 
 #[test]
+fn a_buffer_that_cannot_be_flushed_takes_events_to_its_last_byte() {
+    const BUFFER: usize = 16_384;
+    let memory = Memory::new();
+    let mut options = Options::default();
+    options
+        .durability(Durability::Buffered)
+        .buffer_bytes(BUFFER as u64)
+        .unwrap()
+        .flush_interval(Duration::ZERO);
+    let storage = Arc::new(memory.clone());
+    let writer = Writer::open_on(storage, Path::new(ROOT), &options).unwrap();
+    memory.set_capacity(memory.used());
+    // A line is shorter than its text, but for its id.
+    let text = |tag| ledger::json(tag, "v2/a", 40);
+    // What failed to be flushed is only the first event.
+    writer.append(text(0).as_bytes()).unwrap();
+    assert!(writer.flush().is_err());
+    let mut waiting = 1;
+    let error = loop {
+        match writer.append(text(waiting).as_bytes()) {
+            Ok(_) => waiting += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), Kind::BufferFull, "{error}");
+    assert_eq!(error.errno(), Some(libc::ENOSPC));
+    assert_eq!(writer.stats().unwrap().waiting, waiting as u64);
+    assert!(
+        (waiting + 1) * text(waiting).len() > BUFFER,
+        "only {waiting} events"
+    );
+    memory.set_capacity(u64::MAX);
+    writer.append(text(waiting).as_bytes()).unwrap();
+    writer.close().unwrap();
+    let files = memory.files(Path::new(ROOT));
+    let segment = &files[&Path::new(ROOT).join("v2/a/audit-000001.jsonl")];
+    let lines = segment.split(|b| *b == b'\n').filter(|l| !l.is_empty());
+    assert_eq!(lines.count(), waiting + 1);
+}
+
+#[test]
 fn a_disk_that_takes_no_writes_is_an_error_at_opening() {
     for errno in [libc::EROFS, libc::EACCES] {
         for call in [Call::CreateDir, Call::Open, Call::WriteAt] {
