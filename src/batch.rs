@@ -12,6 +12,10 @@ pub(crate) type Slot = u32;
 
 const NONE: u32 = u32::MAX;
 
+/// Bytes for which an empty batch makes room at once, at most: a large buffer is
+/// not taken from the host before it is used.
+const RESERVED: usize = 4 * 1024 * 1024;
+
 /// What stands before the id in every line.
 const OPENING: &[u8] = b"{\"event_id\":";
 
@@ -46,9 +50,9 @@ pub(crate) struct Run {
 }
 
 impl Batch {
-    /// An empty batch that takes so many bytes of events without growing. Growing
-    /// would move them, and leave holes in the memory; what is not used of the
-    /// room is none.
+    /// An empty batch that has, and keeps, room for so many bytes of events: to grow
+    /// and shrink moves them, and leaves holes in the memory. Room that is not
+    /// used takes no memory; a large one is made only as it is needed.
     pub fn with_room(bytes: usize) -> Self {
         Self {
             bytes: Vec::new(),
@@ -113,7 +117,7 @@ impl Batch {
     fn add(&mut self, body: &[u8], id: u64) -> u32 {
         let start = self.bytes.len();
         if self.bytes.capacity() == 0 {
-            self.bytes.reserve(self.keep);
+            self.bytes.reserve(self.keep.min(RESERVED));
         }
         self.bytes.extend_from_slice(body);
         self.events.push(Pending {
