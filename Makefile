@@ -59,7 +59,7 @@ test-rust:
 # every way that it can think of. Not part of `test`: it builds all anew.
 model:
 	RUSTFLAGS="--cfg auditrail_model" $(CARGO) test --target-dir target/model \
-		--features simulate --test model
+		--features internals --test model
 
 # The C and C++ programs under AddressSanitizer, and the library with them; needs a
 # nightly toolchain. Not part of `test`.

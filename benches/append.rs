@@ -9,7 +9,8 @@
 //! One iteration is the whole corpus; the throughput is of the lines. The files
 //! are made in `AUDITRAIL_BENCH_DIR`, or in `target/`, where the project is.
 
-use auditrail::event::{Renderer, Rules};
+use auditrail::Rules;
+use auditrail::internals::Renderer;
 use auditrail::{Durability, Options, Writer};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};

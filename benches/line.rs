@@ -9,8 +9,9 @@
 //! One iteration is the whole corpus, so that the branches are not learnt by
 //! heart; the throughput is of the texts.
 
-use auditrail::event::{Event, Renderer, Rules};
-use auditrail::json;
+use auditrail::internals::Renderer;
+use auditrail::internals::json;
+use auditrail::{Event, Rules};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use serde::de::IgnoredAny;

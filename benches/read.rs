@@ -9,7 +9,7 @@
 
 #![allow(clippy::cast_precision_loss)] // Figures for people.
 
-use auditrail::storage::{Disk, Entry, File, Lock, Open, Stat, Storage};
+use auditrail::internals::storage::{DirEntry, Disk, File, Lock, Open, Stat, Storage};
 use auditrail::{Filter, Order, Reader, check};
 use serde::de::IgnoredAny;
 use std::fmt::Write as _;
@@ -310,7 +310,7 @@ impl Storage for Counting {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         Disk.create_dir(path)
     }
-    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
         Disk.list(dir)
     }
     fn stat(&self, path: &Path) -> io::Result<Stat> {

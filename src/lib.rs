@@ -43,51 +43,32 @@
 //! disk is told in `layout`, `journal` and `state`. A lower room never names a
 //! higher one.
 
-mod batch;
-mod change;
-pub mod check;
-mod commit;
 mod error;
-#[doc(hidden)]
-pub mod event;
-#[doc(hidden)]
-pub mod ffi;
-mod filter;
-mod group;
-mod hash;
-mod head;
-mod history;
-mod index;
-mod journal;
-#[doc(hidden)]
-pub mod json;
-mod layout;
-mod lines;
-mod lock;
-mod options;
+mod event;
+mod ffi;
 mod os;
 pub mod proof;
-mod reader;
+mod read;
 mod recover;
-mod replay;
-mod segment;
-mod state;
-mod stats;
-#[doc(hidden)]
-pub mod storage;
+mod store;
 mod sync;
-mod times;
-mod trail;
-mod writer;
+mod warning;
+mod write;
 
-pub use check::check;
 pub use error::{Error, Kind, Result};
 pub use event::{Event, Names, Rules};
-pub use filter::{Filter, Order};
-pub use history::{Change, History, HistoryEntry, history};
-pub use options::{Durability, Options, WarningHandler};
-pub use reader::{Damage, DamageKind, Reader, Record};
-pub use recover::{Warning, WarningKind};
-pub use replay::{Replay, replay};
-pub use stats::Stats;
-pub use writer::Writer;
+pub use read::{
+    Change, Damage, DamageKind, Filter, History, HistoryEntry, Order, Reader, Record, Replay,
+    check, history, replay,
+};
+pub use warning::{Warning, WarningKind};
+pub use write::{Durability, Options, Stats, WarningHandler, Writer};
+
+/// What the crate's own tests, benchmarks and fuzz targets reach into. No part
+/// of the interface: it may change in any version.
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::event::{EventLine, Renderer, json};
+    pub use crate::store::storage;
+}

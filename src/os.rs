@@ -15,7 +15,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 /// Forks that lie between the process that loaded the library and this one.
-static FORKS: AtomicU64 = AtomicU64::new(0);
+static FORK_GENERATION: AtomicU64 = AtomicU64::new(0);
 
 /// The lock files that a forked child lets go of; -1 is a free place. Locks
 /// past the last place work all the same, but a child keeps them alive.
@@ -25,18 +25,18 @@ static LOCK_FILES: [AtomicI32; 256] = [const { AtomicI32::new(-1) }; 256];
 /// async-signal-safe calls.
 static NULL: OnceCell<File> = OnceCell::new();
 
-/// How many forks ago the library was loaded. A writer remembers the value of
+/// How many fork_generation ago the library was loaded. A writer remembers the value of
 /// its opening; another value means that this process is a child of its opener.
-pub(crate) fn forks() -> u64 {
-    FORKS.load(Ordering::Relaxed)
+pub(crate) fn fork_generation() -> u64 {
+    FORK_GENERATION.load(Ordering::Relaxed)
 }
 
-/// Starts to notice forks, once a process.
+/// Starts to notice fork_generation, once a process.
 pub(crate) fn watch_forks() -> io::Result<()> {
     static NULL_FD: AtomicI32 = AtomicI32::new(-1);
 
     extern "C" fn in_child() {
-        FORKS.fetch_add(1, Ordering::Relaxed);
+        FORK_GENERATION.fetch_add(1, Ordering::Relaxed);
         let null = NULL_FD.load(Ordering::Relaxed);
         for place in &LOCK_FILES {
             let fd = place.swap(-1, Ordering::Relaxed);
@@ -121,7 +121,7 @@ pub(crate) fn sync_file_system(file: &File) -> io::Result<()> {
 }
 
 /// Starts a thread that no signal of the host is delivered to.
-pub(crate) fn spawn_quiet(
+pub(crate) fn spawn_signal_masked(
     name: &str,
     body: impl FnOnce() + Send + 'static,
 ) -> io::Result<std::thread::JoinHandle<()>> {

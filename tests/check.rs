@@ -3,14 +3,14 @@
 
 mod trees;
 
-use auditrail::check::{IndexState, Report};
+use auditrail::check::{CheckReport, IndexState};
 use auditrail::{Kind, Options, Writer, check};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use trees::{Event, Tree, events, trail};
 
-fn report(root: &Path) -> Report {
+fn report(root: &Path) -> CheckReport {
     let report = check(root).expect("a report");
     // What it says as JSON is the same.
     let json: serde_json::Value = serde_json::from_str(&report.to_json()).expect("JSON");
@@ -69,7 +69,7 @@ fn what_the_writer_writes_is_whole() {
 }
 
 /// A trail of ten events, with a change to it.
-fn changed(change: impl FnOnce(&Path)) -> Report {
+fn changed(change: impl FnOnce(&Path)) -> CheckReport {
     let mut all = events(3, 10, 1);
     for event in &mut all {
         event.domain = "v2".into();

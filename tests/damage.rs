@@ -4,7 +4,7 @@
 
 mod ledger;
 
-use auditrail::storage::memory::{Memory, Random};
+use auditrail::internals::storage::memory::{Memory, Random};
 use auditrail::{Durability, Options, Writer};
 use ledger::json;
 use std::collections::BTreeMap;

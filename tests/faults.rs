@@ -9,7 +9,7 @@
 
 mod ledger;
 
-use auditrail::storage::memory::{Call, Fault, Memory};
+use auditrail::internals::storage::memory::{Call, InjectedFault, Memory};
 use auditrail::{Durability, Error, Kind, Options, WarningKind, Writer};
 use ledger::{End, Fate, Ledger, ids_of_warning};
 use std::collections::BTreeSet;
@@ -170,7 +170,8 @@ fn a_disk_that_takes_no_writes_is_an_error_at_opening() {
         for call in [Call::CreateDir, Call::Open, Call::WriteAt] {
             let mut run = Run::new(Durability::Written, false);
             run.errno = errno;
-            run.memory.fail(Fault::new(errno).call(call).always());
+            run.memory
+                .fail(InjectedFault::new(errno).call(call).always());
             let storage = Arc::new(run.memory.clone());
             match Writer::open_on(storage, Path::new(ROOT), &run.options) {
                 Ok(_) => panic!("{call:?} {errno}: it opens"),
@@ -190,8 +191,11 @@ fn a_failed_sync_is_not_tried_again_and_what_it_lost_is_written_again() {
         run.errno = libc::EIO;
         let writer = run.open().unwrap();
         let writer = run.append(writer, &["v2/a", "v2/b"].repeat(6)).unwrap();
-        run.memory
-            .fail(Fault::new(libc::EIO).call(Call::Sync).after(seed % 4));
+        run.memory.fail(
+            InjectedFault::new(libc::EIO)
+                .call(Call::Sync)
+                .after(seed % 4),
+        );
         // `sync` checks that the writer has failed, and opens a new one, which
         // must bring to disk what it finds.
         let writer = run.sync(writer).unwrap();
@@ -222,7 +226,7 @@ fn each_call_fails(durability: Durability, shared: bool) {
     let mut faults = 0;
     for call in 0..calls {
         for (errno, short) in kinds {
-            let fault = Fault::new(errno).after(call);
+            let fault = InjectedFault::new(errno).after(call);
             let fault = if short { fault.short() } else { fault };
             let mut run = Run::new(durability, shared);
             run.errno = errno;

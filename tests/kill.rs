@@ -7,7 +7,7 @@
 mod children;
 mod ledger;
 
-use auditrail::storage::memory::Random;
+use auditrail::internals::storage::memory::Random;
 use auditrail::{Durability, WarningKind, Writer};
 use children::{Orders, enter, start, tags_of};
 use ledger::{End, Fate, Ledger, files_on_disk, ids_of_warning};

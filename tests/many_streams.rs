@@ -1,7 +1,7 @@
 //! Promise: a trail that was closed cleanly is opened without looking at its
 //! streams, however many there are.
 
-use auditrail::storage::memory::Memory;
+use auditrail::internals::storage::memory::Memory;
 use auditrail::{Options, Writer};
 use std::path::Path;
 use std::sync::Arc;

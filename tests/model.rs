@@ -2,14 +2,14 @@
 //! nobody sleeps for ever, and a batch that fails tells all who were in it.
 //!
 //! Run under shuttle, which schedules the threads itself and finds deadlocks:
-//! `RUSTFLAGS="--cfg auditrail_model" cargo test --features simulate --test model`.
+//! `RUSTFLAGS="--cfg auditrail_model" cargo test --features internals --test model`.
 //! `AUDITRAIL_SCHEDULES` sets how many schedules are tried.
 #![cfg(auditrail_model)]
 
 mod ledger;
 
-use auditrail::storage::Storage;
-use auditrail::storage::memory::{Call, Fault, Memory};
+use auditrail::internals::storage::Storage;
+use auditrail::internals::storage::memory::{Call, InjectedFault, Memory};
 use auditrail::{Durability, Kind, Options, WarningKind, Writer};
 use ledger::{End, Fate, Ledger, json};
 use shuttle::rand::Rng;
@@ -26,7 +26,7 @@ const STREAMS: [&str; 2] = ["v2/a", "v2/b"];
 /// the stats; then the trail is closed and checked. The first append to each
 /// stream finds a torn tail, so that the threads tell warnings too: all of these
 /// take the trail from those who append, and must call the next of them.
-fn scenario(durability: Durability, fault: Option<Fault>) {
+fn scenario(durability: Durability, fault: Option<InjectedFault>) {
     let memory = Memory::new();
     let storage = Arc::new(memory.clone());
     let empty = Writer::open_on(storage.clone(), Path::new(ROOT), &Options::default()).unwrap();
@@ -160,7 +160,7 @@ fn a_batch_that_fails_tells_all_who_were_in_it() {
         Durability::Buffered,
     ] {
         for skip in 0..3 {
-            let fault = Fault::new(libc::ENOSPC)
+            let fault = InjectedFault::new(libc::ENOSPC)
                 .call(Call::Append)
                 .path("/v2/")
                 .after(skip)

@@ -12,7 +12,7 @@
 
 mod ledger;
 
-use auditrail::storage::memory::{Call, Fault, Memory, Random};
+use auditrail::internals::storage::memory::{Call, InjectedFault, Memory, Random};
 use auditrail::{Durability, Kind, Options, WarningKind, Writer};
 use ledger::{End, Fate, Ledger, ids_of_warning};
 use std::collections::BTreeSet;
@@ -253,7 +253,7 @@ impl Session {
         }
     }
 
-    fn fault(&mut self) -> Fault {
+    fn fault(&mut self) -> InjectedFault {
         let calls = [
             Call::Append,
             Call::Open,
@@ -261,7 +261,7 @@ impl Session {
             Call::WriteAt,
             Call::SetLen,
         ];
-        let fault = Fault::new(28) // ENOSPC
+        let fault = InjectedFault::new(28) // ENOSPC
             .call(calls[self.random.below(5) as usize])
             .after(self.random.below(30))
             .short();

@@ -5,7 +5,7 @@
 mod children;
 mod ledger;
 
-use auditrail::storage::memory::Random;
+use auditrail::internals::storage::memory::Random;
 use auditrail::{Durability, Kind, Options, Writer};
 use children::{Orders, enter, start, tags_of};
 use ledger::{End, Fate, Ledger, files_on_disk};

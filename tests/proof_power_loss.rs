@@ -8,8 +8,8 @@
 //! `AUDITRAIL_CRASH_STATES` sets how many crashes there are, `AUDITRAIL_SEED`
 //! runs one seed alone and prints its calls.
 
+use auditrail::internals::storage::memory::{Memory, Random};
 use auditrail::proof::{FindingKind, ProofOptions, Signer, SigningKey, Verification};
-use auditrail::storage::memory::{Memory, Random};
 use auditrail::{Durability, Options, Writer};
 use std::collections::BTreeSet;
 use std::fmt::Write;

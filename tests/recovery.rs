@@ -3,7 +3,7 @@
 
 mod ledger;
 
-use auditrail::storage::memory::{Call, Fault, Memory};
+use auditrail::internals::storage::memory::{Call, InjectedFault, Memory};
 use auditrail::{Durability, Options, Writer};
 use ledger::{End, Fate, Ledger, json};
 use std::collections::BTreeSet;
@@ -39,7 +39,7 @@ fn a_kill_while_a_batch_is_taken_back_leaves_a_prefix() {
             // Ten events fill several segments; one write fails, and the
             // process ends in one of the calls that follow.
             memory.fail(
-                Fault::new(libc::ENOSPC)
+                InjectedFault::new(libc::ENOSPC)
                     .call(Call::Append)
                     .path(".jsonl")
                     .after(failing)

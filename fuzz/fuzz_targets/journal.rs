@@ -10,7 +10,7 @@
 
 #![no_main]
 
-use auditrail::storage::memory::Memory;
+use auditrail::internals::storage::memory::Memory;
 use auditrail::{Durability, Filter, Options, Reader, Writer};
 use auditrail_fuzz::{ROOT, event, lines, segments};
 use libfuzzer_sys::fuzz_target;

@@ -8,7 +8,7 @@
 
 #![no_main]
 
-use auditrail::storage::memory::Memory;
+use auditrail::internals::storage::memory::Memory;
 use auditrail::{Damage, DamageKind, Filter, Order, Reader, check};
 use auditrail_fuzz::{ROOT, parts, put, segment, segments};
 use libfuzzer_sys::fuzz_target;

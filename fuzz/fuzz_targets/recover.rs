@@ -8,8 +8,8 @@
 
 #![no_main]
 
-use auditrail::storage::Storage;
-use auditrail::storage::memory::Memory;
+use auditrail::internals::storage::Storage;
+use auditrail::internals::storage::memory::Memory;
 use auditrail::{Options, Writer};
 use auditrail_fuzz::{ROOT, event, lines, parts, put, segment, segments};
 use libfuzzer_sys::fuzz_target;

@@ -4,8 +4,8 @@
 //! UTF-8 text, so that seeds are plain to write and a fuzzer's insertions do
 //! not shift the meaning of what follows.
 
-use auditrail::storage::Storage;
-use auditrail::storage::memory::Memory;
+use auditrail::internals::storage::Storage;
+use auditrail::internals::storage::memory::Memory;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

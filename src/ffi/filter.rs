@@ -2,7 +2,7 @@
 
 use super::{auditrail_error, auditrail_status, guard, guard_plain, handle_mut, text};
 use crate::error::{Error, Result};
-use crate::filter::{Filter, Order};
+use crate::read::{Filter, Order};
 use std::ffi::c_char;
 
 /// In what order events are read: one of AUDITRAIL_ORDER_….

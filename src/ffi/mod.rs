@@ -20,14 +20,9 @@ mod query;
 mod reader;
 mod writer;
 
-pub use buffer::*;
-pub use error::*;
-pub use filter::*;
-pub use options::*;
-pub use proof::*;
-pub use query::*;
-pub use reader::*;
-pub use writer::*;
+use buffer::auditrail_buffer;
+use error::{AUDITRAIL_END, AUDITRAIL_OK, auditrail_error, auditrail_status};
+use options::auditrail_options;
 
 use crate::error::{Error, Kind, Result};
 use std::ffi::{CStr, c_char};

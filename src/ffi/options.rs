@@ -3,7 +3,8 @@
 use super::{auditrail_error, auditrail_status, guard, guard_plain, handle_mut, text};
 use crate::error::Error;
 use crate::event::Names;
-use crate::options::{Durability, Options};
+use crate::warning::WarningKind;
+use crate::write::{Durability, Options};
 use std::ffi::{CString, c_char, c_void};
 use std::time::Duration;
 
@@ -165,7 +166,7 @@ pub unsafe extern "C" fn auditrail_options_add_domain(
         guard(error, || {
             let options = handle_mut(options, "options")?;
             let domain = text(domain, length, "domain")?;
-            if let Some(fault) = crate::layout::name_fault(domain.as_bytes()) {
+            if let Some(fault) = crate::event::name::name_fault(domain.as_bytes()) {
                 return Err(Error::argument(format!("the domain {domain:?} {fault}")));
             }
             options.domains.push(domain.to_owned());
@@ -350,10 +351,22 @@ pub unsafe extern "C" fn auditrail_options_set_warning_callback(
                     let message = CString::new(message).unwrap_or_default();
                     // SAFETY: the host gave a function of this type, and promised
                     // that it may be called from any thread with this pointer.
-                    callback(user_data.get(), warning.kind as i32, message.as_ptr());
+                    callback(user_data.get(), warning_of(warning.kind), message.as_ptr());
                 });
             }
             Ok(0)
         })
+    }
+}
+
+fn warning_of(kind: WarningKind) -> auditrail_warning {
+    match kind {
+        WarningKind::TornTail => AUDITRAIL_WARNING_TORN_TAIL,
+        WarningKind::MissingIds => AUDITRAIL_WARNING_MISSING_IDS,
+        WarningKind::IndexRebuilt => AUDITRAIL_WARNING_INDEX_REBUILT,
+        WarningKind::DamagedLine => AUDITRAIL_WARNING_DAMAGED_LINE,
+        WarningKind::Redone => AUDITRAIL_WARNING_REDONE,
+        WarningKind::FlushFailed => AUDITRAIL_WARNING_FLUSH_FAILED,
+        WarningKind::ProofFailed => AUDITRAIL_WARNING_PROOF_FAILED,
     }
 }

@@ -9,7 +9,7 @@ use crate::proof::{
     self, ConsistencyProof, InclusionProof, ProofOptions, Signer, SigningKey, Verification,
     VerifierKey,
 };
-use crate::storage::{Disk, Open, Storage, read_range};
+use crate::store::storage::{Disk, Open, Storage, read_range};
 use std::ffi::{c_char, c_void};
 use std::path::Path;
 use std::sync::Arc;

@@ -5,10 +5,10 @@ use super::{
     AUDITRAIL_OK, auditrail_buffer, auditrail_error, auditrail_status, c_text, guard, is_null,
     not_null, path, put,
 };
-use crate::check::check;
 use crate::error::Result;
-use crate::history::history;
-use crate::replay::replay;
+use crate::read::check;
+use crate::read::history;
+use crate::read::replay;
 use std::ffi::c_char;
 
 /// Folds the events of one domain and category that pass the filter (NULL: all;

@@ -5,7 +5,7 @@ use super::{
     AUDITRAIL_END, AUDITRAIL_OK, auditrail_error, auditrail_status, guard, guard_plain, handle_mut,
     not_null, path, put,
 };
-use crate::reader::{Reader, Record};
+use crate::read::{Reader, Record};
 use std::ffi::{CString, c_char};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;

@@ -6,9 +6,9 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::options::Options;
-use crate::stats::Stats;
-use crate::writer::Writer;
+use crate::write::Options;
+use crate::write::Stats;
+use crate::write::Writer;
 use std::ffi::c_char;
 
 /// An open trail. Many threads may use it at once; closing it comes last.

@@ -4,21 +4,21 @@
 //! are remembered as ranges, and settled at the end by the roots.
 
 use super::checkpoint::SignedCheckpoint;
+use super::leaf_chunks::{LeafChunk, LeafChunks, hash_all};
 use super::merkle::{Hash, Tree, complete_hash};
-use super::pieces::{Piece, Pieces, hash_all};
-use super::report::{Finding, FindingKind, MAX_LISTED, Report};
-use super::strays::{Ids, Odd, OddLine};
+use super::report::{Finding, FindingKind, MAX_LISTED, VerifyReport};
 use super::tile::{Tile, WIDTH};
-use super::trust::Trust;
-use super::walk::{Look, Place, Walk};
+use super::tile_verifier::TileVerifier;
+use super::trail_walk::{LineLook, LinePosition, TrailWalk};
+use super::unmatched::{IdRanges, Unmatched, UnmatchedLine};
 use crate::error::Result;
-use crate::layout::Layout;
-use crate::storage::Storage;
+use crate::store::layout::Layout;
+use crate::store::storage::Storage;
 use std::sync::Arc;
 
-pub(crate) struct Check<'a> {
-    report: Report,
-    trust: Option<Trust>,
+pub(crate) struct TreeCheck<'a> {
+    report: VerifyReport,
+    tile_verifier: Option<TileVerifier>,
     /// By size.
     references: &'a [SignedCheckpoint],
     /// Events before this one may be missing.
@@ -26,45 +26,45 @@ pub(crate) struct Check<'a> {
     /// The tree over what was found, and its roots at the references' sizes.
     tree: Tree,
     roots: Vec<Hash>,
-    /// A tile that comes in more than one piece.
-    tile: Piece,
+    /// A tile that comes in more than one chunk.
+    tile: LeafChunk,
     /// Events that were signed, but have no line.
-    missing: Ids,
-    /// Ids without a line, of which it is not known whether they had one.
-    vacant: Ids,
+    missing: IdRanges,
+    /// IdRanges without a line, of which it is not known whether they had one.
+    vacant: IdRanges,
     /// Events that no tile vouches for.
-    unproved: Ids,
+    unproved: IdRanges,
     unproved_lines: u64,
     /// Tiles' worth of events that are not as signed.
-    differing: Ids,
+    differing: IdRanges,
     /// Lines that are not the signed ones of their ids.
-    changed: Vec<(u64, Place)>,
+    changed: Vec<(u64, LinePosition)>,
     changed_total: u64,
     /// Lines that are right, except for where they stand or how they end.
-    misplaced: Vec<(u64, Place, Look)>,
+    misplaced: Vec<(u64, LinePosition, LineLook)>,
     last_id: u64,
 }
 
-impl<'a> Check<'a> {
+impl<'a> TreeCheck<'a> {
     pub fn new(
-        report: Report,
-        trust: Option<Trust>,
+        report: VerifyReport,
+        tile_verifier: Option<TileVerifier>,
         references: &'a [SignedCheckpoint],
         first_id: u64,
     ) -> Self {
         Self {
             report,
-            trust,
+            tile_verifier,
             references,
             first_id,
             tree: Tree::default(),
             roots: Vec::new(),
-            tile: Piece::default(),
-            missing: Ids::default(),
-            vacant: Ids::default(),
-            unproved: Ids::default(),
+            tile: LeafChunk::default(),
+            missing: IdRanges::default(),
+            vacant: IdRanges::default(),
+            unproved: IdRanges::default(),
             unproved_lines: 0,
-            differing: Ids::default(),
+            differing: IdRanges::default(),
             changed: Vec::new(),
             changed_total: 0,
             misplaced: Vec::new(),
@@ -78,22 +78,22 @@ impl<'a> Check<'a> {
         storage: &Arc<dyn Storage>,
         layout: &Layout,
         mut progress: impl FnMut(u64, u64),
-    ) -> Result<(Report, u64)> {
+    ) -> Result<(VerifyReport, u64)> {
         let size = self.size();
         self.reach();
-        let walk = Walk::new(storage.clone(), layout)?;
-        let mut pieces = Pieces::new(walk, 0..size);
-        let mut odd = Odd::default();
+        let walk = TrailWalk::new(storage.clone(), layout)?;
+        let mut chunks = LeafChunks::new(walk, 0..size);
+        let mut odd = Unmatched::default();
         hash_all(
-            |piece| pieces.fill(piece, &mut odd),
-            |piece| {
-                self.take(piece)?;
+            |chunk| chunks.fill(chunk, &mut odd),
+            |chunk| {
+                self.take(chunk)?;
                 progress(self.tree.size(), size);
                 Ok(())
             },
         )?;
-        pieces.finish(&mut odd)?;
-        self.conclude(&odd, pieces.walk())?;
+        chunks.finish(&mut odd)?;
+        self.conclude(&odd, chunks.walk())?;
         let last_id = self.last_id.max(odd.last_id);
         Ok((self.report, last_id))
     }
@@ -115,16 +115,16 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn take(&mut self, piece: &Piece) -> Result<()> {
-        if piece.complete.is_some() {
-            return self.judge(piece.first, &piece.lines, &piece.leaves, piece.complete);
+    fn take(&mut self, chunk: &LeafChunk) -> Result<()> {
+        if chunk.complete.is_some() {
+            return self.judge(chunk.first, &chunk.lines, &chunk.leaves, chunk.complete);
         }
         let mut tile = std::mem::take(&mut self.tile);
         if tile.leaves.is_empty() {
-            tile.first = piece.first;
+            tile.first = chunk.first;
         }
-        tile.lines.extend_from_slice(&piece.lines);
-        tile.leaves.extend_from_slice(&piece.leaves);
+        tile.lines.extend_from_slice(&chunk.lines);
+        tile.leaves.extend_from_slice(&chunk.leaves);
         let next = tile.first + tile.leaves.len() as u64;
         if next.is_multiple_of(WIDTH) || next == self.size() {
             let complete = (tile.leaves.len() as u64 == WIDTH).then(|| complete_hash(&tile.leaves));
@@ -140,7 +140,7 @@ impl<'a> Check<'a> {
     fn judge(
         &mut self,
         first: u64,
-        lines: &[Option<(Look, Place)>],
+        lines: &[Option<(LineLook, LinePosition)>],
         leaves: &[Hash],
         complete: Option<Hash>,
     ) -> Result<()> {
@@ -149,9 +149,9 @@ impl<'a> Check<'a> {
             index: first / WIDTH,
         };
         let (mut trusted, mut over) = (Vec::new(), None);
-        if let Some(trust) = &mut self.trust {
+        if let Some(tile_verifier) = &mut self.tile_verifier {
             if let Some(complete) = complete
-                && trust.agrees(tile, leaves, complete)?
+                && tile_verifier.agrees(tile, leaves, complete)?
             {
                 for (id, line) in (first + 1..).zip(lines) {
                     if let Some((look, at)) = line {
@@ -162,9 +162,9 @@ impl<'a> Check<'a> {
                 self.grow(leaves, Some(complete));
                 return Ok(());
             }
-            trusted.extend_from_slice(trust.hashes(tile)?.unwrap_or_default());
-            over = trust.full(tile)?;
-            for finding in trust.damaged.drain(..) {
+            trusted.extend_from_slice(tile_verifier.hashes(tile)?.unwrap_or_default());
+            over = tile_verifier.full(tile)?;
+            for finding in tile_verifier.damaged.drain(..) {
                 self.report.find(finding);
             }
         }
@@ -235,7 +235,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn verified(&mut self, id: u64, look: Look, place: Place) {
+    fn verified(&mut self, id: u64, look: LineLook, place: LinePosition) {
         if look.at_home && look.ended {
             self.report.verified_events += 1;
         } else {
@@ -243,7 +243,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn differs(&mut self, id: u64, place: Place) {
+    fn differs(&mut self, id: u64, place: LinePosition) {
         self.changed_total += 1;
         if self.changed.len() < MAX_LISTED {
             self.changed.push((id, place));
@@ -251,7 +251,7 @@ impl<'a> Check<'a> {
     }
 
     /// Puts together what was found.
-    fn conclude(&mut self, odd: &Odd, walk: &Walk) -> Result<()> {
+    fn conclude(&mut self, odd: &Unmatched, walk: &TrailWalk) -> Result<()> {
         self.report.unsigned_events = odd.beyond;
         let mut findings = self.judge_odd(odd, walk)?;
         findings.extend(self.misplaced.iter().map(|&(id, place, look)| {
@@ -358,7 +358,7 @@ impl<'a> Check<'a> {
     }
 
     /// What the lines are that have no place among the leaves.
-    fn judge_odd(&mut self, odd: &Odd, walk: &Walk) -> Result<Vec<Finding>> {
+    fn judge_odd(&mut self, odd: &Unmatched, walk: &TrailWalk) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
         for line in &odd.lines {
             let (kind, what) = self.judge_odd_line(line)?;
@@ -373,14 +373,14 @@ impl<'a> Check<'a> {
         Ok(findings)
     }
 
-    fn judge_odd_line(&mut self, line: &OddLine) -> Result<(FindingKind, &'static str)> {
+    fn judge_odd_line(&mut self, line: &UnmatchedLine) -> Result<(FindingKind, &'static str)> {
         let Some(id) = line.look.id else {
             return Ok((FindingKind::Added, "the line is no event"));
         };
-        let signed = match &mut self.trust {
-            Some(trust) if id <= trust.size() => {
+        let signed = match &mut self.tile_verifier {
+            Some(tile_verifier) if id <= tile_verifier.size() => {
                 let index = (id - 1) / WIDTH;
-                let hashes = trust.hashes(Tile { level: 0, index })?;
+                let hashes = tile_verifier.hashes(Tile { level: 0, index })?;
                 hashes.map(|hashes| hashes[((id - 1) % WIDTH) as usize])
             }
             _ => None,
@@ -417,7 +417,7 @@ impl<'a> Check<'a> {
 
     /// Numbers of segments that are not there: by themselves no fault, since a
     /// trail can be pruned, but they say why events are missing.
-    fn judge_segments(&mut self, walk: &Walk) {
+    fn judge_segments(&mut self, walk: &TrailWalk) {
         for (stream, segments) in walk.streams() {
             let mut expected = 1;
             for &number in segments {
@@ -440,7 +440,13 @@ impl<'a> Check<'a> {
     }
 }
 
-fn found(walk: &Walk, kind: FindingKind, what: &str, id: Option<u64>, place: Place) -> Finding {
+fn found(
+    walk: &TrailWalk,
+    kind: FindingKind,
+    what: &str,
+    id: Option<u64>,
+    place: LinePosition,
+) -> Finding {
     let finding = Finding::new(kind, what).at(&walk.path(place), Some(place.offset));
     match id {
         Some(id) => finding.of(id, id),

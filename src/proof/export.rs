@@ -14,16 +14,16 @@
 //! tree is the same; who wants nothing but standard bundles limits the size of
 //! events with the option for that.
 
+use super::leaf_chunks::{LeafChunks, hash_all};
 use super::log::{CHECKPOINT, TLOG, read_checkpoint};
 use super::merkle::Hash;
 use super::note::VerifierKey;
-use super::pieces::{Pieces, hash_all};
-use super::strays::Odd;
-use super::tile::{Durable, Folder, LEVELS, Tile, WIDTH, hashes, push_index, to_bytes};
-use super::walk::Walk;
+use super::tile::{Durable, LEVELS, LogFolder, Tile, WIDTH, hashes, push_index, to_bytes};
+use super::trail_walk::TrailWalk;
+use super::unmatched::Unmatched;
 use crate::error::{Error, Kind, Result};
-use crate::layout::Layout;
-use crate::storage::{Disk, Storage};
+use crate::store::layout::Layout;
+use crate::store::storage::{Disk, Storage};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,7 +51,7 @@ pub fn export(
 ) -> Result<Exported> {
     let storage: Arc<dyn Storage> = Arc::new(Disk);
     let layout = Layout::new(root);
-    let from = Folder::new(storage.clone(), layout.hidden_file(TLOG));
+    let from = LogFolder::new(storage.clone(), layout.hidden_file(TLOG));
     let signed = read_checkpoint(&from, keys)?.ok_or_else(|| {
         Error::new(
             Kind::NotFound,
@@ -61,7 +61,7 @@ pub fn export(
     let size = signed.size();
     let mut target = Target {
         from,
-        to: Folder::new(storage.clone(), out.to_owned()),
+        to: LogFolder::new(storage.clone(), out.to_owned()),
         size,
         exported: Exported {
             events: size,
@@ -69,15 +69,15 @@ pub fn export(
         },
         bundle: Bundle::default(),
     };
-    let mut pieces = Pieces::new(Walk::new(storage, &layout)?, 0..size);
-    let mut strays = Odd::default();
+    let mut chunks = LeafChunks::new(TrailWalk::new(storage, &layout)?, 0..size);
+    let mut unmatched = Unmatched::default();
     hash_all(
-        |piece| pieces.fill(piece, &mut strays),
-        |piece| {
-            for (entry, leaf) in piece.entries().zip(&piece.leaves) {
+        |chunk| chunks.fill(chunk, &mut unmatched),
+        |chunk| {
+            for (entry, leaf) in chunk.entries().zip(&chunk.leaves) {
                 target.bundle.push(entry, *leaf);
             }
-            let done = piece.first + piece.leaves.len() as u64;
+            let done = chunk.first + chunk.leaves.len() as u64;
             if done.is_multiple_of(WIDTH) || done == size {
                 target.finish_bundle((done - 1) / WIDTH)?;
                 progress(done, size);
@@ -91,8 +91,8 @@ pub fn export(
 }
 
 struct Target {
-    from: Folder,
-    to: Folder,
+    from: LogFolder,
+    to: LogFolder,
     size: u64,
     exported: Exported,
     bundle: Bundle,
@@ -195,11 +195,11 @@ impl Target {
 
 #[cfg(test)]
 mod tests {
-    use super::super::keeper::{Keeper, ProofOptions, Since};
+    use super::super::log_writer::{LogWriter, Loss, ProofOptions};
     use super::super::merkle::leaf_hash;
     use super::super::note::{Signer, SigningKey};
     use super::super::tile::Edge;
-    use super::super::trust::Trust;
+    use super::super::tile_verifier::TileVerifier;
     use super::*;
     use crate::{Options, Writer};
     use std::fs;
@@ -218,9 +218,10 @@ mod tests {
         writer.close().unwrap();
         let storage: Arc<dyn Storage> = Arc::new(Disk);
         let options = ProofOptions::new(key.clone());
-        let (layout, since) = (Layout::new(root), Since::SameBoot);
-        let mut keeper = Keeper::open(&storage, &layout, &options, last, since, false).unwrap();
-        keeper.checkpoint(last).unwrap();
+        let (layout, since) = (Layout::new(root), Loss::SameBoot);
+        let mut log_writer =
+            LogWriter::open(&storage, &layout, &options, last, since, false).unwrap();
+        log_writer.checkpoint(last).unwrap();
         last
     }
 
@@ -241,13 +242,15 @@ mod tests {
 
     /// Checks the exported log as a stranger would, from its files alone.
     fn check(out: &Path, keys: &[VerifierKey], first_text: &[u8]) {
-        let folder = Folder::new(Arc::new(Disk), out.to_owned());
+        let folder = LogFolder::new(Arc::new(Disk), out.to_owned());
         let signed = read_checkpoint(&folder, keys).unwrap().unwrap();
-        let mut trust = Trust::open(&folder, signed.checkpoint()).unwrap().unwrap();
+        let mut tile_verifier = TileVerifier::open(&folder, signed.checkpoint())
+            .unwrap()
+            .unwrap();
         let size = signed.size();
         for index in 0..size.div_ceil(WIDTH) {
             let tile = Tile { level: 0, index };
-            let leaves = trust.hashes(tile).unwrap().unwrap().to_vec();
+            let leaves = tile_verifier.hashes(tile).unwrap().unwrap().to_vec();
             let name = |form| push_index(Path::new("tile").join(form), index, tile.width(size));
             let entries = match fs::read(out.join(name("entries"))) {
                 Ok(bytes) => split(&bytes),
@@ -281,7 +284,7 @@ mod tests {
             check(&out, &keys, b"{\"event_id\":1,");
         }
         assert_eq!(last, 557);
-        let edge = Edge::read(&Folder::new(Arc::new(Disk), out.clone()), last).unwrap();
+        let edge = Edge::read(&LogFolder::new(Arc::new(Disk), out.clone()), last).unwrap();
         assert_eq!(edge.unwrap().size(), last);
         assert!(!out.join("new").exists());
     }

@@ -20,10 +20,10 @@
 use super::checkpoint::SignedCheckpoint;
 use super::merkle::{Hash, complete_hash};
 use super::note::{MAX_NOTE, Signer, VerifierKey};
-use super::tile::{Durable, Edge, Folder, LEVELS, Tile, WIDTH, hashes, to_bytes};
+use super::tile::{Durable, Edge, LEVELS, LogFolder, Tile, WIDTH, hashes, to_bytes};
 use crate::error::{Error, Kind, Result};
-use crate::layout::Layout;
-use crate::storage::Storage;
+use crate::store::layout::Layout;
+use crate::store::storage::Storage;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -41,9 +41,9 @@ const REBUILT: &str = "rebuilt";
 #[derive(Debug)]
 pub(crate) struct Log {
     storage: Arc<dyn Storage>,
-    folder: Folder,
+    folder: LogFolder,
     /// Where new tiles go: the same, or the one for a tree that is made again.
-    tiles: Folder,
+    tiles: LogFolder,
     /// The keys that may have signed the checkpoint; the first gives the origin.
     keys: Vec<VerifierKey>,
     signed: Option<SignedCheckpoint>,
@@ -60,7 +60,7 @@ pub(crate) struct Log {
 
 /// The newest checkpoint of the log in `folder`, if there is one.
 pub(crate) fn read_checkpoint(
-    folder: &Folder,
+    folder: &LogFolder,
     keys: &[VerifierKey],
 ) -> Result<Option<SignedCheckpoint>> {
     let Some(text) = read_text(folder)? else {
@@ -73,7 +73,7 @@ pub(crate) fn read_checkpoint(
     })
 }
 
-pub(crate) fn read_text(folder: &Folder) -> Result<Option<String>> {
+pub(crate) fn read_text(folder: &LogFolder) -> Result<Option<String>> {
     let Some(bytes) = folder.read(Path::new(CHECKPOINT), MAX_NOTE)? else {
         return Ok(None);
     };
@@ -94,7 +94,7 @@ impl Log {
         keys: &[VerifierKey],
         last_id: u64,
     ) -> Result<Self> {
-        let folder = Folder::new(storage.clone(), layout.hidden_file(TLOG));
+        let folder = LogFolder::new(storage.clone(), layout.hidden_file(TLOG));
         let signed = read_checkpoint(&folder, keys)?;
         let mut log = Self {
             storage,
@@ -155,7 +155,7 @@ impl Log {
     }
 
     fn start_again(&mut self) {
-        self.tiles = Folder::new(self.storage.clone(), self.folder.path().join(REBUILT));
+        self.tiles = LogFolder::new(self.storage.clone(), self.folder.path().join(REBUILT));
         self.edge = Edge::default();
         self.partial.clear();
         self.outgrown.clear();
@@ -422,15 +422,15 @@ mod tests {
     use super::super::merkle::{Tree, leaf_hash};
     use super::super::note::SigningKey;
     use super::*;
-    use crate::storage::Disk;
+    use crate::store::storage::Disk;
     use std::fs;
 
-    struct Place {
+    struct TestLog {
         root: tempfile::TempDir,
         key: SigningKey,
     }
 
-    impl Place {
+    impl TestLog {
         fn new() -> Self {
             let root = tempfile::tempdir().unwrap();
             fs::create_dir(root.path().join(".auditrail")).unwrap();
@@ -489,7 +489,7 @@ mod tests {
     #[test]
     fn the_same_log_whatever_the_steps_and_reopenings() {
         let sizes = [0, 1, 2, 255, 256, 257, 511, 512, 513, 70_000];
-        let steps = Place::new();
+        let steps = TestLog::new();
         for (step, size) in sizes.into_iter().enumerate() {
             let mut log = steps.open(size).unwrap();
             assert_eq!(log.size(), if step == 0 { 0 } else { sizes[step - 1] });
@@ -498,7 +498,7 @@ mod tests {
             let signed = log.sign(&steps.key).unwrap();
             assert_eq!((signed.size(), signed.root()), (size, root(size)));
         }
-        let mut once = Place::new();
+        let mut once = TestLog::new();
         once.key = SigningKey::parse(&steps.key.to_secret_text()).unwrap();
         let mut log = once.open(70_000).unwrap();
         log.append(&leaves(0..70_000), None).unwrap();
@@ -521,7 +521,7 @@ mod tests {
 
     #[test]
     fn what_was_not_signed_counts_for_nothing() {
-        let place = Place::new();
+        let place = TestLog::new();
         let mut log = place.open(0).unwrap();
         log.append(&leaves(0..300), None).unwrap();
         log.sign(&place.key).unwrap();
@@ -539,7 +539,7 @@ mod tests {
 
     #[test]
     fn old_checkpoints_keep_their_partial_tiles_until_the_full_one_is_there() {
-        let place = Place::new();
+        let place = TestLog::new();
         let mut log = place.open(0).unwrap();
         for size in [10, 20, 256 * 2 + 3] {
             let from = log.size();
@@ -548,7 +548,7 @@ mod tests {
             let partial = |width: u64| place.tlog().join(format!("tile/0/000.p/{width}")).exists();
             assert_eq!((partial(10), partial(20)), (size < 256, size == 20));
         }
-        let folder = Folder::new(Arc::new(Disk), place.tlog());
+        let folder = LogFolder::new(Arc::new(Disk), place.tlog());
         for size in [10, 20, 256, 515] {
             let edge = Edge::read(&folder, size).unwrap();
             if size.is_multiple_of(256) || size < 256 {
@@ -567,7 +567,7 @@ mod tests {
 
     #[test]
     fn an_unchanged_log_is_not_signed_again() {
-        let place = Place::new();
+        let place = TestLog::new();
         let mut log = place.open(0).unwrap();
         log.append(&[leaf(0)], None).unwrap();
         log.sign(&place.key).unwrap();
@@ -579,7 +579,7 @@ mod tests {
 
     #[test]
     fn a_shorter_trail_is_not_opened() {
-        let place = Place::new();
+        let place = TestLog::new();
         let mut log = place.open(0).unwrap();
         log.append(&leaves(0..5), None).unwrap();
         log.sign(&place.key).unwrap();
@@ -590,7 +590,7 @@ mod tests {
 
     #[test]
     fn another_keys_checkpoint_is_not_gone_on_with() {
-        let mut place = Place::new();
+        let mut place = TestLog::new();
         place.open(0).unwrap().sign(&place.key).unwrap();
         let old = std::mem::replace(&mut place.key, SigningKey::generate("log").unwrap());
         assert_eq!(place.open(0).unwrap_err().kind(), Kind::Tampered);
@@ -604,7 +604,7 @@ mod tests {
 
     #[test]
     fn a_checkpoint_that_someone_replaced_is_not_overwritten() {
-        let place = Place::new();
+        let place = TestLog::new();
         let mut log = place.open(0).unwrap();
         log.sign(&place.key).unwrap();
         let mut other = place.open(1).unwrap();
@@ -621,7 +621,7 @@ mod tests {
 
     #[test]
     fn lost_edges_are_made_again_and_compared() {
-        let place = Place::new();
+        let place = TestLog::new();
         let mut log = place.open(0).unwrap();
         log.append(&leaves(0..70_000), None).unwrap();
         log.sign(&place.key).unwrap();
@@ -666,7 +666,7 @@ mod tests {
 
     #[test]
     fn lost_full_tiles_are_found_and_repaired() {
-        let place = Place::new();
+        let place = TestLog::new();
         let mut log = place.open(0).unwrap();
         log.append(&leaves(0..70_000), None).unwrap();
         log.sign(&place.key).unwrap();

@@ -12,37 +12,39 @@
 //! | `tile` | the tree's hashes on disk |
 //! | `note`, `checkpoint` | keys, signatures, what is signed |
 //! | `log` | leaves in, checkpoints out |
-//! | `walk`, `pieces`, `feed` | lines read back in the order of ids, hashed, handed to the log |
-//! | `keeper` | what a writer does with all this, and when |
+//! | `trail_walk`, `leaf_chunks`, `catch_up` | lines read back in the order of ids, hashed, handed to the log |
+//! | `log_writer` | what a writer does with all this, and when |
 //! | `prove` | proofs as texts, made and checked offline |
-//! | `verify`, `check`, `trust`, `strays`, `report` | a whole trail against a checkpoint: what was changed, where |
+//! | `verify`, `check`, `tile_verifier`, `unmatched`, `report` | a whole trail against a checkpoint: what was changed, where |
 //! | `export` | the entries in bundles, for a static log on a web server |
 
+mod catch_up;
 mod check;
 mod checkpoint;
 mod export;
-mod feed;
-mod keeper;
+mod interop_tests;
+mod leaf_chunks;
 mod log;
+mod log_writer;
 mod merkle;
 mod note;
-mod outside;
-mod pieces;
 mod prove;
 mod report;
-mod strays;
-mod tamper;
+mod tamper_tests;
 mod tile;
-mod trust;
+mod tile_verifier;
+mod trail_walk;
+mod unmatched;
 mod verify;
-mod walk;
 
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
 pub use export::{Exported, export};
-pub(crate) use keeper::{Keeper, Prover, Since};
-pub use keeper::{Progress, ProofOptions, add_cosignatures, checkpoint, checkpoint_text};
+pub(crate) use log_writer::{LogWriter, Loss, Prover};
+pub use log_writer::{
+    ProgressHandler, ProofOptions, add_cosignatures, checkpoint, checkpoint_text,
+};
 pub use merkle::{Hash, leaf_hash};
 pub use note::{KeyKind, Signer, SigningKey, VerifierKey};
 pub use prove::{ConsistencyProof, InclusionProof, prove, prove_consistency};
-pub use report::{Covered, Finding, FindingKind, Report, Witness};
+pub use report::{Covered, Finding, FindingKind, VerifyReport, Witness};
 pub use verify::Verification;

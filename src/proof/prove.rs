@@ -14,10 +14,10 @@ use super::checkpoint::{Checkpoint, SignedCheckpoint, decimal};
 use super::log::{TLOG, read_text};
 use super::merkle::{self, Hash, Nodes, leaf_hash};
 use super::note::{MAX_NOTE, Note, VerifierKey};
-use super::tile::{Folder, TileNodes};
+use super::tile::{LogFolder, TileNodes};
 use crate::error::{Error, Kind, Result};
-use crate::layout::Layout;
-use crate::storage::{Disk, Storage};
+use crate::store::layout::Layout;
+use crate::store::storage::{Disk, Storage};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use std::fmt::{self, Write};
@@ -65,12 +65,12 @@ pub fn prove_consistency(
     prove_consistency_in(&open(Arc::new(Disk), root), old_size, checkpoint)
 }
 
-pub(crate) fn open(storage: Arc<dyn Storage>, root: &Path) -> Folder {
-    Folder::new(storage, Layout::new(root).hidden_file(TLOG))
+pub(crate) fn open(storage: Arc<dyn Storage>, root: &Path) -> LogFolder {
+    LogFolder::new(storage, Layout::new(root).hidden_file(TLOG))
 }
 
 /// The checkpoint given or else the newest, without a look at its signatures.
-fn unchecked(folder: &Folder, given: Option<&str>) -> Result<(String, Checkpoint)> {
+fn unchecked(folder: &LogFolder, given: Option<&str>) -> Result<(String, Checkpoint)> {
     let text = match given {
         Some(text) => text.to_owned(),
         None => read_text(folder)?.ok_or_else(|| {
@@ -84,7 +84,7 @@ fn unchecked(folder: &Folder, given: Option<&str>) -> Result<(String, Checkpoint
     Ok((text, checkpoint))
 }
 
-fn prove_in(folder: &Folder, event_id: u64, given: Option<&str>) -> Result<InclusionProof> {
+fn prove_in(folder: &LogFolder, event_id: u64, given: Option<&str>) -> Result<InclusionProof> {
     let (text, checkpoint) = unchecked(folder, given)?;
     if event_id == 0 || event_id > checkpoint.size {
         return Err(Error::argument(format!(
@@ -108,7 +108,7 @@ fn prove_in(folder: &Folder, event_id: u64, given: Option<&str>) -> Result<Inclu
 }
 
 fn prove_consistency_in(
-    folder: &Folder,
+    folder: &LogFolder,
     old_size: u64,
     given: Option<&str>,
 ) -> Result<ConsistencyProof> {
@@ -127,7 +127,7 @@ fn prove_consistency_in(
     })
 }
 
-fn damaged(folder: &Folder, checkpoint: &Checkpoint) -> Error {
+fn damaged(folder: &LogFolder, checkpoint: &Checkpoint) -> Error {
     Error::new(
         Kind::Tampered,
         format!(
@@ -180,7 +180,7 @@ impl InclusionProof {
 
     /// Parses the text.
     pub fn parse(text: &str) -> Result<Self> {
-        let mut lines = Lines::new(text)?;
+        let mut lines = ProofLines::new(text)?;
         if lines.next()? != HEADER {
             return Err(wrong(&format!("must begin with {HEADER}")));
         }
@@ -258,7 +258,7 @@ impl ConsistencyProof {
 
     /// Parses the text.
     pub fn parse(text: &str) -> Result<Self> {
-        let mut lines = Lines::new(text)?;
+        let mut lines = ProofLines::new(text)?;
         let old_size = lines
             .next()?
             .strip_prefix("old ")
@@ -303,7 +303,7 @@ pub(crate) fn line_id(line: &[u8]) -> Option<u64> {
 }
 
 /// A proof's lines, up to the checkpoint.
-struct Lines<'a> {
+struct ProofLines<'a> {
     rest: &'a str,
 }
 
@@ -311,7 +311,7 @@ fn wrong(what: &str) -> Error {
     Error::new(Kind::Corrupt, format!("a proof {what}"))
 }
 
-impl<'a> Lines<'a> {
+impl<'a> ProofLines<'a> {
     fn new(text: &'a str) -> Result<Self> {
         let lines = Self { rest: text };
         if text.len() > 2 * MAX_NOTE {
@@ -354,13 +354,13 @@ mod tests {
         format!("{{\"event_id\":{id},\"timestamp\":1}}").into_bytes()
     }
 
-    struct Place {
+    struct TestLog {
         root: tempfile::TempDir,
         key: SigningKey,
         checkpoints: Vec<String>,
     }
 
-    impl Place {
+    impl TestLog {
         fn new(sizes: &[u64]) -> Self {
             let root = tempfile::tempdir().unwrap();
             fs::create_dir(root.path().join(".auditrail")).unwrap();
@@ -395,7 +395,7 @@ mod tests {
     #[test]
     fn an_events_proof_needs_only_the_line_and_the_key() {
         for size in [1, 2, 3, 255, 256, 257, 600] {
-            let place = Place::new(&[size]);
+            let place = TestLog::new(&[size]);
             for id in [1, 2, 128, 255, 256, 257, 512, 513, size] {
                 if id > size {
                     assert!(prove(place.root.path(), id, None).is_err());
@@ -428,7 +428,7 @@ mod tests {
 
     #[test]
     fn any_changed_character_of_a_proof_is_noticed() {
-        let place = Place::new(&[5]);
+        let place = TestLog::new(&[5]);
         let text = prove(place.root.path(), 3, None).unwrap().to_string();
         for at in 0..text.len() {
             let mut bytes = text.clone().into_bytes();
@@ -444,7 +444,7 @@ mod tests {
 
     #[test]
     fn extra_data_passes_and_is_kept() {
-        let place = Place::new(&[5]);
+        let place = TestLog::new(&[5]);
         let text = prove(place.root.path(), 3, None).unwrap().to_string();
         let text = text.replace("\nindex", "\nextra AAEC\nindex");
         let proof = InclusionProof::parse(&text).unwrap();
@@ -455,7 +455,7 @@ mod tests {
 
     #[test]
     fn each_checkpoint_goes_on_from_those_before_it() {
-        let place = Place::new(&[0, 1, 2, 255, 256, 257, 700]);
+        let place = TestLog::new(&[0, 1, 2, 255, 256, 257, 700]);
         let (path, keys) = (place.root.path(), place.keys());
         for (i, old) in place.checkpoints.iter().enumerate() {
             for new in &place.checkpoints[i..] {
@@ -478,7 +478,7 @@ mod tests {
 
     #[test]
     fn a_fork_of_the_log_does_not_go_on_from_it() {
-        let place = Place::new(&[2, 7]);
+        let place = TestLog::new(&[2, 7]);
         let keys = place.keys();
         let root = leaf_hash(b"another history");
         let fork = SignedCheckpoint::sign(2, root, &place.key).unwrap();
@@ -494,7 +494,7 @@ mod tests {
 
     #[test]
     fn tiles_that_were_changed_give_no_proof() {
-        let place = Place::new(&[300]);
+        let place = TestLog::new(&[300]);
         let tile = place.root.path().join(".auditrail/tlog/tile/0/000");
         let mut bytes = fs::read(&tile).unwrap();
         bytes[32 * 40] ^= 1;
@@ -518,7 +518,7 @@ mod tests {
 
     #[test]
     fn what_is_no_proof_is_refused() {
-        let place = Place::new(&[3]);
+        let place = TestLog::new(&[3]);
         let good = prove(place.root.path(), 1, None).unwrap().to_string();
         for (from, to) in [
             ("c2sp.org", "c3sp.org"),

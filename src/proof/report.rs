@@ -12,7 +12,7 @@ pub(crate) const MAX_LISTED: usize = 1000;
 /// What was found about a trail.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
-pub struct Report {
+pub struct VerifyReport {
     /// Whether everything that is signed is there, unchanged, and nothing else
     /// among it: there are no findings.
     pub intact: bool,
@@ -158,7 +158,7 @@ impl fmt::Display for Finding {
     }
 }
 
-impl Report {
+impl VerifyReport {
     /// An error with the first finding, if there is one.
     pub fn to_result(&self) -> Result<()> {
         let Some(first) = self.findings.first() else {

@@ -17,7 +17,7 @@
 
 use super::merkle::{Hash, Nodes, complete_hash};
 use crate::error::{Error, Kind, Result};
-use crate::storage::{Open, Storage, read_range};
+use crate::store::storage::{Open, Storage, read_range};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -93,7 +93,7 @@ pub(crate) fn push_index(mut path: PathBuf, index: u64, width: u64) -> PathBuf {
 
 /// The files of one log.
 #[derive(Clone, Debug)]
-pub(crate) struct Folder {
+pub(crate) struct LogFolder {
     storage: Arc<dyn Storage>,
     path: PathBuf,
 }
@@ -105,7 +105,7 @@ pub(crate) enum Durable {
     No,
 }
 
-impl Folder {
+impl LogFolder {
     pub fn new(storage: Arc<dyn Storage>, path: PathBuf) -> Self {
         Self { storage, path }
     }
@@ -265,13 +265,13 @@ pub(crate) fn to_bytes(hashes: &[Hash]) -> Vec<u8> {
 /// each level is kept.
 #[derive(Debug)]
 pub(crate) struct TileNodes {
-    folder: Folder,
+    folder: LogFolder,
     size: u64,
     kept: [Option<(u64, Vec<Hash>)>; LEVELS as usize],
 }
 
 impl TileNodes {
-    pub fn new(folder: Folder, size: u64) -> Self {
+    pub fn new(folder: LogFolder, size: u64) -> Self {
         Self {
             folder,
             size,
@@ -332,7 +332,7 @@ pub(crate) struct Edge {
 
 impl Edge {
     /// The edge of the tree of `size` leaves from its tiles, if all are there.
-    pub fn read(folder: &Folder, size: u64) -> Result<Option<Self>> {
+    pub fn read(folder: &LogFolder, size: u64) -> Result<Option<Self>> {
         let mut levels = Vec::new();
         for level in 0..LEVELS {
             let count = hashes(level, size);

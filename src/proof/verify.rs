@@ -4,25 +4,25 @@
 //! in memory that does not depend on the trail's length. The leaves are compared
 //! twice. Together they must come to the root of each checkpoint that was given:
 //! that alone decides. One by one they are compared with the tiles that a signed
-//! root vouches for (see `trust`): that says which events were changed, removed,
+//! root vouches for (see `tile_verifier`): that says which events were changed, removed,
 //! added or moved, and where they stand. Where lines and tiles were changed
 //! together, the root still tells, but no one can say more than the range.
 //!
 //! What this cannot see: what was written after the newest checkpoint given, and
 //! whether a newer one ever was signed. So keep checkpoints elsewhere.
 
-use super::check::Check;
+use super::check::TreeCheck;
 use super::checkpoint::SignedCheckpoint;
 use super::log::{CHECKPOINT, TLOG, read_text};
 use super::note::VerifierKey;
-use super::report::{Covered, Finding, FindingKind, Report, Witness};
-use super::tile::Folder;
-use super::trust::Trust;
+use super::report::{Covered, Finding, FindingKind, VerifyReport, Witness};
+use super::tile::LogFolder;
+use super::tile_verifier::TileVerifier;
 use crate::error::{Kind, Result};
-use crate::index::{self, Found};
-use crate::layout::Layout;
-use crate::state::{self, Phase};
-use crate::storage::{Disk, Storage};
+use crate::store::index_file::{self, IndexContent};
+use crate::store::layout::Layout;
+use crate::store::state::{self, Phase};
+use crate::store::storage::{Disk, Storage};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -72,13 +72,13 @@ impl Verification {
 
     /// Verifies the trail at `root`. `progress` is told how many events have
     /// been looked at, and how many there are to look at.
-    pub fn run(&self, root: &Path, progress: impl FnMut(u64, u64)) -> Result<Report> {
+    pub fn run(&self, root: &Path, progress: impl FnMut(u64, u64)) -> Result<VerifyReport> {
         self.run_in(&(Arc::new(Disk) as _), &Layout::new(root), progress)
     }
 
     /// The same, over any storage.
     #[doc(hidden)]
-    pub fn run_on(&self, storage: &Arc<dyn Storage>, root: &Path) -> Result<Report> {
+    pub fn run_on(&self, storage: &Arc<dyn Storage>, root: &Path) -> Result<VerifyReport> {
         self.run_in(storage, &Layout::new(root), |_, _| {})
     }
 
@@ -87,9 +87,9 @@ impl Verification {
         storage: &Arc<dyn Storage>,
         layout: &Layout,
         progress: impl FnMut(u64, u64),
-    ) -> Result<Report> {
-        let mut report = Report::new();
-        let folder = Folder::new(storage.clone(), layout.hidden_file(TLOG));
+    ) -> Result<VerifyReport> {
+        let mut report = VerifyReport::new();
+        let folder = LogFolder::new(storage.clone(), layout.hidden_file(TLOG));
         let references = self.references(&folder, &mut report)?;
         let Some(largest) = references.last() else {
             return Ok(report);
@@ -104,17 +104,21 @@ impl Verification {
                 ),
             ));
         }
-        let trust = trusted(&folder, &references, &mut report)?;
-        let check = Check::new(report, trust, &references, self.first_id);
+        let tile_verifier = trusted(&folder, &references, &mut report)?;
+        let check = TreeCheck::new(report, tile_verifier, &references, self.first_id);
         let (mut report, last_id) = check.run(storage, layout, progress)?;
-        // Ids that a crash took at the end are given, and signed as empty.
+        // IdRanges that a crash took at the end are given, and signed as empty.
         let last_id = last_id.max(largest.size());
         check_index(&**storage, layout, last_id, &mut report)?;
         Ok(report)
     }
 
     /// All checkpoints to compare with, by size.
-    fn references(&self, folder: &Folder, report: &mut Report) -> Result<Vec<SignedCheckpoint>> {
+    fn references(
+        &self,
+        folder: &LogFolder,
+        report: &mut VerifyReport,
+    ) -> Result<Vec<SignedCheckpoint>> {
         let path = folder.path().join(CHECKPOINT);
         let mut references = self.shown.clone();
         let fault = match read_text(folder) {
@@ -148,13 +152,13 @@ impl Verification {
 
 /// The tiles under the largest checkpoint that they lead to.
 fn trusted(
-    folder: &Folder,
+    folder: &LogFolder,
     references: &[SignedCheckpoint],
-    report: &mut Report,
-) -> Result<Option<Trust>> {
+    report: &mut VerifyReport,
+) -> Result<Option<TileVerifier>> {
     for reference in references.iter().rev() {
-        if let Some(trust) = Trust::open(folder, reference.checkpoint())? {
-            return Ok(Some(trust));
+        if let Some(tile_verifier) = TileVerifier::open(folder, reference.checkpoint())? {
+            return Ok(Some(tile_verifier));
         }
     }
     let largest = references.last().map_or(0, SignedCheckpoint::size);
@@ -192,7 +196,7 @@ fn check_index(
     storage: &dyn Storage,
     layout: &Layout,
     last_id: u64,
-    report: &mut Report,
+    report: &mut VerifyReport,
 ) -> Result<()> {
     let state = state::peek(storage, layout)?;
     let given = state
@@ -200,18 +204,22 @@ fn check_index(
         .map_or(last_id, |state| state.written.max(last_id));
     let closed = state.is_some_and(|state| state.phase == Phase::Clean);
     let found = |what: String| Finding::new(FindingKind::Index, what).at(&layout.index(), None);
-    match index::read(storage, layout)? {
-        Found::Unreadable(why) => report.find(found(format!("the index cannot be read: {why}"))),
-        Found::Last(id) if id == given => {}
-        Found::Last(id) if id > given || closed => report.find(found(format!(
+    match index_file::read(storage, layout)? {
+        IndexContent::Unreadable(why) => {
+            report.find(found(format!("the index cannot be read: {why}")))
+        }
+        IndexContent::Last(id) if id == given => {}
+        IndexContent::Last(id) if id > given || closed => report.find(found(format!(
             "the index says that the last event is {id}, but it is {given}"
         ))),
-        Found::Last(id) => report.note(found(format!(
+        IndexContent::Last(id) => report.note(found(format!(
             "the index says that the last event is {id}, but it is {given}: a writer is at \
              work, or was not closed"
         ))),
-        Found::Missing if closed && given > 0 => report.find(found("the index is gone".into())),
-        Found::Missing => report.note(found("there is no index".into())),
+        IndexContent::Missing if closed && given > 0 => {
+            report.find(found("the index is gone".into()))
+        }
+        IndexContent::Missing => report.note(found("there is no index".into())),
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 #![allow(dead_code)] // each test program uses a part
 #![allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation)] // small numbers
 
-use auditrail::storage::{Disk, Entry, File, Lock, Open, Stat, Storage};
+use auditrail::internals::storage::{DirEntry, Disk, File, Lock, Open, Stat, Storage};
 use auditrail::{Filter, Reader};
 use std::collections::BTreeMap;
 use std::fs;
@@ -211,7 +211,7 @@ impl Storage for Counting {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         self.disk.create_dir(path)
     }
-    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
         self.disk.list(dir)
     }
     fn stat(&self, path: &Path) -> io::Result<Stat> {

@@ -5,7 +5,7 @@ use crate::output::{Look, Output};
 use crate::progress::{Progress, Unit};
 use crate::text::{Style, bytes, counted, grouped, shown};
 use crate::trail;
-use auditrail::check::{IndexState, List, Ranges, Report, check_with};
+use auditrail::check::{CheckReport as Report, IndexState, List, Ranges, check_with};
 use clap::Args;
 use std::path::{Path, PathBuf};
 

@@ -8,7 +8,7 @@ use crate::text::{Style, counted, grouped, shown};
 use crate::time::utc;
 use crate::trail;
 use auditrail::Filter;
-use auditrail::proof::{Report, Verification};
+use auditrail::proof::{Verification, VerifyReport as Report};
 use clap::Args;
 use std::path::PathBuf;
 

@@ -1,0 +1,213 @@
+//! The fields of an event in a JSON text: found, checked, put into the line's order.
+
+use super::json::Pass;
+use super::payload::{REORDERED_PAYLOAD, read_payload};
+use crate::error::{Error, Result};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The fields, in the order of the line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Field {
+    Timestamp,
+    Domain,
+    Category,
+    ModelName,
+    Operation,
+    LogicalUserId,
+    RequestId,
+    Payload,
+}
+
+impl Field {
+    const COUNT: usize = 8;
+    const REQUIRED: [Self; 5] = [
+        Self::Domain,
+        Self::Category,
+        Self::ModelName,
+        Self::Operation,
+        Self::LogicalUserId,
+    ];
+
+    fn named(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            b"timestamp" => Self::Timestamp,
+            b"domain" => Self::Domain,
+            b"category" => Self::Category,
+            b"model_name" => Self::ModelName,
+            b"operation" => Self::Operation,
+            b"logical_user_id" => Self::LogicalUserId,
+            b"request_id" => Self::RequestId,
+            b"payload" => Self::Payload,
+            _ => return None,
+        })
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Timestamp => "timestamp",
+            Self::Domain => "domain",
+            Self::Category => "category",
+            Self::ModelName => "model_name",
+            Self::Operation => "operation",
+            Self::LogicalUserId => "logical_user_id",
+            Self::RequestId => "request_id",
+            Self::Payload => "payload",
+        }
+    }
+}
+
+/// Where the fields of an event are.
+#[derive(Default)]
+pub(super) struct EventFields {
+    /// By field: its part of the output, from the comma or brace before its
+    /// key to the end of its value; empty for one that is left out.
+    parts: [(usize, usize); Field::COUNT],
+    /// By field: where its key stands in the text; never at its start.
+    pub keys: [usize; Field::COUNT],
+}
+
+impl EventFields {
+    /// The canonical text of a field that is a string, without its quotes.
+    pub fn text<'o>(&self, out: &'o [u8], field: Field) -> &'o [u8] {
+        let (start, end) = self.parts[field as usize];
+        &out[start + field.name().len() + 5..end - 1]
+    }
+
+    /// Writes all fields in their order.
+    pub fn write(&self, out: &[u8], line: &mut Vec<u8>) {
+        if self.parts[Field::Timestamp as usize].1 == 0 {
+            write_timestamp(line, 0);
+        }
+        let mut write = |(start, end)| {
+            if start < end {
+                let at = line.len();
+                line.extend_from_slice(&out[start..end]);
+                // What was first in the text has a brace there.
+                line[at] = b',';
+            }
+        };
+        let mut run = (0, 0);
+        for &part in self.parts.iter().filter(|part| part.1 > 0) {
+            if part.0 == run.1 {
+                run.1 = part.1;
+            } else {
+                write(run);
+                run = part;
+            }
+        }
+        write(run);
+    }
+}
+
+/// Reads a whole event; of the names, only that they are texts is checked.
+pub(super) fn read_event(pass: &mut Pass, fields: &mut EventFields) -> Result<()> {
+    if pass.peek() != b'{' {
+        return Err(pass.unexpected("a JSON object, the event"));
+    }
+    let mut object = pass.enter();
+    let mut start = 0;
+    while pass.next_key(&mut object)? {
+        let Some(field) = Field::named(pass.name()) else {
+            return Err(unknown_field(pass.name(), pass.name_at()));
+        };
+        let index = field as usize;
+        if fields.keys[index] > 0 {
+            return Err(pass.repeated());
+        }
+        fields.keys[index] = pass.name_at();
+        let end = match field {
+            Field::Timestamp => read_timestamp(pass)?,
+            Field::Payload => {
+                let place = pass.place();
+                match read_payload(pass)? {
+                    None => 0,
+                    Some(object) => {
+                        if object.start != place {
+                            start = object.start - REORDERED_PAYLOAD.len();
+                        }
+                        object.end
+                    }
+                }
+            }
+            _ if pass.text_value()? => pass.place(),
+            Field::RequestId if pass.peek() == b'n' => {
+                pass.value(1)?;
+                0
+            }
+            Field::RequestId => return Err(pass.unexpected("a text or null")),
+            _ => return Err(pass.unexpected("a text")),
+        };
+        fields.parts[index] = (start, end);
+        start = pass.place();
+    }
+    for field in Field::REQUIRED {
+        if fields.keys[field as usize] == 0 {
+            let message = format!("{} is missing", field.name());
+            return Err(Error::event(pass.at() - 1, message));
+        }
+    }
+    Ok(())
+}
+
+/// Reads a timestamp, and says where it ends; 0 for null and 0, which are none.
+fn read_timestamp(pass: &mut Pass) -> Result<usize> {
+    const INTEGER: &str = "an integer, Unix seconds, or null";
+    if !matches!(pass.peek(), b'n' | b'-' | b'0'..=b'9') {
+        return Err(pass.unexpected(INTEGER));
+    }
+    let at = pass.at();
+    pass.value(1)?;
+    let digits = pass.since(at);
+    if digits == b"null" {
+        return Ok(0);
+    }
+    if digits.iter().any(|c| matches!(c, b'.' | b'e' | b'E')) {
+        let message = format!("expected {INTEGER}, without fraction or exponent");
+        return Err(Error::event(at, message));
+    }
+    // JSON has one way only to write an integer, but for -0.
+    if digits == b"0" || digits == b"-0" {
+        return Ok(0);
+    }
+    // All numbers of 18 digits fit, some of 19 do.
+    if digits.len() > 18 && ascii(digits).parse::<i64>().is_err() {
+        return Err(Error::event(at, "does not fit into 64 bits"));
+    }
+    Ok(pass.place())
+}
+
+pub(super) fn write_key(line: &mut Vec<u8>, field: Field) {
+    line.extend_from_slice(b",\"");
+    line.extend_from_slice(field.name().as_bytes());
+    line.extend_from_slice(b"\":");
+}
+
+/// Writes a timestamp; 0 is now.
+pub(super) fn write_timestamp(line: &mut Vec<u8>, timestamp: i64) {
+    let timestamp = if timestamp == 0 { now() } else { timestamp };
+    write_key(line, Field::Timestamp);
+    line.extend_from_slice(timestamp.to_string().as_bytes());
+}
+
+/// The system clock's seconds. Before 1970 they are negative, as Unix has it.
+pub(super) fn now() -> i64 {
+    let seconds = |time: std::time::Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => seconds(since),
+        Err(before) => -seconds(before.duration()),
+    }
+}
+
+/// Canonical text is ASCII.
+pub(super) fn ascii(text: &[u8]) -> &str {
+    std::str::from_utf8(text).unwrap_or_default()
+}
+
+#[cold]
+fn unknown_field(name: &[u8], at: usize) -> Error {
+    let message = match name {
+        b"event_id" => "event_id is given by the trail",
+        _ => "unknown field",
+    };
+    Error::event(at, message)
+}

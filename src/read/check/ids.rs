@@ -1,0 +1,209 @@
+//! Which ids were seen, in little memory however many there are.
+//!
+//! IdSet are kept in chunks of 65,536: a short list while there are few, a bit
+//! for each once there are more, and nothing at all for a full chunk. A whole
+//! trail takes an eighth of a byte an event while it is read and next to
+//! nothing in the end; ids that damage has strewn about take a list entry each.
+
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+const CHUNK: usize = 1 << 16;
+const WORDS: usize = CHUNK / 64;
+
+/// Up to so many are kept as a list.
+const FEW: usize = 256;
+
+#[derive(Debug, Default)]
+pub(super) struct IdSet {
+    chunks: BTreeMap<u64, Chunk>,
+}
+
+#[derive(Debug)]
+enum Chunk {
+    /// Sorted.
+    Few(Vec<u16>),
+    Bits(Box<[u64; WORDS]>, usize),
+    Full,
+}
+
+impl IdSet {
+    /// Adds an id; `false` if it was there already.
+    pub fn insert(&mut self, id: u64) -> bool {
+        let low = (id % CHUNK as u64) as u16;
+        let chunk = self
+            .chunks
+            .entry(id / CHUNK as u64)
+            .or_insert_with(|| Chunk::Few(Vec::new()));
+        match chunk {
+            Chunk::Full => false,
+            Chunk::Bits(words, count) => {
+                let (word, bit) = (usize::from(low) / 64, 1 << (low % 64));
+                if words[word] & bit != 0 {
+                    return false;
+                }
+                words[word] |= bit;
+                *count += 1;
+                if *count == CHUNK {
+                    *chunk = Chunk::Full;
+                }
+                true
+            }
+            Chunk::Few(list) => {
+                // Most come in order.
+                let at = match list.last() {
+                    Some(&newest) if newest >= low => match list.binary_search(&low) {
+                        Ok(_) => return false,
+                        Err(at) => at,
+                    },
+                    _ => list.len(),
+                };
+                list.insert(at, low);
+                if list.len() > FEW {
+                    let mut filled = Box::new([0; WORDS]);
+                    for item in &*list {
+                        filled[usize::from(*item) / 64] |= 1 << (item % 64);
+                    }
+                    *chunk = Chunk::Bits(filled, list.len());
+                }
+                true
+            }
+        }
+    }
+
+    /// All ids, rising.
+    pub fn iter(&self) -> impl Iterator<Item = u64> {
+        self.chunks.iter().flat_map(|(high, chunk)| {
+            chunk
+                .list()
+                .into_iter()
+                .map(move |low| high * CHUNK as u64 + u64::from(low))
+        })
+    }
+
+    /// The ids from 1 to `last` that are not there.
+    pub fn missing(&self, last: u64) -> Ranges {
+        let mut missing = Ranges::default();
+        let mut next = 1;
+        for (high, chunk) in &self.chunks {
+            let base = high * CHUNK as u64;
+            if base > last {
+                break;
+            }
+            if let Chunk::Full = chunk {
+                missing.add(next, base.saturating_sub(1));
+                next = base.wrapping_add(CHUNK as u64);
+                continue;
+            }
+            for low in chunk.list() {
+                let id = base + u64::from(low);
+                if id > 0 && id <= last {
+                    missing.add(next, id - 1);
+                    next = id.wrapping_add(1);
+                }
+            }
+        }
+        if next > 0 {
+            missing.add(next, last);
+        }
+        missing
+    }
+}
+
+impl Chunk {
+    /// What is in it, rising.
+    fn list(&self) -> Vec<u16> {
+        match self {
+            Chunk::Few(list) => list.clone(),
+            Chunk::Full => (0..=u16::MAX).collect(),
+            Chunk::Bits(words, count) => {
+                let mut list = Vec::with_capacity(*count);
+                for (word, base) in words.iter().zip((0..=u16::MAX).step_by(64)) {
+                    let mut left = *word;
+                    while left != 0 {
+                        list.push(base | left.trailing_zeros() as u16);
+                        left &= left - 1;
+                    }
+                }
+                list
+            }
+        }
+    }
+}
+
+/// IdSet, as ranges, both ends included: how many, and the first 1,000 ranges.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Ranges {
+    /// How many ids.
+    pub count: u64,
+    /// The first ranges.
+    pub ranges: Vec<(u64, u64)>,
+}
+
+impl Ranges {
+    /// Adds the ids from `first` to `last`; nothing if that is none.
+    pub(super) fn add(&mut self, first: u64, last: u64) {
+        if first > last {
+            return;
+        }
+        self.count = self.count.saturating_add(last - first).saturating_add(1);
+        let full = self.ranges.len() >= super::LISTED;
+        match self.ranges.last_mut() {
+            Some((_, end)) if end.checked_add(1) == Some(first) => *end = last,
+            _ if !full => self.ranges.push((first, last)),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn same(ids: impl IntoIterator<Item = u64>, last: u64) {
+        let (mut set, mut model) = (IdSet::default(), BTreeSet::new());
+        for id in ids {
+            assert_eq!(set.insert(id), model.insert(id), "{id}");
+        }
+        assert!(set.iter().eq(model.iter().copied()));
+        let missing = set.missing(last);
+        let mut expected = Ranges::default();
+        for id in (1..=last).filter(|id| !model.contains(id)) {
+            expected.add(id, id);
+        }
+        assert_eq!(missing, expected);
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_set(ids in prop::collection::vec(0u64..2000, 0..1500), last in 0u64..2100) {
+            same(ids, last);
+        }
+    }
+
+    #[test]
+    fn chunks_fill_up() {
+        same(1..=200_000, 200_000);
+        same((1..=200_000).rev(), 200_000);
+        same(
+            (1..=200_000).filter(|id| *id != 65_535 && *id != 65_536),
+            200_100,
+        );
+        same(131_072..140_000, 140_000);
+    }
+
+    #[test]
+    fn far_ids_cost_nothing_in_between() {
+        let mut set = IdSet::default();
+        assert!(set.insert(u64::MAX) && set.insert(1) && set.insert(1 << 40));
+        let missing = set.missing(u64::MAX);
+        assert_eq!(
+            missing.ranges,
+            [(2, (1 << 40) - 1), ((1 << 40) + 1, u64::MAX - 1)]
+        );
+        assert_eq!(missing.count, u64::MAX - 3);
+    }
+}

@@ -1,0 +1,358 @@
+//! Which events a reader returns, and in what order.
+//!
+//! A [`Filter`] is what a caller says; a [`Matcher`] is the same, made ready to
+//! be asked once a line. Texts are compared without decoding the line where
+//! that is possible: a text of a line that holds no escape is compared as it
+//! stands, one that does first with the form in which our writer would have
+//! written the wanted text, and only then decoded.
+//!
+//! All limits are inclusive. A property for which nothing was added lets every
+//! event through. Left to others: walking the lines (`reader`).
+
+use crate::error::{Error, Result};
+use crate::event::header::{Depth, Header, TextSpan, decode, escape};
+use crate::event::name::name_fault;
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+/// In what order a reader returns events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+#[repr(i32)]
+pub enum Order {
+    /// Stream after stream: domains and categories sorted by name, within each
+    /// the events as they were written. The cheapest.
+    #[default]
+    Stream = 0,
+    /// All streams together, the lowest id first.
+    OldestFirst = 1,
+    /// All streams together, the highest id first.
+    NewestFirst = 2,
+}
+
+/// Which events to read, in what order, and how many at most. An empty filter
+/// lets everything through, in stream order.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    domains: BTreeSet<String>,
+    categories: BTreeSet<String>,
+    model_names: BTreeSet<String>,
+    operations: BTreeSet<String>,
+    users: BTreeSet<String>,
+    request_id: Option<String>,
+    event_ids: RangeInclusive<u64>,
+    timestamps: RangeInclusive<i64>,
+    order: Order,
+    limit: Option<u64>,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self {
+            domains: BTreeSet::new(),
+            categories: BTreeSet::new(),
+            model_names: BTreeSet::new(),
+            operations: BTreeSet::new(),
+            users: BTreeSet::new(),
+            request_id: None,
+            event_ids: 0..=u64::MAX,
+            timestamps: i64::MIN..=i64::MAX,
+            order: Order::Stream,
+            limit: None,
+        }
+    }
+}
+
+impl Filter {
+    /// A filter that lets everything through.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a domain to those that are let through.
+    pub fn domain(&mut self, name: &str) -> Result<&mut Self> {
+        self.domains.insert(checked_name("domain", name)?);
+        Ok(self)
+    }
+
+    /// Adds a category to those that are let through.
+    pub fn category(&mut self, name: &str) -> Result<&mut Self> {
+        self.categories.insert(checked_name("category", name)?);
+        Ok(self)
+    }
+
+    /// Adds a model name to those that are let through.
+    pub fn model_name(&mut self, name: &str) -> &mut Self {
+        self.model_names.insert(name.to_owned());
+        self
+    }
+
+    /// Adds an operation to those that are let through.
+    pub fn operation(&mut self, name: &str) -> &mut Self {
+        self.operations.insert(name.to_owned());
+        self
+    }
+
+    /// Adds a user (`logical_user_id`) to those that are let through.
+    pub fn user(&mut self, id: &str) -> &mut Self {
+        self.users.insert(id.to_owned());
+        self
+    }
+
+    /// Lets only events with this `request_id` through.
+    pub fn request_id(&mut self, id: &str) -> &mut Self {
+        self.request_id = Some(id.to_owned());
+        self
+    }
+
+    /// Lets only ids from `min` to `max` through, both included.
+    pub fn event_ids(&mut self, min: u64, max: u64) -> Result<&mut Self> {
+        if min > max {
+            return Err(Error::argument(format!(
+                "the smallest event id, {min}, is above the largest, {max}"
+            )));
+        }
+        self.event_ids = min..=max;
+        Ok(self)
+    }
+
+    /// Lets only timestamps from `min` to `max` through, both included.
+    pub fn timestamps(&mut self, min: i64, max: i64) -> Result<&mut Self> {
+        if min > max {
+            return Err(Error::argument(format!(
+                "the smallest timestamp, {min}, is above the largest, {max}"
+            )));
+        }
+        self.timestamps = min..=max;
+        Ok(self)
+    }
+
+    /// The order of the events.
+    pub fn order(&mut self, order: Order) -> &mut Self {
+        self.order = order;
+        self
+    }
+
+    /// Returns this many events at most; 0: no limit.
+    pub fn limit(&mut self, events: u64) -> &mut Self {
+        self.limit = Some(events).filter(|&events| events > 0);
+        self
+    }
+
+    pub(crate) fn get_order(&self) -> Order {
+        self.order
+    }
+
+    pub(crate) fn get_limit(&self) -> Option<u64> {
+        self.limit
+    }
+
+    pub(crate) fn get_event_ids(&self) -> RangeInclusive<u64> {
+        self.event_ids.clone()
+    }
+
+    /// The same filter, for one stream only.
+    pub(crate) fn in_stream(&self, domain: &str, category: &str) -> Result<Self> {
+        let mut filter = self.clone();
+        filter.domains.clear();
+        filter.categories.clear();
+        filter.domain(domain)?.category(category)?;
+        Ok(filter)
+    }
+
+    /// The same filter, for one record only.
+    pub(crate) fn of_record(&self, domain: &str, category: &str, name: &str) -> Result<Self> {
+        let mut filter = self.in_stream(domain, category)?;
+        filter.model_names.clear();
+        filter.model_name(name);
+        Ok(filter)
+    }
+}
+
+fn checked_name(what: &str, name: &str) -> Result<String> {
+    match name_fault(name.as_bytes()) {
+        Some(fault) => Err(Error::argument(format!("the {what} {name:?} {fault}"))),
+        None => Ok(name.to_owned()),
+    }
+}
+
+/// A filter, ready to be asked once a line.
+#[derive(Debug)]
+pub(crate) struct Matcher {
+    domains: BTreeSet<String>,
+    categories: BTreeSet<String>,
+    model_names: Texts,
+    operations: Texts,
+    users: Texts,
+    request_ids: Texts,
+    pub event_ids: RangeInclusive<u64>,
+    timestamps: RangeInclusive<i64>,
+    /// How much of a line has to be looked at.
+    pub depth: Depth,
+}
+
+impl Matcher {
+    pub fn new(filter: &Filter) -> Self {
+        let mut matcher = Self {
+            domains: filter.domains.clone(),
+            categories: filter.categories.clone(),
+            model_names: Texts::new(&filter.model_names),
+            operations: Texts::new(&filter.operations),
+            users: Texts::new(&filter.users),
+            request_ids: Texts::new(&filter.request_id),
+            event_ids: filter.event_ids.clone(),
+            timestamps: filter.timestamps.clone(),
+            depth: Depth::Names,
+        };
+        matcher.depth = if !matcher.request_ids.is_empty() {
+            Depth::RequestId
+        } else if !matcher.users.is_empty() {
+            Depth::User
+        } else if !matcher.operations.is_empty() {
+            Depth::Operation
+        } else if !matcher.model_names.is_empty() {
+            Depth::ModelName
+        } else if matcher.has_times() {
+            Depth::Names
+        } else {
+            // Most will pass, and then be looked at as a whole.
+            Depth::All
+        };
+        matcher
+    }
+
+    pub fn domain(&self, name: &str) -> bool {
+        self.domains.is_empty() || self.domains.contains(name)
+    }
+
+    pub fn category(&self, name: &str) -> bool {
+        self.categories.is_empty() || self.categories.contains(name)
+    }
+
+    /// Whether some times do not pass.
+    pub fn has_times(&self) -> bool {
+        self.timestamps != (i64::MIN..=i64::MAX)
+    }
+
+    /// Whether an event between these times may pass.
+    pub fn times(&self, min: i64, max: i64) -> bool {
+        min <= *self.timestamps.end() && max >= *self.timestamps.start()
+    }
+
+    /// Whether the event with this header passes; its stream is not asked for.
+    #[inline]
+    pub fn event(&self, header: &Header, line: &[u8]) -> bool {
+        self.event_ids.contains(&header.event_id)
+            && self.timestamps.contains(&header.timestamp)
+            && self.model_names.pass(Some(header.model_name), line)
+            && self.operations.pass(Some(header.operation), line)
+            && self.users.pass(Some(header.user), line)
+            && self.request_ids.pass(header.request_id, line)
+    }
+}
+
+/// Texts, one of which a field must be; none at all: any.
+#[derive(Debug)]
+struct Texts {
+    /// Sorted.
+    plain: Vec<Box<[u8]>>,
+    /// Sorted; as our writer puts them into a line.
+    escaped: Vec<Box<[u8]>>,
+}
+
+impl Texts {
+    fn new<'t>(texts: impl IntoIterator<Item = &'t String>) -> Self {
+        let (mut plain, mut escaped) = (Vec::new(), Vec::new());
+        for text in texts {
+            plain.push(text.as_bytes().into());
+            escaped.push(escape(text).into_bytes().into());
+        }
+        plain.sort_unstable();
+        escaped.sort_unstable();
+        Self { plain, escaped }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.plain.is_empty()
+    }
+
+    #[inline]
+    fn pass(&self, field: Option<TextSpan>, line: &[u8]) -> bool {
+        self.is_empty() || self.has(field, line)
+    }
+
+    fn has(&self, field: Option<TextSpan>, line: &[u8]) -> bool {
+        let Some(field) = field else {
+            return false;
+        };
+        let raw = field.of(line);
+        if !field.escaped {
+            return has(&self.plain, raw);
+        }
+        has(&self.escaped, raw) || decode(raw).is_some_and(|text| has(&self.plain, text.as_bytes()))
+    }
+}
+
+fn has(sorted: &[Box<[u8]>], text: &[u8]) -> bool {
+    match sorted {
+        [one] => **one == *text,
+        _ => sorted.binary_search_by(|item| (**item).cmp(text)).is_ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::header;
+
+    fn line(name: &str) -> String {
+        format!(
+            "{{\"event_id\":7,\"timestamp\":5,\"domain\":\"v2\",\"category\":\"c\",\
+             \"model_name\":\"{name}\",\"operation\":\"create\",\"logical_user_id\":\"u\"}}"
+        )
+    }
+
+    fn passes(filter: &Filter, line: &str) -> bool {
+        let (header, _) = header::parse(line.as_bytes()).expect("an event");
+        Matcher::new(filter).event(&header, line.as_bytes())
+    }
+
+    #[test]
+    fn a_text_is_the_same_however_it_is_escaped() {
+        let mut filter = Filter::new();
+        filter.model_name("a/\u{e9}\u{1f600}\u{7f}");
+        for same in [
+            r"a/\u00e9\ud83d\ude00\u007f",
+            r"a\/\u00E9\uD83D\uDE00\u007F",
+            "a/\u{e9}\u{1f600}\u{7f}",
+            "\\u0061/\u{e9}\u{1f600}\u{7f}",
+        ] {
+            assert!(passes(&filter, &line(same)), "{same}");
+        }
+        for other in ["a/", r"a/\u00e8\ud83d\ude00\u007f", r"a\\u00e9", ""] {
+            assert!(!passes(&filter, &line(other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn limits_are_inclusive() {
+        let event = line("x");
+        let ids = |min, max| passes(Filter::new().event_ids(min, max).expect("a range"), &event);
+        assert!(ids(7, 7) && ids(0, 7) && ids(7, u64::MAX) && !ids(8, 9) && !ids(0, 6));
+        let times = |min, max| passes(Filter::new().timestamps(min, max).expect("a range"), &event);
+        assert!(times(5, 5) && times(i64::MIN, 5) && !times(6, 7) && !times(-5, 4));
+        assert!(Filter::new().event_ids(2, 1).is_err());
+        assert!(Filter::new().timestamps(2, 1).is_err());
+    }
+
+    #[test]
+    fn an_event_without_request_id_has_none() {
+        assert!(!passes(Filter::new().request_id(""), &line("x")));
+    }
+
+    #[test]
+    fn names_that_no_folder_may_have_are_refused() {
+        assert!(Filter::new().domain("../x").is_err());
+        assert!(Filter::new().category("").is_err());
+    }
+}

@@ -1,0 +1,261 @@
+//! What happened to one record: who, when, what changed.
+//!
+//! All events of the record are read, for what changed can depend on what was
+//! before; the filter says which of them are returned. The changes of an event
+//! are what it says itself in `delta`; else the fields that differ between what
+//! was before (`before`, else the record as the events up to then left it) and
+//! what is after. Memory is proportional to the events returned.
+
+use crate::error::Result;
+use crate::event::change::{Payload, RecordFields, write_key};
+use crate::event::header::escape;
+use crate::read::damage::{Damage, DamageLog};
+use crate::read::filter::{Filter, Matcher, Order};
+use crate::read::reader::Reader;
+use crate::read::record::Record;
+use crate::store::storage::{Disk, Storage};
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The events of one record.
+#[derive(Debug)]
+pub struct History {
+    entries: Vec<HistoryEntry>,
+    damage: DamageLog,
+}
+
+/// What one event did to its record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HistoryEntry {
+    /// The event's id.
+    pub event_id: u64,
+    /// When, in Unix seconds.
+    pub timestamp: i64,
+    /// What was done.
+    pub operation: String,
+    /// Who did it.
+    pub logical_user_id: String,
+    /// In which request, if that is known.
+    pub request_id: Option<String>,
+    /// What changed, field by field.
+    pub changes: Vec<Change>,
+}
+
+/// What happened to one field of a record. The values are JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Change {
+    /// The field's name.
+    pub field: String,
+    /// Its value before; `None`: the field was not there.
+    pub old: Option<String>,
+    /// Its value after; `None`: the field is not there any more.
+    pub new: Option<String>,
+}
+
+/// The events of one record that pass the filter, oldest first unless the
+/// filter's order is [`Order::NewestFirst`]. The filter's own domains,
+/// categories and model names count for nothing.
+pub fn history(
+    root: impl Into<PathBuf>,
+    domain: &str,
+    category: &str,
+    model_name: &str,
+    filter: &Filter,
+) -> Result<History> {
+    history_on(Arc::new(Disk), root, domain, category, model_name, filter)
+}
+
+/// The same, on another storage than the machine's file system.
+#[doc(hidden)]
+pub fn history_on(
+    storage: Arc<dyn Storage>,
+    root: impl Into<PathBuf>,
+    domain: &str,
+    category: &str,
+    model_name: &str,
+    filter: &Filter,
+) -> Result<History> {
+    let newest_first = filter.get_order() == Order::NewestFirst;
+    let limit = filter.get_limit().map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    });
+    let wanted = Matcher::new(&filter.of_record(domain, category, model_name)?);
+
+    let mut all = Filter::new();
+    all.domain(domain)?
+        .category(category)?
+        .model_name(model_name)
+        .event_ids(0, *filter.get_event_ids().end())?;
+    let mut reader = Reader::open_on(storage, root, &all)?;
+    let mut history = History {
+        entries: Vec::new(),
+        damage: DamageLog::default(),
+    };
+    let mut state = None;
+    while let Some(record) = reader.next()? {
+        match Payload::parse(record.payload()) {
+            Ok(payload) => {
+                let entry = step(&mut state, payload, &record);
+                if record.passes(&wanted) {
+                    history.entries.push(entry);
+                }
+            }
+            Err(reason) => {
+                let (path, offset, id) = (record.path(), record.offset(), record.event_id());
+                history.damage.payload(path, offset, id, reason);
+            }
+        }
+        if !newest_first && history.entries.len() >= limit {
+            break;
+        }
+    }
+    history.damage.add_all(reader.into_damage());
+    if newest_first {
+        history.entries.reverse();
+        history.entries.truncate(limit);
+    }
+    Ok(history)
+}
+
+/// What the event does; and does it.
+fn step(state: &mut Option<RecordFields>, payload: Payload, record: &Record<'_>) -> HistoryEntry {
+    let operation = record.operation().into_owned();
+    let known = state.take();
+    let none = RecordFields::default();
+    let before = payload.before.as_ref().or(known.as_ref()).unwrap_or(&none);
+    let mut changes;
+    match &*operation {
+        "create" => {
+            let after = payload.after.or(payload.before).unwrap_or_default();
+            changes = differences(&none, &after);
+            *state = Some(after);
+        }
+        "delete" => changes = differences(before, &none),
+        _ => {
+            let replaced = payload.after.filter(|after| !after.is_empty());
+            changes = match &replaced {
+                Some(after) if payload.delta.is_empty() => differences(before, after),
+                _ => Vec::new(),
+            };
+            for (field, old, new) in &payload.delta {
+                changes.push(Change {
+                    field: field.clone(),
+                    old: Some(old.clone()),
+                    new: Some(new.clone()),
+                });
+            }
+            *state = if operation != "update" {
+                known
+            } else if replaced.is_some() {
+                replaced
+            } else {
+                let mut fields = known.unwrap_or_default();
+                for (field, _, new) in &payload.delta {
+                    fields.set(field, new);
+                }
+                Some(fields)
+            };
+        }
+    }
+    HistoryEntry {
+        event_id: record.event_id(),
+        timestamp: record.timestamp(),
+        operation,
+        logical_user_id: record.logical_user_id().into_owned(),
+        request_id: record.request_id().map(std::borrow::Cow::into_owned),
+        changes,
+    }
+}
+
+fn differences(before: &RecordFields, after: &RecordFields) -> Vec<Change> {
+    let change = |field: &str| Change {
+        field: field.to_owned(),
+        old: before.get(field).map(str::to_owned),
+        new: after.get(field).map(str::to_owned),
+    };
+    let gone = before
+        .iter()
+        .filter(|(field, _)| after.get(field).is_none());
+    let other = after
+        .iter()
+        .filter(|(field, value)| before.get(field) != Some(value));
+    gone.chain(other).map(|(field, _)| change(field)).collect()
+}
+
+impl History {
+    /// What each event did.
+    pub fn entries(&self) -> &[HistoryEntry] {
+        &self.entries
+    }
+
+    /// What of the stream could not be read; the first 1,000.
+    pub fn damage(&self) -> &[Damage] {
+        self.damage.first()
+    }
+
+    /// How much there was of that.
+    pub fn damage_count(&self) -> u64 {
+        self.damage.count()
+    }
+
+    /// An array with an object an event: `event_id`, `timestamp`, `operation`,
+    /// `logical_user_id`, `request_id` (left out where there is none), and
+    /// `changes`: field to `{"old":…,"new":…}`, where a side on which the field
+    /// is not there is left out. An update that was written as a delta says
+    /// null for such a side, as it cannot tell the two apart.
+    pub fn to_json(&self) -> String {
+        let mut out = String::from("[");
+        for (index, entry) in self.entries.iter().enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            entry.write_json(&mut out);
+        }
+        out.push(']');
+        out
+    }
+}
+
+impl HistoryEntry {
+    /// The same as an object of JSON, see [`History::to_json`].
+    pub fn to_json(&self) -> String {
+        let mut out = String::new();
+        self.write_json(&mut out);
+        out
+    }
+
+    fn write_json(&self, out: &mut String) {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            out,
+            "{{\"event_id\":{},\"timestamp\":{},\"operation\":\"{}\",\"logical_user_id\":\"{}\"",
+            self.event_id,
+            self.timestamp,
+            escape(&self.operation),
+            escape(&self.logical_user_id)
+        );
+        if let Some(id) = &self.request_id {
+            let _ = write!(out, ",\"request_id\":\"{}\"", escape(id));
+        }
+        out.push_str(",\"changes\":{");
+        for (index, change) in self.changes.iter().enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            write_key(&change.field, out);
+            out.push('{');
+            if let Some(old) = &change.old {
+                let _ = write!(out, "\"old\":{old}");
+            }
+            if let Some(new) = &change.new {
+                let comma = if change.old.is_some() { "," } else { "" };
+                let _ = write!(out, "{comma}\"new\":{new}");
+            }
+            out.push('}');
+        }
+        out.push_str("}}");
+    }
+}

@@ -1,0 +1,427 @@
+//! The lines of one file, forward or backward, in large blocks.
+//!
+//! [`Lines::advance`] moves to the next line and knows the one after it too,
+//! so that a line can be judged by its neighbour. Bytes are read into one
+//! buffer and lines are borrowed from it. Memory is bounded by the longest line
+//! that could be an event; what cannot be one is skipped without being held.
+//!
+//! A file may grow behind our back: at its end, an unfinished line is let go
+//! and read anew next time, for it may be cut off and written over meanwhile.
+
+use crate::store::storage::File;
+use memchr::{memchr, memrchr};
+use std::io;
+
+/// No event can be longer: 1 GiB is the most that a writer's limit may be.
+const LONGEST: usize = 1 << 30;
+
+/// Where a line is, and what sort of line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    /// Where it begins in the file.
+    pub offset: u64,
+    start: usize,
+    end: usize,
+    /// Whether it ends in a newline; else it ends with the file.
+    pub whole: bool,
+    /// It is long and cannot be an event; its bytes are not held.
+    pub skipped: bool,
+}
+
+/// Goes through the lines of a file.
+#[derive(Debug)]
+pub(super) struct Lines {
+    direction: Direction,
+    block: usize,
+    /// Unread lines are in `buffer[from..to]`, lines that were given out are on
+    /// one side of it.
+    buffer: Vec<u8>,
+    from: usize,
+    to: usize,
+    /// Forward: where `to` is in the file. Backward: where `from` is.
+    edge: u64,
+    current: Option<Line>,
+    ahead: Option<Line>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Forward,
+    Backward,
+}
+
+impl Lines {
+    /// From `offset`, where a line begins, to the end.
+    pub fn forward(offset: u64, block: usize) -> Self {
+        Self::new(Direction::Forward, offset, block)
+    }
+
+    /// From `offset`, where a line begins or the file ends, to the beginning.
+    pub fn backward(offset: u64, block: usize) -> Self {
+        Self::new(Direction::Backward, offset, block)
+    }
+
+    fn new(direction: Direction, edge: u64, block: usize) -> Self {
+        Self {
+            direction,
+            block,
+            buffer: Vec::new(),
+            from: 0,
+            to: 0,
+            edge,
+            current: None,
+            ahead: None,
+        }
+    }
+
+    /// Moves on by one line. `None`: there is no further one. Forward, with
+    /// `last` unset, an unfinished line at the end is none.
+    #[inline]
+    pub fn advance(&mut self, file: &dyn File, last: bool) -> io::Result<Option<Line>> {
+        self.current = self.ahead.take();
+        if self.current.is_none() {
+            self.current = self.pull(file, last)?;
+        }
+        if self.current.is_some() {
+            self.ahead = self.at_hand();
+            if self.ahead.is_none() {
+                self.ahead = self.pull(file, last)?;
+            }
+        }
+        Ok(self.current)
+    }
+
+    /// The next line, if it is in the buffer as a whole: the usual case.
+    #[inline]
+    fn at_hand(&mut self) -> Option<Line> {
+        let unread = self.buffer.get(self.from..self.to)?;
+        match self.direction {
+            Direction::Forward => {
+                let line = self.line(self.from, self.from + memchr(b'\n', unread)?, true);
+                self.from = line.end + 1;
+                Some(line)
+            }
+            Direction::Backward => {
+                let text = unread.strip_suffix(b"\n")?;
+                let start = self.from + memrchr(b'\n', text)? + 1;
+                let line = self.line(start, self.to - 1, true);
+                self.to = start;
+                Some(line)
+            }
+        }
+    }
+
+    /// The line after the one moved to last, if it is there already.
+    pub fn ahead(&self) -> Option<&[u8]> {
+        self.ahead.map(|line| self.text(line))
+    }
+
+    /// A line's bytes, without its newline; as long as the line is the one
+    /// moved to last.
+    pub fn text(&self, line: Line) -> &[u8] {
+        self.buffer.get(line.start..line.end).unwrap_or_default()
+    }
+
+    /// Where the next line to be moved to begins; going forward.
+    pub fn position(&self) -> u64 {
+        match (self.direction, self.ahead) {
+            (Direction::Forward, Some(ahead)) => ahead.offset,
+            (Direction::Forward, None) => self.edge - (self.to - self.from) as u64,
+            (Direction::Backward, _) => 0,
+        }
+    }
+
+    fn pull(&mut self, file: &dyn File, last: bool) -> io::Result<Option<Line>> {
+        match self.direction {
+            Direction::Forward => self.pull_forward(file, last),
+            Direction::Backward => self.pull_backward(file),
+        }
+    }
+
+    fn pull_forward(&mut self, file: &dyn File, last: bool) -> io::Result<Option<Line>> {
+        let mut searched = self.from;
+        loop {
+            if let Some(newline) = memchr(b'\n', &self.buffer[searched..self.to]) {
+                let line = self.line(self.from, searched + newline, true);
+                self.from = line.end + 1;
+                return Ok(Some(line));
+            }
+            let held = self.to - self.from;
+            if held >= self.block && !could_begin(&self.buffer[self.from..self.to])
+                || held > LONGEST
+            {
+                return self.skip_forward(file, last);
+            }
+            self.make_room_after();
+            searched = self.to;
+            let read = file.read_at(&mut self.buffer[self.to..], self.edge)?;
+            self.to += read;
+            self.edge += read as u64;
+            if read == 0 {
+                if !last {
+                    self.edge -= held as u64;
+                    self.to = self.from;
+                    return Ok(None);
+                }
+                let line = self.line(self.from, self.to, false);
+                self.from = self.to;
+                return Ok((held > 0).then_some(line));
+            }
+        }
+    }
+
+    #[inline]
+    fn line(&self, start: usize, end: usize, whole: bool) -> Line {
+        let offset = match self.direction {
+            Direction::Forward => self.edge - (self.to - start) as u64,
+            Direction::Backward => self.edge + (start - self.from) as u64,
+        };
+        Line {
+            offset,
+            start,
+            end,
+            whole,
+            skipped: false,
+        }
+    }
+
+    /// Moves what is in use to the buffer's front, and sees to it that there is
+    /// room for a block behind it.
+    fn make_room_after(&mut self) {
+        if self.buffer.len() - self.to >= self.block {
+            return;
+        }
+        let keep = self.current.map_or(self.from, |line| line.start);
+        self.buffer.copy_within(keep..self.to, 0);
+        if let Some(line) = &mut self.current {
+            line.start = 0;
+            line.end -= keep;
+        }
+        self.from -= keep;
+        self.to -= keep;
+        // By doubling, so that a long line is moved a few times only.
+        let wanted = self.to + self.block.max(self.to - self.from);
+        if self.buffer.len() < wanted {
+            self.buffer.resize(wanted, 0);
+        } else if self.buffer.len() > 8 * self.block.max(wanted) {
+            self.buffer.truncate(wanted);
+            self.buffer.shrink_to_fit();
+        }
+    }
+
+    fn skip_forward(&mut self, file: &dyn File, last: bool) -> io::Result<Option<Line>> {
+        let mut line = Line {
+            skipped: true,
+            ..self.line(self.from, self.from, true)
+        };
+        let mut at = self.edge;
+        self.to = self.from;
+        let mut block = vec![0; self.block];
+        loop {
+            let read = file.read_at(&mut block, at)?;
+            if let Some(newline) = memchr(b'\n', &block[..read]) {
+                self.edge = at + newline as u64 + 1;
+                return Ok(Some(line));
+            }
+            at += read as u64;
+            if read == 0 {
+                self.edge = if last { at } else { line.offset };
+                line.whole = false;
+                return Ok(last.then_some(line));
+            }
+        }
+    }
+
+    fn pull_backward(&mut self, file: &dyn File) -> io::Result<Option<Line>> {
+        if self.to == self.from && !self.read_before(file)? {
+            return Ok(None);
+        }
+        let whole = self.buffer[self.to - 1] == b'\n';
+        let mut text_end = self.to - usize::from(whole);
+        let mut search_end = text_end;
+        loop {
+            if let Some(newline) = memrchr(b'\n', &self.buffer[self.from..search_end]) {
+                let start = self.from + newline + 1;
+                let line = self.line(start, text_end, whole);
+                self.to = start;
+                return Ok(Some(line));
+            }
+            let held = text_end - self.from;
+            if held >= self.block && !could_end(&self.buffer[self.from..text_end]) || held > LONGEST
+            {
+                return self.skip_backward(file, whole);
+            }
+            let before = self.to;
+            if !self.read_before(file)? {
+                let line = self.line(self.from, text_end, whole);
+                self.to = self.from;
+                return Ok(Some(line));
+            }
+            let moved = self.to - before;
+            search_end = self.from + moved;
+            text_end += moved;
+        }
+    }
+
+    /// Reads the block before `from` into the buffer; `false` at the beginning.
+    fn read_before(&mut self, file: &dyn File) -> io::Result<bool> {
+        if self.edge == 0 {
+            return Ok(false);
+        }
+        // By doubling, as above.
+        let wanted = self.block.max(self.to - self.from);
+        let size = usize::try_from(self.edge).map_or(wanted, |edge| edge.min(wanted));
+        let keep = self.current.map_or(self.to, |line| line.end.max(self.to));
+        if self.buffer.len() < size + keep {
+            self.buffer.resize(size + keep, 0);
+        }
+        debug_assert_eq!(self.from, 0);
+        self.buffer.copy_within(0..keep, size);
+        if let Some(line) = &mut self.current {
+            line.start += size;
+            line.end += size;
+        }
+        self.to += size;
+        self.edge -= size as u64;
+        let mut filled = 0;
+        while filled < size {
+            match file.read_at(&mut self.buffer[filled..size], self.edge + filled as u64)? {
+                0 => return Err(io::Error::other("the file was cut while it was read")),
+                read => filled += read,
+            }
+        }
+        Ok(true)
+    }
+
+    fn skip_backward(&mut self, file: &dyn File, whole: bool) -> io::Result<Option<Line>> {
+        let mut block = vec![0; self.block];
+        let mut end = self.edge;
+        let mut start = 0;
+        while end > 0 {
+            let begin = end.saturating_sub(self.block as u64);
+            let size = usize::try_from(end - begin).unwrap_or(self.block);
+            let read = file.read_at(&mut block[..size], begin)?;
+            if let Some(newline) = memrchr(b'\n', &block[..read]) {
+                start = begin + newline as u64 + 1;
+                break;
+            }
+            end = begin;
+        }
+        self.to = self.from;
+        self.edge = start;
+        Ok(Some(Line {
+            offset: start,
+            start: 0,
+            end: 0,
+            whole,
+            skipped: true,
+        }))
+    }
+}
+
+/// Whether a line that begins so can be an event: an object.
+fn could_begin(text: &[u8]) -> bool {
+    text.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{')
+}
+
+/// Whether a line that ends so can be an event.
+fn could_end(text: &[u8]) -> bool {
+    text.iter().rfind(|b| !b.is_ascii_whitespace()) == Some(&b'}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn holding(bytes: &[u8]) -> std::fs::File {
+        let file = tempfile::tempfile().expect("a file");
+        file.write_at(bytes, 0).expect("writing");
+        file
+    }
+
+    fn read(mut lines: Lines, file: &dyn File, last: bool) -> Vec<(u64, Vec<u8>, bool)> {
+        let mut found = Vec::new();
+        let mut ahead: Option<Vec<u8>> = None;
+        while let Some(line) = lines.advance(file, last).expect("reading") {
+            let text = lines.text(line).to_vec();
+            if let Some(ahead) = ahead {
+                assert_eq!(ahead, text);
+            }
+            ahead = lines.ahead().map(<[u8]>::to_vec);
+            found.push((line.offset, text, line.whole));
+        }
+        assert_eq!(ahead, None);
+        found
+    }
+
+    fn model(bytes: &[u8], block: usize, forward: bool) -> Vec<(u64, Vec<u8>, bool)> {
+        let mut offset = 0;
+        let mut lines = Vec::new();
+        for piece in bytes.split_inclusive(|&b| b == b'\n') {
+            let (text, whole) = match piece.split_last() {
+                Some((b'\n', text)) => (text, true),
+                _ => (piece, false),
+            };
+            // Whether a line is skipped depends on where blocks end; the tests
+            // use texts that are clearly on one side.
+            let hopeless = if forward {
+                !could_begin(text)
+            } else {
+                !could_end(text)
+            };
+            if text.len() > 4 * block && hopeless {
+                lines.push((offset, Vec::new(), whole));
+            } else {
+                lines.push((offset, text.to_vec(), whole));
+            }
+            offset += piece.len() as u64;
+        }
+        lines
+    }
+
+    fn file() -> impl Strategy<Value = Vec<u8>> {
+        let line = prop_oneof![
+            Just(Vec::new()),
+            "[ -~]{0,7}".prop_map(String::into_bytes),
+            "\\{[a-z]{0,40}\\}".prop_map(String::into_bytes),
+            (100usize..200).prop_map(|n| vec![0; n]),
+        ];
+        (prop::collection::vec(line, 0..12), any::<bool>()).prop_map(|(lines, end)| {
+            let mut bytes = lines.join(&b'\n');
+            if end {
+                bytes.push(b'\n');
+            }
+            bytes
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn both_ways_give_the_lines_of_the_file(bytes in file(), block in 8usize..24) {
+            let file = holding(&bytes);
+            let len = bytes.len() as u64;
+            prop_assert_eq!(read(Lines::forward(0, block), &file, true), model(&bytes, block, true));
+            let mut back = read(Lines::backward(len, block), &file, true);
+            back.reverse();
+            prop_assert_eq!(back, model(&bytes, block, false));
+        }
+
+        #[test]
+        fn an_unfinished_line_is_read_anew(bytes in file(), block in 8usize..24) {
+            let file = holding(&bytes);
+            let mut lines = Lines::forward(0, block);
+            let mut count = 0;
+            while lines.advance(&file, false).expect("reading").is_some() {
+                count += 1;
+            }
+            let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |n| n + 1);
+            prop_assert_eq!(count, memchr::memchr_iter(b'\n', &bytes).count());
+            prop_assert_eq!(lines.position(), whole as u64);
+            File::set_len(&file, whole as u64).expect("cutting");
+            file.write_at(b"{new}\n", whole as u64).expect("appending");
+            let line = lines.advance(&file, false).expect("reading").expect("a line");
+            prop_assert_eq!((line.offset, lines.text(line)), (whole as u64, &b"{new}"[..]));
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Reading: from segments to events, and answers about whole trails.
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | `reader` | the public handle: events in stream order or merged by id; following |
+//! | `cursor` | one stream, event by event |
+//! | `segments` | the segments of one stream, and where in them an id is |
+//! | `filter` | which events pass |
+//! | `record`, `damage` | what a reader returns, and what it could not return |
+//! | `replay` | the state of every record at one event |
+//! | `history` | the changes of one record |
+//! | `check` | a whole trail: is it sound? |
+
+pub mod check;
+mod cursor;
+mod damage;
+mod filter;
+mod history;
+mod lines;
+mod reader;
+mod record;
+mod replay;
+mod segments;
+
+pub use check::check;
+pub use damage::{Damage, DamageKind};
+pub use filter::{Filter, Order};
+pub use history::{Change, History, HistoryEntry, history};
+pub use reader::Reader;
+pub use record::Record;
+pub use replay::{Replay, replay};

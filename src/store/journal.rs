@@ -1,0 +1,318 @@
+//! The redo log of synced commits: one sync a batch, whatever it touches.
+//!
+//! `.auditrail/journal` is made once, filled with zeros and synced, and then
+//! written over and over from its start, so that syncing it never has to write
+//! metadata. All numbers are little-endian.
+//!
+//! ```text
+//! 0     8  "ATRJRNL1"
+//! 8     8  epoch: records of another one are left-overs
+//! 16    4  CRC-32 of the 16 bytes before it
+//! 4096     the records, one after the other
+//!
+//! a record, one for each batch:
+//! 0     4  CRC-32 of all that follows in it
+//! 4     4  length of the body in bytes
+//! 8     8  epoch
+//! 16    8  sequence number: 0, 1, 2, … in each epoch
+//! 24    8  the last event id of the batch
+//! 32       the body: for each entry that went into a segment
+//!          2  length of the stream's name, then the name
+//!          8  segment number
+//!          8  offset in the segment
+//!          4  length, then the bytes: whole lines
+//! ```
+//!
+//! The records of an epoch end at the first one whose epoch, sequence number
+//! or checksum is not what it has to be: a torn record was never acknowledged.
+//!
+//! The journal starts anew, in the next epoch, only when all segments that its
+//! records went into have been synced. Redoing it is idempotent: each entry has
+//! its place. RedoEntry only fills what a power loss can have left (bytes that are
+//! missing or zero); where other bytes stand, they are someone's, and the entry
+//! is kept aside instead.
+
+use crate::error::{Error, Kind, Result};
+use crate::store::layout::Layout;
+use crate::store::segment::Slot;
+use crate::store::storage::{File, Open, Storage, read_range};
+use std::io;
+use std::sync::Arc;
+
+const MAGIC: &[u8; 8] = b"ATRJRNL1";
+const START: u64 = 4096;
+const HEAD: usize = 32;
+
+/// A part of a batch: bytes `from..to` of its lines, which went to `offset` of
+/// segment `number` of a stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct JournalEntry {
+    pub slot: Slot,
+    pub number: u64,
+    pub offset: u64,
+    pub from: usize,
+    pub to: usize,
+}
+
+/// The same, read back.
+#[derive(Debug)]
+pub(crate) struct RedoEntry {
+    pub stream: String,
+    pub number: u64,
+    pub offset: u64,
+    pub bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Journal {
+    file: Arc<dyn File>,
+    layout: Layout,
+    size: u64,
+    epoch: u64,
+    sequence: u64,
+    end: u64,
+    record: Vec<u8>,
+}
+
+impl Journal {
+    /// Opens the journal, making it where it is missing, in a new epoch: the
+    /// caller has redone what was in it.
+    pub fn open(storage: &dyn Storage, layout: &Layout, size: u64) -> Result<Self> {
+        let path = layout.hidden_file("journal");
+        let file = storage
+            .open(&path, Open::Create)
+            .map_err(|e| Error::io("open", &path, &e))?;
+        let epoch = read_epoch(&*file).map_err(|e| Error::io("read", &path, &e))?;
+        let len = file
+            .stat()
+            .map_err(|e| Error::io("look at", &path, &e))?
+            .len;
+        if len < size {
+            fill(&*file, len, size).map_err(|e| Error::io("fill", &path, &e))?;
+        }
+        let mut journal = Self {
+            file,
+            layout: layout.clone(),
+            size: size.max(len),
+            epoch: epoch.unwrap_or(0),
+            sequence: 0,
+            end: START,
+            record: Vec::new(),
+        };
+        journal.reset()?;
+        Ok(journal)
+    }
+
+    /// Forgets all records, durably. What they went into must be synced. After
+    /// an error there is no room until it was done with success.
+    pub fn reset(&mut self) -> Result<()> {
+        self.end = self.size;
+        self.epoch = next_epoch(self.epoch);
+        self.sequence = 0;
+        self.file
+            .write_at(&header(self.epoch), 0)
+            .map_err(|e| Error::io("write", &self.layout.hidden_file("journal"), &e))?;
+        self.file.sync().map_err(|e| unknown(&self.layout, &e))?;
+        self.end = START;
+        Ok(())
+    }
+
+    fn record_len(entries: &[JournalEntry], lines: usize) -> u64 {
+        // A name is at most 2 × 128 + 1 bytes.
+        (HEAD + entries.len() * (22 + 257) + lines) as u64
+    }
+
+    /// Whether such a batch can be journaled at all.
+    pub fn fits(&self, entries: &[JournalEntry], lines: usize) -> bool {
+        START + Self::record_len(entries, lines) <= self.size
+    }
+
+    /// Whether it can be journaled now.
+    pub fn has_room(&self, entries: &[JournalEntry], lines: usize) -> bool {
+        self.end + Self::record_len(entries, lines) <= self.size
+    }
+
+    /// Writes a batch behind the last one, and syncs. After an error of the kind
+    /// `Failed` nobody knows whether it is there; after another it is not.
+    pub fn append<'n>(
+        &mut self,
+        last_id: u64,
+        entries: &[JournalEntry],
+        lines: &[u8],
+        name: impl Fn(Slot) -> &'n str,
+    ) -> Result<()> {
+        let record = &mut self.record;
+        record.clear();
+        record.extend_from_slice(&[0; 8]);
+        record.extend_from_slice(&self.epoch.to_le_bytes());
+        record.extend_from_slice(&self.sequence.to_le_bytes());
+        record.extend_from_slice(&last_id.to_le_bytes());
+        for entry in entries {
+            let name = name(entry.slot).as_bytes();
+            let bytes = &lines[entry.from..entry.to];
+            record.extend_from_slice(&(name.len() as u16).to_le_bytes());
+            record.extend_from_slice(name);
+            record.extend_from_slice(&entry.number.to_le_bytes());
+            record.extend_from_slice(&entry.offset.to_le_bytes());
+            record.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+            record.extend_from_slice(bytes);
+        }
+        let body = (record.len() - HEAD) as u32;
+        record[4..8].copy_from_slice(&body.to_le_bytes());
+        let crc = crc32fast::hash(&record[4..]);
+        record[..4].copy_from_slice(&crc.to_le_bytes());
+        if let Err(error) = self.file.write_at(record, self.end) {
+            // It is taken back, and must not be found whole.
+            let path = self.layout.hidden_file("journal");
+            return match self.file.write_at(&[0; HEAD], self.end) {
+                Ok(()) => match self.file.sync() {
+                    Ok(()) => Err(Error::io("write", &path, &error)),
+                    Err(error) => Err(unknown(&self.layout, &error)),
+                },
+                Err(error) => Err(unknown(&self.layout, &error)),
+            };
+        }
+        self.file.sync().map_err(|e| unknown(&self.layout, &e))?;
+        self.end += record.len() as u64;
+        self.sequence += 1;
+        Ok(())
+    }
+}
+
+/// A sync has failed.
+fn unknown(layout: &Layout, error: &io::Error) -> Error {
+    Error::io("sync", &layout.hidden_file("journal"), error)
+        .wrap(Kind::Failed, "what is on disk is not known")
+}
+
+/// Hands the entries in the journal, if there is one, to `redo`, oldest first.
+/// Says the last event id of the last batch.
+pub(crate) fn replay(
+    storage: &dyn Storage,
+    layout: &Layout,
+    mut redo: impl FnMut(RedoEntry) -> Result<()>,
+) -> Result<Option<u64>> {
+    let path = layout.hidden_file("journal");
+    let failed = |e: io::Error| Error::io("read", &path, &e);
+    let file = match storage.open(&path, Open::Read) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Error::io("open", &path, &e)),
+    };
+    // A header that is no header was being written when the power went, and it
+    // is only written when there is nothing to redo.
+    let Some(epoch) = read_epoch(&*file).map_err(failed)? else {
+        return Ok(None);
+    };
+    let size = file.stat().map_err(failed)?.len;
+    let mut last_id = None;
+    let mut at = START;
+    for sequence in 0.. {
+        let Some(record) = read_record(&*file, at, size, epoch, sequence).map_err(failed)? else {
+            break;
+        };
+        at += record.len() as u64;
+        last_id = Some(number(&record, 24));
+        let mut rest = &record[HEAD..];
+        while let Some((entry, after)) = read_entry(rest) {
+            redo(entry)?;
+            rest = after;
+        }
+    }
+    Ok(last_id)
+}
+
+/// Forgets what was replayed, and is durable elsewhere by now.
+pub(crate) fn forget(storage: &dyn Storage, layout: &Layout) -> Result<()> {
+    let path = layout.hidden_file("journal");
+    storage
+        .open(&path, Open::Update)
+        .and_then(|file| match read_epoch(&*file)? {
+            Some(epoch) => {
+                file.write_at(&header(next_epoch(epoch)), 0)?;
+                file.sync()
+            }
+            None => Ok(()),
+        })
+        .map_err(|e| Error::io("write", &path, &e))
+}
+
+fn read_record(
+    file: &dyn File,
+    at: u64,
+    size: u64,
+    epoch: u64,
+    sequence: u64,
+) -> io::Result<Option<Vec<u8>>> {
+    let head = read_range(file, at, HEAD)?;
+    if head.len() < HEAD || number(&head, 8) != epoch || number(&head, 16) != sequence {
+        return Ok(None);
+    }
+    let body = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
+    if at + HEAD as u64 + u64::from(body) > size {
+        return Ok(None);
+    }
+    let record = read_range(file, at, HEAD + body as usize)?;
+    let crc = u32::from_le_bytes([record[0], record[1], record[2], record[3]]);
+    let whole = record.len() == HEAD + body as usize && crc32fast::hash(&record[4..]) == crc;
+    Ok(whole.then_some(record))
+}
+
+fn read_entry(bytes: &[u8]) -> Option<(RedoEntry, &[u8])> {
+    let (len, rest) = bytes.split_first_chunk::<2>()?;
+    let (name, rest) = rest.split_at_checked(u16::from_le_bytes(*len).into())?;
+    let (segment, rest) = rest.split_first_chunk::<8>()?;
+    let (offset, rest) = rest.split_first_chunk::<8>()?;
+    let (len, rest) = rest.split_first_chunk::<4>()?;
+    let (bytes, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+    let entry = RedoEntry {
+        stream: String::from_utf8(name.to_vec()).ok()?,
+        number: u64::from_le_bytes(*segment),
+        offset: u64::from_le_bytes(*offset),
+        bytes: bytes.to_vec(),
+    };
+    Some((entry, rest))
+}
+
+fn number(bytes: &[u8], at: usize) -> u64 {
+    let mut number = [0; 8];
+    number.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(number)
+}
+
+fn read_epoch(file: &dyn File) -> io::Result<Option<u64>> {
+    let head = read_range(file, 0, 20)?;
+    let whole = head.len() == 20
+        && head.starts_with(MAGIC)
+        && crc32fast::hash(&head[..16]).to_le_bytes() == head[16..];
+    Ok(whole.then(|| number(&head, 8)))
+}
+
+fn header(epoch: u64) -> Vec<u8> {
+    let mut head = MAGIC.to_vec();
+    head.extend_from_slice(&epoch.to_le_bytes());
+    head.extend_from_slice(&crc32fast::hash(&head).to_le_bytes());
+    head
+}
+
+/// An epoch that no left-over record can have, even when the header was lost:
+/// the clock, unless the last one is ahead of it.
+fn next_epoch(last: u64) -> u64 {
+    let clock = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_micros() as u64);
+    // After the largest number, which only damage can bring, the clock's will do.
+    clock.max(last.wrapping_add(1))
+}
+
+/// Writes zeros, so that no later write has to allocate.
+fn fill(file: &dyn File, from: u64, to: u64) -> io::Result<()> {
+    let zeros = vec![0; 256 * 1024];
+    let mut at = from;
+    while at < to {
+        let len = (to - at).min(zeros.len() as u64);
+        file.write_at(&zeros[..len as usize], at)?;
+        at += len;
+    }
+    file.sync()
+}

@@ -1,0 +1,101 @@
+//! Where everything in a trail lives, by name.
+//!
+//! ```text
+//! ROOT/<domain>/<category>/audit-000001.jsonl   the segments of one stream
+//! ROOT/index.json                               {"last_event_id":n}
+//! ROOT/.auditrail/lock                          who may write
+//! ROOT/.auditrail/commit-lock                   whose turn it is among shared writers
+//! ROOT/.auditrail/state                         how far the trail is known to be whole
+//! ROOT/.auditrail/journal                       the redo log of synced commits
+//! ROOT/.auditrail/times                         when the events of full segments were
+//! ROOT/.auditrail/torn/                         bytes that recovery cut off
+//! ```
+
+use crate::event::name::RESERVED;
+use std::path::{Path, PathBuf};
+
+/// The folder, under a trail's root, for all that is not events.
+pub(crate) const HIDDEN: &str = ".auditrail";
+
+/// The name of the index in a trail's root.
+pub(crate) const INDEX: &str = RESERVED;
+
+/// The paths of one trail.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn index(&self) -> PathBuf {
+        self.root.join(INDEX)
+    }
+
+    pub fn hidden(&self) -> PathBuf {
+        self.root.join(HIDDEN)
+    }
+
+    pub fn hidden_file(&self, name: &str) -> PathBuf {
+        self.hidden().join(name)
+    }
+
+    pub fn domain(&self, domain: &str) -> PathBuf {
+        self.root.join(domain)
+    }
+
+    /// The folder of the stream `domain/category`.
+    pub fn stream(&self, stream: &str) -> PathBuf {
+        self.root.join(stream)
+    }
+
+    pub fn segment(&self, stream: &str, number: u64) -> PathBuf {
+        self.stream(stream).join(segment_name(number))
+    }
+}
+
+/// `audit-000001.jsonl`: six digits, more from segment 1,000,000 on.
+pub(crate) fn segment_name(number: u64) -> String {
+    format!("audit-{number:06}.jsonl")
+}
+
+/// The number in a segment's name; `None` for any other name.
+pub(crate) fn segment_number(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix("audit-")?.strip_suffix(".jsonl")?;
+    let canonical = digits.len() == 6 || (digits.len() > 6 && !digits.starts_with('0'));
+    if !canonical || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok().filter(|&number| number > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segment_names_go_both_ways_and_compare_as_numbers() {
+        for number in [1, 42, 999_999, 1_000_000, u64::MAX] {
+            assert_eq!(segment_number(&segment_name(number)), Some(number));
+        }
+        for name in [
+            "audit-000000.jsonl",
+            "audit-1.jsonl",
+            "audit-0000001.jsonl",
+            "audit-00000a.jsonl",
+            "audit-+00001.jsonl",
+            "audit-000001.jsonl.gz",
+            "Audit-000001.jsonl",
+            "audit-99999999999999999999.jsonl",
+        ] {
+            assert_eq!(segment_number(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,402 @@
+//! One stream's files: where its next line goes.
+//!
+//! A [`Stream`] appends whole lines to its newest segment, and opens the next
+//! number once that one has reached its limit; so a segment can pass the limit
+//! by less than a line, and a line is never split. It knows its length without
+//! asking, because nobody else may write; it looks now and then whether that is
+//! still so, and says it when its file was deleted, replaced, cut or written to
+//! from outside, instead of writing into the void.
+//!
+//! Left to others: which lines, in what order and with which ids (`trail`);
+//! what to do about a tail that a crash left (`recover`).
+
+use crate::error::{Error, Kind, Result};
+use crate::os;
+use crate::store::layout::Layout;
+use crate::store::storage::{File, Open, Stat, Storage};
+use crate::store::times::TimeRange;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Milliseconds after which a writer looks again whether its file is still
+/// there: what it writes into the void is at most what it writes in this time.
+const CHECK_EVERY: u64 = 10;
+
+/// Files that are looked at in a millisecond, at most: a check_identity takes a microsecond
+/// or two, and must stay below a hundredth of the time with any number of files.
+const CHECKS_PER_MS: u64 = 4;
+
+/// A stream's place in the writer's table of streams.
+pub(crate) type Slot = u32;
+
+#[derive(Debug)]
+pub(crate) struct Stream {
+    /// `domain/category`.
+    name: Box<str>,
+    /// The newest segment.
+    number: u64,
+    /// Its length, as far as it was written with success.
+    len: u64,
+    /// Open while the stream is in use; the trail bounds how many are.
+    file: Option<OpenSegment>,
+    /// The oldest segment that holds bytes which are not known to be on disk.
+    unsynced_from: Option<u64>,
+    /// The newest segment whose name is known to be on disk or will be with the
+    /// next sync; 0: not even the folders' are.
+    named: u64,
+    /// The times of the newest segment's events; `None`: not all are known.
+    times: Option<TimeRange>,
+    /// Bytes of an append that failed: past `len`, a part of them may be there.
+    partial_bytes: u64,
+}
+
+#[derive(Debug)]
+struct OpenSegment {
+    file: Arc<dyn File>,
+    identity: (u64, u64),
+    looked: u64,
+}
+
+/// A place in a stream to which it can be cut back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    number: u64,
+    len: u64,
+    unsynced_from: Option<u64>,
+}
+
+/// Segments of one stream that have to be synced.
+#[derive(Debug)]
+pub(crate) struct UnsyncedSegments {
+    stream: Box<str>,
+    from: u64,
+    to: u64,
+    /// The file of the newest, if it is open.
+    newest: Option<Arc<dyn File>>,
+}
+
+impl UnsyncedSegments {
+    /// Makes them durable. An error of the kind `Failed` is that of a sync;
+    /// after another nothing is known to be lost.
+    pub fn sync(&self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
+        for number in self.from..=self.to {
+            let path = layout.segment(&self.stream, number);
+            let file = match &self.newest {
+                Some(file) if number == self.to => file.clone(),
+                _ => storage
+                    .open(&path, Open::Update)
+                    .map_err(|e| Error::io("open", &path, &e))?,
+            };
+            file.sync().map_err(|e| {
+                Error::io("sync", &path, &e).wrap(Kind::Failed, "what is on disk is not known")
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Stream {
+    /// A stream that has no segment yet.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            number: 1,
+            len: 0,
+            file: None,
+            unsynced_from: None,
+            named: 0,
+            times: Some(TimeRange::NONE),
+            partial_bytes: 0,
+        }
+    }
+
+    /// A stream that goes on at `len` bytes of segment `number`.
+    pub fn at(name: &str, number: u64, len: u64) -> Self {
+        Self {
+            number,
+            len,
+            named: number,
+            times: (len == 0).then_some(TimeRange::NONE),
+            ..Self::new(name)
+        }
+    }
+
+    /// Others may have made files and folders, and not synced them.
+    pub fn distrust_names(&mut self) {
+        self.named = 0;
+    }
+
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.file.is_some()
+    }
+
+    pub fn close_file(&mut self) {
+        self.file = None;
+    }
+
+    pub fn mark(&self) -> Mark {
+        Mark {
+            number: self.number,
+            len: self.len,
+            unsynced_from: self.unsynced_from,
+        }
+    }
+
+    /// Opens the newest segment's file, making it and its folders where they
+    /// are missing. Folders whose names changed are added to `changed`.
+    pub fn open_file(
+        &mut self,
+        storage: &dyn Storage,
+        layout: &Layout,
+        changed: &mut Vec<PathBuf>,
+    ) -> Result<()> {
+        if self.file.is_some() {
+            return Ok(());
+        }
+        let path = layout.segment(&self.name, self.number);
+        let folder = layout.stream(&self.name);
+        let how = if self.len == 0 {
+            make_folders(storage, &folder)?;
+            Open::AppendOrCreate
+        } else {
+            Open::Append
+        };
+        if self.named == 0 {
+            changed.push(layout.root().to_owned());
+            changed.extend(folder.parent().map(PathBuf::from));
+        }
+        if self.named < self.number {
+            changed.push(folder);
+        }
+        let file = storage.open(&path, how).map_err(|e| {
+            if how == Open::Append && e.kind() == io::ErrorKind::NotFound {
+                self.lost(layout, "was deleted or renamed")
+            } else {
+                Error::io("open", &path, &e)
+            }
+        })?;
+        let stat = file
+            .stat()
+            .map_err(|e| Error::io("check_identity at", &path, &e))?;
+        let opened = OpenSegment {
+            file,
+            identity: stat.identity,
+            looked: os::coarse_millis(),
+        };
+        self.verify_stat(layout, &opened, &stat)?;
+        self.file = Some(opened);
+        self.named = self.named.max(self.number);
+        Ok(())
+    }
+
+    /// Finds the end of the stream after others have written to it.
+    pub fn go_to_end(&mut self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
+        self.file = None;
+        self.len = 0;
+        self.times = None;
+        loop {
+            let path = self.path(layout);
+            match storage.stat(&path) {
+                Ok(stat) => self.len = stat.len,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => break,
+                Err(e) => return Err(Error::io("check_identity at", &path, &e)),
+            }
+            let next = layout.segment(&self.name, self.number + 1);
+            match storage.stat(&next) {
+                Ok(_) => self.number += 1,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => break,
+                Err(e) => return Err(Error::io("check_identity at", &next, &e)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on to the next number.
+    pub fn rotate(&mut self) {
+        self.file = None;
+        self.number += 1;
+        self.len = 0;
+        self.times = Some(TimeRange::NONE);
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The times of the newest segment's events, if all are known. Those of
+    /// events that were taken back may be among them.
+    pub fn times(&self) -> Option<TimeRange> {
+        self.times
+    }
+
+    /// Takes in the times of what was appended; `None`: they are not known.
+    pub fn widen(&mut self, later: Option<TimeRange>) {
+        match (&mut self.times, later) {
+            (Some(times), Some(later)) => times.extend(later),
+            _ => self.times = None,
+        }
+    }
+
+    /// Appends whole lines to the open segment. After an error an unknown part
+    /// of them may be there: cut back to a mark.
+    pub fn append(&mut self, layout: &Layout, lines: &[u8]) -> Result<()> {
+        if let Err(error) = self.opened(layout)?.file.append(lines) {
+            self.partial_bytes = lines.len() as u64;
+            return Err(Error::io("append to", &self.path(layout), &error));
+        }
+        self.len += lines.len() as u64;
+        self.unsynced_from.get_or_insert(self.number);
+        Ok(())
+    }
+
+    /// Looks, if the last check_identity is a while ago, whether the open file is still
+    /// the one under its name and as long as we made it. `files` is how many are
+    /// open, of all streams.
+    pub fn check_identity(
+        &mut self,
+        storage: &dyn Storage,
+        layout: &Layout,
+        files: usize,
+    ) -> Result<()> {
+        let now = os::coarse_millis();
+        let opened = self.opened(layout)?;
+        if now < opened.looked + CHECK_EVERY.max(files as u64 / CHECKS_PER_MS) {
+            return Ok(());
+        }
+        self.check_identity_now(storage, layout)?;
+        if let Some(opened) = &mut self.file {
+            opened.looked = now;
+        }
+        Ok(())
+    }
+
+    /// The same, at once.
+    pub fn check_identity_now(&self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
+        let Some(opened) = &self.file else {
+            return Ok(());
+        };
+        let path = self.path(layout);
+        match storage.stat(&path) {
+            Ok(stat) => self.verify_stat(layout, opened, &stat),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                Err(self.lost(layout, "was deleted or renamed"))
+            }
+            Err(e) => Err(Error::io("check_identity at", &path, &e)),
+        }
+    }
+
+    fn verify_stat(&self, layout: &Layout, opened: &OpenSegment, stat: &Stat) -> Result<()> {
+        if stat.identity != opened.identity {
+            Err(self.lost(layout, "was replaced by another file"))
+        } else if stat.len < self.len {
+            Err(self.lost(layout, "was cut"))
+        } else if stat.len > self.len {
+            Err(self.lost(layout, "was written to"))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn lost(&self, layout: &Layout, what: &str) -> Error {
+        Error::new(
+            Kind::Failed,
+            format!("{} {what} by someone else", self.path(layout).display()),
+        )
+    }
+
+    /// Takes back what was appended since `mark`, durably: bytes that a power
+    /// loss brought back would carry ids that were given to other events since.
+    /// Segments that were opened since stay, empty, for a number is used once.
+    pub fn cut(&mut self, storage: &dyn Storage, layout: &Layout, mark: Mark) -> Result<()> {
+        if (self.number, self.len) == (mark.number, mark.len) && self.partial_bytes == 0 {
+            return Ok(());
+        }
+        // The newest first: a kill in between must leave a prefix.
+        for number in (mark.number..=self.number).rev() {
+            let len = if number == mark.number { mark.len } else { 0 };
+            let path = layout.segment(&self.name, number);
+            let file = match &self.file {
+                Some(opened) if number == self.number => opened.file.clone(),
+                _ => match storage.open(&path, Open::Update) {
+                    Ok(file) => file,
+                    // It was to be made by the batch that failed.
+                    Err(e) if e.kind() == io::ErrorKind::NotFound && len == 0 => continue,
+                    Err(e) => return Err(Error::io("open", &path, &e)),
+                },
+            };
+            let failed = |e: io::Error| Error::io("cut", &path, &e);
+            if number == self.number
+                && file.stat().map_err(failed)?.len > self.len + self.partial_bytes
+            {
+                return Err(self.lost(layout, "was written to"));
+            }
+            file.set_len(len)
+                .and_then(|()| file.sync())
+                .map_err(failed)?;
+        }
+        self.partial_bytes = 0;
+        self.unsynced_from = mark.unsynced_from;
+        self.len = if self.number == mark.number {
+            mark.len
+        } else {
+            0
+        };
+        Ok(())
+    }
+
+    /// The segments that hold bytes not known to be on disk; from here on they
+    /// count as synced.
+    pub fn take_unsynced(&mut self) -> Option<UnsyncedSegments> {
+        Some(UnsyncedSegments {
+            from: self.unsynced_from.take()?,
+            // The next segment may have been wanted, and not made.
+            to: self.number - u64::from(self.file.is_none() && self.len == 0),
+            newest: self.file.as_ref().map(|opened| opened.file.clone()),
+            stream: self.name.clone(),
+        })
+    }
+
+    /// They could not be synced, and still have to be.
+    pub fn requeue_unsynced(&mut self, segments: &UnsyncedSegments) {
+        let from = self.unsynced_from.unwrap_or(segments.from);
+        self.unsynced_from = Some(from.min(segments.from));
+    }
+
+    fn path(&self, layout: &Layout) -> PathBuf {
+        layout.segment(&self.name, self.number)
+    }
+
+    fn opened(&self, layout: &Layout) -> Result<&OpenSegment> {
+        self.file.as_ref().ok_or_else(|| {
+            Error::new(
+                Kind::Panic,
+                format!("{} is not open", self.path(layout).display()),
+            )
+        })
+    }
+}
+
+/// Makes a stream's folder, and its domain's, where they are missing.
+fn make_folders(storage: &dyn Storage, folder: &Path) -> Result<()> {
+    let make = |folder: &Path| match storage.create_dir(folder) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    };
+    make(folder)
+        .or_else(|e| match folder.parent() {
+            Some(domain) if e.kind() == io::ErrorKind::NotFound => {
+                make(domain).and_then(|()| make(folder))
+            }
+            _ => Err(e),
+        })
+        .map_err(|e| Error::io("create the folder", folder, &e))
+}

@@ -1,0 +1,191 @@
+//! `.auditrail/state`: how far the trail is known to be whole.
+//!
+//! One line of text, rewritten in place, in one write that fits a sector:
+//!
+//! ```text
+//! auditrail-state 1 <phase> <written> <synced> <boot> <disk> <crc-32 of all before it, in hex>\n
+//! ```
+//!
+//! - `phase`: `clean`, closed with nothing pending; `open`, a writer is or was
+//!   at work, and between two of its batches when it wrote this; `busy`, it was
+//!   in the midst of one.
+//! - `written`: all ids up to this one had been given to the kernel.
+//! - `synced`: all ids up to this one were on disk.
+//! - `boot`: which run of the machine wrote it. If it is still the same, the
+//!   kernel has lost nothing that it was given, and `written` holds; otherwise
+//!   only `synced` does.
+//! - `disk`: `good`, or `doubtful` once a sync has failed: what the kernel shows
+//!   then need not be on disk, and a later sync does not bring it there.
+//!
+//! No state: the trail is new, or someone else's. A state that cannot be read
+//! says that nothing is known, and all of the trail is looked at.
+
+use crate::error::{Error, Result};
+use crate::store::layout::Layout;
+use crate::store::storage::{File, Open, Storage, read_range};
+use std::io;
+use std::sync::Arc;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Clean,
+    Open,
+    Busy,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct State {
+    pub phase: Phase,
+    pub written: u64,
+    pub synced: u64,
+    pub boot: String,
+    pub sync_failed: bool,
+}
+
+/// The width of the line: one sector is written whole or not at all.
+const LEN: usize = 512;
+
+const MAGIC: &str = "auditrail-state 1";
+
+impl State {
+    /// What is known where the state cannot be read.
+    pub fn unknown() -> Self {
+        Self {
+            phase: Phase::Busy,
+            written: 0,
+            synced: 0,
+            boot: String::new(),
+            sync_failed: false,
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let phase = match self.phase {
+            Phase::Clean => "clean",
+            Phase::Open => "open",
+            Phase::Busy => "busy",
+        };
+        let boot = if self.boot.is_empty() {
+            "-"
+        } else {
+            &self.boot
+        };
+        let disk = if self.sync_failed { "doubtful" } else { "good" };
+        let text = format!(
+            "{MAGIC} {phase} {} {} {boot} {disk}",
+            self.written, self.synced
+        );
+        let mut line = format!("{text} {:08x}", crc32fast::hash(text.as_bytes())).into_bytes();
+        // Padded with blanks, so that a shorter line covers a longer one.
+        line.resize(LEN - 1, b' ');
+        line.push(b'\n');
+        line
+    }
+
+    fn decode(line: &[u8]) -> Option<Self> {
+        let line = std::str::from_utf8(line).ok()?.trim_end();
+        let (text, crc) = line.rsplit_once(' ')?;
+        if u32::from_str_radix(crc, 16).ok()? != crc32fast::hash(text.as_bytes()) {
+            return None;
+        }
+        let mut words = text.strip_prefix(MAGIC)?.split_whitespace();
+        let phase = match words.next()? {
+            "clean" => Phase::Clean,
+            "open" => Phase::Open,
+            "busy" => Phase::Busy,
+            _ => return None,
+        };
+        let written = words.next()?.parse().ok()?;
+        let synced = words.next()?.parse().ok()?;
+        let boot = match words.next()? {
+            "-" => "",
+            boot => boot,
+        };
+        let sync_failed = match words.next()? {
+            "good" => false,
+            "doubtful" => true,
+            _ => return None,
+        };
+        Some(Self {
+            phase,
+            written,
+            synced,
+            boot: boot.to_owned(),
+            sync_failed,
+        })
+    }
+}
+
+/// The state, for who only reads; `None` where there is none.
+pub(crate) fn peek(storage: &dyn Storage, layout: &Layout) -> Result<Option<State>> {
+    let path = layout.hidden_file("state");
+    match storage.open(&path, Open::Read) {
+        Ok(file) => StateFile { file }.read(layout),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io("open", &path, &e)),
+    }
+}
+
+/// The open state file.
+#[derive(Debug)]
+pub(crate) struct StateFile {
+    file: Arc<dyn File>,
+}
+
+impl StateFile {
+    pub fn open(storage: &dyn Storage, layout: &Layout) -> Result<Self> {
+        let path = layout.hidden_file("state");
+        let file = storage
+            .open(&path, Open::Create)
+            .map_err(|e| Error::io("open", &path, &e))?;
+        Ok(Self { file })
+    }
+
+    pub fn read(&self, layout: &Layout) -> Result<Option<State>> {
+        let line = read_range(&*self.file, 0, LEN)
+            .map_err(|e| Error::io("read", &layout.hidden_file("state"), &e))?;
+        if line.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(State::decode(&line).unwrap_or_else(State::unknown)))
+    }
+
+    /// Replaces the state; durable only after [`StateFile::sync`].
+    pub fn write(&self, layout: &Layout, state: &State) -> Result<()> {
+        self.file
+            .write_at(&state.encode(), 0)
+            .map_err(|e| Error::io("write", &layout.hidden_file("state"), &e))
+    }
+
+    pub fn sync(&self, layout: &Layout) -> Result<()> {
+        self.file
+            .sync()
+            .map_err(|e| Error::io("sync", &layout.hidden_file("state"), &e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_survives_its_line_and_a_changed_line_says_nothing() {
+        let state = State {
+            phase: Phase::Busy,
+            written: u64::MAX,
+            synced: 7,
+            boot: "6e6c-11".into(),
+            sync_failed: true,
+        };
+        let line = state.encode();
+        assert_eq!(line.len(), LEN);
+        assert_eq!(State::decode(&line), Some(state));
+        for at in 0..60 {
+            let mut line = line.clone();
+            line[at] ^= 1;
+            assert_eq!(State::decode(&line), None, "byte {at}");
+        }
+        assert_eq!(State::decode(b""), None);
+        assert_eq!(State::decode(&[0; LEN]), None);
+    }
+}

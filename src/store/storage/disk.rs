@@ -1,0 +1,152 @@
+//! The real file system, through std.
+
+use crate::os;
+
+use super::{DirEntry, File, Lock, Open, Stat, Storage};
+use std::fs;
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The file system of the machine.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Disk;
+
+impl Storage for Disk {
+    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>> {
+        let mut options = fs::OpenOptions::new();
+        options.read(true);
+        match how {
+            // A pipe in the place of a file must not be waited for.
+            Open::Read => options.custom_flags(libc::O_NONBLOCK),
+            Open::Append => options.append(true),
+            Open::AppendOrCreate => options.append(true).create(true),
+            Open::Update => options.write(true),
+            Open::Create => options.write(true).create(true),
+        };
+        Ok(Arc::new(options.open(path)?))
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
+        fs::read_dir(dir)?
+            .map(|entry| {
+                let entry = entry?;
+                let kind = entry.file_type()?;
+                let is_dir = if kind.is_symlink() {
+                    fs::metadata(entry.path()).is_ok_and(|m| m.is_dir())
+                } else {
+                    kind.is_dir()
+                };
+                Ok(DirEntry {
+                    name: entry.file_name().to_string_lossy().into_owned(),
+                    is_dir,
+                })
+            })
+            .collect()
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        fs::metadata(path).map(|m| stat(&m))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        if fs::symlink_metadata(path)?.is_dir() {
+            fs::remove_dir(path)
+        } else {
+            fs::remove_file(path)
+        }
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::File::open(dir)?.sync_all()
+    }
+
+    fn sync_all(&self, dir: &Path) -> io::Result<()> {
+        os::sync_file_system(&fs::File::open(dir)?)
+    }
+
+    fn boot(&self) -> Option<String> {
+        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        Some(id.trim().to_owned())
+    }
+}
+
+impl File for fs::File {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        loop {
+            match FileExt::read_at(self, buf, offset) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut file = self;
+        file.write_all(bytes)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        fs::File::set_len(self, len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn stat(&self) -> io::Result<Stat> {
+        self.metadata().map(|m| stat(&m))
+    }
+
+    fn try_lock(&self, lock: Lock) -> io::Result<bool> {
+        let taken = match lock {
+            Lock::Exclusive => fs::File::try_lock(self),
+            Lock::Shared => self.try_lock_shared(),
+        };
+        match taken {
+            Ok(()) => Ok(true),
+            Err(fs::TryLockError::WouldBlock) => Ok(false),
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn lock(&self) -> io::Result<()> {
+        loop {
+            match fs::File::lock(self) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        fs::File::unlock(self)
+    }
+
+    fn descriptor(&self) -> i32 {
+        self.as_raw_fd()
+    }
+}
+
+fn stat(metadata: &fs::Metadata) -> Stat {
+    Stat {
+        len: metadata.len(),
+        identity: (metadata.dev(), metadata.ino()),
+        links: metadata.nlink(),
+        is_dir: metadata.is_dir(),
+    }
+}

@@ -1,0 +1,239 @@
+//! Calls that fail, and processes that end in the midst of one.
+
+use super::loss::{Random, SECTOR};
+use super::{HISTORY, World};
+use std::io;
+
+/// The sorts of calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// OpenFile or creating a file.
+    Open,
+    /// Making a folder.
+    CreateDir,
+    /// Listing a folder.
+    List,
+    /// Looking at a path or file.
+    Stat,
+    /// Renaming.
+    Rename,
+    /// Making a folder's names durable.
+    SyncDir,
+    /// Making everything durable.
+    SyncAll,
+    /// Reading.
+    Read,
+    /// Writing at the end.
+    Append,
+    /// Writing at an offset.
+    WriteAt,
+    /// Cutting or extending.
+    SetLen,
+    /// Making a file durable.
+    Sync,
+    /// Taking a lock or giving it back.
+    Lock,
+}
+
+/// Calls that are made to fail.
+#[derive(Clone, Debug)]
+pub struct InjectedFault {
+    call: Option<Call>,
+    path: String,
+    skip: u64,
+    errno: i32,
+    part: bool,
+    always: bool,
+    struck: Option<String>,
+}
+
+impl InjectedFault {
+    /// The next call fails, once, with nothing done.
+    pub fn new(errno: i32) -> Self {
+        Self {
+            call: None,
+            path: String::new(),
+            skip: 0,
+            errno,
+            part: false,
+            always: false,
+            struck: None,
+        }
+    }
+
+    /// Only calls of this sort count.
+    #[must_use]
+    pub fn call(mut self, call: Call) -> Self {
+        self.call = Some(call);
+        self
+    }
+
+    /// Only calls on paths that contain this text count.
+    #[must_use]
+    pub fn path(mut self, part: &str) -> Self {
+        part.clone_into(&mut self.path);
+        self
+    }
+
+    /// So many calls are let through first.
+    #[must_use]
+    pub fn after(mut self, calls: u64) -> Self {
+        self.skip = calls;
+        self
+    }
+
+    /// A part of a write is done before it fails.
+    #[must_use]
+    pub fn short(mut self) -> Self {
+        self.part = true;
+        self
+    }
+
+    /// All calls fail from then on.
+    #[must_use]
+    pub fn always(mut self) -> Self {
+        self.always = true;
+        self
+    }
+
+    pub(super) fn struck(&self) -> Option<&str> {
+        self.struck.as_deref()
+    }
+
+    fn strikes(&mut self, call: Call, what: &str) -> bool {
+        if self.call.is_some_and(|only| only != call) || !what.contains(&self.path) {
+            return false;
+        }
+        if self.skip > 0 {
+            self.skip -= 1;
+            return false;
+        }
+        if self.struck.is_some() && !self.always {
+            return false;
+        }
+        self.struck = Some(format!("{call:?} {what}"));
+        true
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Process {
+    pub calls: u64,
+    pub dead: bool,
+    pub dies_at: Option<(u64, u64)>,
+}
+
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Verdict {
+    Go,
+    /// It fails; a part of a write may be done.
+    Fail {
+        errno: i32,
+        part: bool,
+        seed: u64,
+    },
+    /// The process ends in the midst of it.
+    Die {
+        seed: u64,
+    },
+}
+
+impl Verdict {
+    pub fn dies(self) -> bool {
+        matches!(self, Self::Die { .. })
+    }
+
+    /// How many of a write's bytes are written. One at a given offset is torn
+    /// between sectors only.
+    pub fn part(self, len: usize, offset: Option<u64>) -> usize {
+        let part = match self {
+            Self::Go => len,
+            Self::Fail { part: false, .. } => 0,
+            Self::Fail { seed, .. } | Self::Die { seed } => {
+                Random::new(seed).below(len as u64 + 1) as usize
+            }
+        };
+        match offset.map(|offset| offset as usize) {
+            Some(offset) if part < len => {
+                ((offset + part) / SECTOR * SECTOR).saturating_sub(offset)
+            }
+            _ => part,
+        }
+    }
+
+    /// What decides about a call that fails.
+    pub fn fails(self) -> Option<u64> {
+        match self {
+            Self::Fail { seed, .. } => Some(seed),
+            _ => None,
+        }
+    }
+
+    /// The failure of a call that does nothing.
+    pub fn before(self) -> io::Result<()> {
+        match self {
+            Self::Fail { errno, .. } => Err(io::Error::from_raw_os_error(errno)),
+            Self::Die { seed } if seed.is_multiple_of(2) => Err(dead()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The failure of a call that has done its work.
+    pub fn after(self) -> io::Result<()> {
+        match self {
+            Self::Die { .. } => Err(dead()),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn dead() -> io::Error {
+    io::Error::other("the process has ended")
+}
+
+impl World {
+    pub fn check_alive(&self, process: usize) -> io::Result<()> {
+        if self.processes[process].dead {
+            return Err(dead());
+        }
+        Ok(())
+    }
+
+    /// Counts a call, remembers it, and decides what becomes of it.
+    pub fn judge(&mut self, process: usize, call: Call, what: &str) -> io::Result<Verdict> {
+        self.check_alive(process)?;
+        self.processes[process].calls += 1;
+        let calls = self.processes[process].calls;
+        let fault = self.faults.iter_mut().find_map(|fault| {
+            fault.strikes(call, what).then_some(Verdict::Fail {
+                errno: fault.errno,
+                part: fault.part,
+                seed: calls,
+            })
+        });
+        let verdict = match self.processes[process].dies_at {
+            Some((at, seed)) if at <= calls => Verdict::Die { seed },
+            _ => fault.unwrap_or(Verdict::Go),
+        };
+        if self.history.len() == HISTORY {
+            self.history.pop_front();
+        }
+        let note = match verdict {
+            Verdict::Go => String::new(),
+            other => format!(" -> {other:?}"),
+        };
+        self.history
+            .push_back(format!("{process}.{calls} {call:?} {what}{note}"));
+        if verdict.dies() {
+            self.end(process);
+        }
+        Ok(verdict)
+    }
+
+    /// Ends a process.
+    pub fn end(&mut self, process: usize) {
+        self.processes[process].dead = true;
+        self.each_file(|file| file.locks.retain(|&(holder, _, _)| holder != process));
+    }
+}

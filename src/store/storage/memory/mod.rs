@@ -1,0 +1,632 @@
+//! A file system in memory that tears, fails and loses, for the tests.
+//!
+//! A [`Memory`] is one process's view of a machine. It keeps apart what a
+//! process sees and what is on the disk: each file has its bytes, those that
+//! are durable, and the writes in between; each folder likewise. So it can
+//! play what the real thing may do:
+//!
+//! - [`Memory::kill`]: the process is gone; what it gave to the kernel stays.
+//! - [`Memory::power_loss`]: another machine, with what a disk may hold after
+//!   the power went: writes lost, kept or torn at sectors, in no order but that
+//!   of the syncs (see `loss`).
+//! - [`Memory::fail`], [`Memory::die_at`], [`Memory::set_capacity`]: calls that
+//!   fail, before or after a part of their work; a process that ends in the
+//!   midst of a call; a full disk.
+//!
+//! All of it is decided by seeds: the same calls give the same states.
+
+mod faults;
+mod loss;
+
+pub use faults::{Call, InjectedFault};
+pub use loss::Random;
+
+use super::{DirEntry, File, Lock, Open, Stat, Storage};
+use faults::{Process, Verdict};
+use loss::{NameChange, Write};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// A process on a machine in memory.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    machine: Arc<Machine>,
+    process: usize,
+}
+
+#[derive(Debug)]
+struct Machine {
+    boot: u64,
+    world: Mutex<World>,
+    unlocked: Condvar,
+}
+
+/// A file or folder, by its place in [`World::nodes`].
+type NodeId = usize;
+
+const ROOT: NodeId = 0;
+
+/// Calls that are remembered, to be shown when a test fails.
+const HISTORY: usize = 2000;
+
+#[derive(Debug)]
+struct World {
+    nodes: Vec<Node>,
+    /// Changes of names that are not known to be durable, oldest first.
+    changes: Vec<NameChange>,
+    processes: Vec<Process>,
+    faults: Vec<InjectedFault>,
+    /// Bytes that all files may have together.
+    capacity: u64,
+    used: u64,
+    history: VecDeque<String>,
+    opened: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Node {
+    File(FileNode),
+    MemoryFolder(MemoryFolder),
+}
+
+#[derive(Clone, Debug, Default)]
+struct FileNode {
+    bytes: Vec<u8>,
+    durable: Vec<u8>,
+    /// What lies between the two, oldest first.
+    writes: Vec<Write>,
+    links: u64,
+    /// Who holds a lock: process, opening, sort.
+    locks: Vec<(usize, u64, Lock)>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct MemoryFolder {
+    names: BTreeMap<String, NodeId>,
+    durable: BTreeMap<String, NodeId>,
+}
+
+/// An open file.
+#[derive(Debug)]
+struct OpenFile {
+    memory: Memory,
+    node: NodeId,
+    id: u64,
+    how: Open,
+    path: PathBuf,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Memory {
+    /// A machine with an empty disk, and a process on it.
+    pub fn new() -> Self {
+        Self::boot_from(vec![Node::MemoryFolder(MemoryFolder::default())], 1)
+    }
+
+    fn boot_from(nodes: Vec<Node>, boot: u64) -> Self {
+        let used = nodes.iter().map(Node::len).sum();
+        Self {
+            machine: Arc::new(Machine {
+                boot,
+                world: Mutex::new(World {
+                    nodes,
+                    changes: Vec::new(),
+                    processes: vec![Process::default()],
+                    faults: Vec::new(),
+                    capacity: u64::MAX,
+                    used,
+                    history: VecDeque::new(),
+                    opened: 0,
+                }),
+                unlocked: Condvar::new(),
+            }),
+            process: 0,
+        }
+    }
+
+    /// Another process on the same machine.
+    #[must_use]
+    pub fn another_process(&self) -> Self {
+        let mut world = self.world();
+        world.processes.push(Process::default());
+        Self {
+            machine: self.machine.clone(),
+            process: world.processes.len() - 1,
+        }
+    }
+
+    /// Ends the process: all it does from now on fails, its locks are gone,
+    /// what it wrote is there.
+    pub fn kill(&self) {
+        self.world().end(self.process);
+        self.machine.unlocked.notify_all();
+    }
+
+    /// The machine as it may be after a loss of power at this moment, started
+    /// again; this one stays as it is. Another seed gives another state.
+    #[must_use]
+    pub fn power_loss(&self, seed: u64) -> Self {
+        let world = self.world();
+        let nodes = loss::after_power_loss(&world, &mut Random::new(seed));
+        let after = Self::boot_from(nodes, self.machine.boot + 1);
+        let mut history = world.history.clone();
+        history.push_back(format!("the power is lost, seed {seed}"));
+        after.world().history = history;
+        after
+    }
+
+    /// Makes calls fail.
+    pub fn fail(&self, fault: InjectedFault) {
+        self.world().faults.push(fault);
+    }
+
+    /// Takes all faults back.
+    pub fn fail_no_more(&self) {
+        self.world().faults.clear();
+    }
+
+    /// The call that a fault has made fail.
+    pub fn failed_call(&self) -> Option<String> {
+        let world = self.world();
+        let struck = world.faults.iter().find_map(InjectedFault::struck);
+        struck.map(str::to_owned)
+    }
+
+    /// Ends the process in the midst of its call `call` (1 is its next one).
+    pub fn die_at(&self, call: u64, seed: u64) {
+        let world = &mut *self.world();
+        let process = &mut world.processes[self.process];
+        process.dies_at = Some((process.calls + call, seed));
+    }
+
+    /// Whether the process has ended.
+    pub fn is_dead(&self) -> bool {
+        self.world().processes[self.process].dead
+    }
+
+    /// How many calls the process has made.
+    pub fn calls(&self) -> u64 {
+        self.world().processes[self.process].calls
+    }
+
+    /// Sets how many bytes all files may have together.
+    pub fn set_capacity(&self, bytes: u64) {
+        self.world().capacity = bytes;
+    }
+
+    /// Bytes that all files have together.
+    pub fn used(&self) -> u64 {
+        self.world().used
+    }
+
+    /// The last calls, for a person.
+    pub fn history(&self) -> String {
+        let world = self.world();
+        let mut text = String::new();
+        for line in &world.history {
+            text.push_str("  ");
+            text.push_str(line);
+            text.push('\n');
+        }
+        text
+    }
+
+    /// All files under `folder`, by path, with their bytes.
+    pub fn files(&self, folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+        let world = self.world();
+        let mut files = BTreeMap::new();
+        let mut todo = vec![folder.to_owned()];
+        while let Some(path) = todo.pop() {
+            match world.find(&path).map(|node| &world.nodes[node]) {
+                Ok(Node::MemoryFolder(folder)) => {
+                    todo.extend(folder.names.keys().map(|name| path.join(name)));
+                }
+                Ok(Node::File(file)) => {
+                    files.insert(path, file.bytes.clone());
+                }
+                Err(_) => {}
+            }
+        }
+        files
+    }
+
+    /// Puts a file there from outside, durably; its folder must be there.
+    pub fn put_file(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut world = self.world();
+        let (folder, name) = world.find_parent(path)?;
+        let node = world.nodes.len();
+        world.used += bytes.len() as u64;
+        world.nodes.push(Node::File(FileNode {
+            bytes: bytes.to_vec(),
+            durable: bytes.to_vec(),
+            links: 1,
+            ..FileNode::default()
+        }));
+        let folder = world.folder_mut(folder)?;
+        folder.durable.insert(name.clone(), node);
+        let before = folder.names.insert(name, node);
+        world.unlink(before);
+        Ok(())
+    }
+
+    /// Removes a file from outside, durably.
+    pub fn remove_file(&self, path: &Path) -> io::Result<()> {
+        let mut world = self.world();
+        let (folder, name) = world.find_parent(path)?;
+        let folder = world.folder_mut(folder)?;
+        folder.durable.remove(&name);
+        let before = folder.names.remove(&name);
+        world.unlink(before);
+        Ok(())
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        let world = self.machine.world.lock();
+        world.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a call: counts it, remembers it, decides whether it fails.
+    fn begin(&self, call: Call, what: &str) -> io::Result<(MutexGuard<'_, World>, Verdict)> {
+        let mut world = self.world();
+        let verdict = world.judge(self.process, call, what)?;
+        if verdict.dies() {
+            self.machine.unlocked.notify_all();
+        }
+        Ok((world, verdict))
+    }
+}
+
+impl Storage for Memory {
+    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>> {
+        let (mut world, verdict) =
+            self.begin(Call::Open, &format!("{how:?} {}", path.display()))?;
+        verdict.before()?;
+        let node = match world.find(path) {
+            Ok(node) => node,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if matches!(how, Open::Read | Open::Append | Open::Update) {
+                    return Err(error);
+                }
+                let (folder, name) = world.find_parent(path)?;
+                world.add(folder, name, Node::File(FileNode::default()))?
+            }
+            Err(error) => return Err(error),
+        };
+        if matches!(world.nodes[node], Node::MemoryFolder(_)) {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        world.opened += 1;
+        let id = world.opened;
+        drop(world);
+        verdict.after()?;
+        Ok(Arc::new(OpenFile {
+            memory: self.clone(),
+            node,
+            id,
+            how,
+            path: path.to_owned(),
+        }))
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        let (mut world, verdict) = self.begin(Call::CreateDir, &path.display().to_string())?;
+        verdict.before()?;
+        if world.find(path).is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let (folder, name) = world.find_parent(path)?;
+        world.add(folder, name, Node::MemoryFolder(MemoryFolder::default()))?;
+        verdict.after()
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
+        let (mut world, verdict) = self.begin(Call::List, &dir.display().to_string())?;
+        verdict.before()?;
+        verdict.after()?;
+        let folder = world.find(dir)?;
+        let names = world.folder_mut(folder)?.names.clone();
+        Ok(names
+            .into_iter()
+            .map(|(name, node)| DirEntry {
+                name,
+                is_dir: matches!(world.nodes[node], Node::MemoryFolder(_)),
+            })
+            .collect())
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        let (world, verdict) = self.begin(Call::Stat, &path.display().to_string())?;
+        verdict.before()?;
+        verdict.after()?;
+        let node = world.find(path)?;
+        Ok(world.stat(node, self.machine.boot))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let what = format!("{} to {}", from.display(), to.display());
+        let (mut world, verdict) = self.begin(Call::Rename, &what)?;
+        verdict.before()?;
+        let node = world.find(from)?;
+        let (from, to) = (world.find_parent(from)?, world.find_parent(to)?);
+        world.folder_mut(from.0)?.names.remove(&from.1);
+        let before = world.folder_mut(to.0)?.names.insert(to.1.clone(), node);
+        world.unlink(before);
+        world.changes.push(NameChange {
+            node,
+            from: Some(from),
+            to,
+        });
+        verdict.after()
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        let (mut world, verdict) = self.begin(Call::SyncDir, &dir.display().to_string())?;
+        verdict.before()?;
+        let folder = world.find(dir)?;
+        world.sync_names(|change| change.to.0 == folder);
+        verdict.after()
+    }
+
+    fn sync_all(&self, dir: &Path) -> io::Result<()> {
+        let (mut world, verdict) = self.begin(Call::SyncAll, &dir.display().to_string())?;
+        if let Some(seed) = verdict.fails() {
+            let random = &mut Random::new(seed);
+            world.each_file(|file| file.lose_some(random));
+        }
+        verdict.before()?;
+        world.each_file(FileNode::sync);
+        world.sync_names(|_| true);
+        verdict.after()
+    }
+
+    fn boot(&self) -> Option<String> {
+        Some(format!("boot-{}", self.machine.boot))
+    }
+}
+
+impl OpenFile {
+    fn begin(&self, call: Call, what: &str) -> io::Result<(MutexGuard<'_, World>, Verdict)> {
+        self.memory
+            .begin(call, &format!("{} {what}", self.path.display()))
+    }
+
+    fn write(&self, call: Call, offset: Option<u64>, bytes: &[u8]) -> io::Result<()> {
+        let appends = matches!(self.how, Open::Append | Open::AppendOrCreate);
+        if self.how == Open::Read || appends != offset.is_none() {
+            return Err(io::Error::from_raw_os_error(libc::EBADF));
+        }
+        let what = format!("{} bytes {offset:?}", bytes.len());
+        let (mut world, verdict) = self.begin(call, &what)?;
+        let part = &bytes[..verdict.part(bytes.len(), offset)];
+        let room = world.capacity.saturating_sub(world.used);
+        let file = world.file_mut(self.node)?;
+        let len = file.bytes.len() as u64;
+        let offset = offset.unwrap_or(len);
+        let fits = (len + room).saturating_sub(offset).min(part.len() as u64);
+        if fits > 0 {
+            file.change(Write::Bytes {
+                offset,
+                bytes: part[..fits as usize].to_vec(),
+            });
+        }
+        let grown = file.bytes.len() as u64 - len;
+        world.used += grown;
+        verdict.before()?;
+        verdict.after()?;
+        if (fits as usize) < bytes.len() {
+            return Err(io::Error::from_raw_os_error(libc::ENOSPC));
+        }
+        Ok(())
+    }
+
+    fn lock_as(&self, world: &mut World, lock: Lock) -> io::Result<bool> {
+        let file = world.file_mut(self.node)?;
+        let taken = file.locks.iter().any(|&(_, holder, sort)| {
+            holder != self.id && (sort == Lock::Exclusive || lock == Lock::Exclusive)
+        });
+        // As with flock, a lock of another sort is given up first.
+        file.locks.retain(|&(_, holder, _)| holder != self.id);
+        if !taken {
+            file.locks.push((self.memory.process, self.id, lock));
+        }
+        self.memory.machine.unlocked.notify_all();
+        Ok(!taken)
+    }
+}
+
+impl File for OpenFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let (mut world, verdict) = self.begin(Call::Read, "")?;
+        verdict.before()?;
+        verdict.after()?;
+        let bytes = &world.file_mut(self.node)?.bytes;
+        let from = bytes.len().min(offset as usize);
+        let n = buf.len().min(bytes.len() - from);
+        buf[..n].copy_from_slice(&bytes[from..from + n]);
+        Ok(n)
+    }
+
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        self.write(Call::Append, None, bytes)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write(Call::WriteAt, Some(offset), bytes)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let (mut world, verdict) = self.begin(Call::SetLen, &len.to_string())?;
+        verdict.before()?;
+        let file = world.file_mut(self.node)?;
+        let before = file.bytes.len() as u64;
+        file.change(Write::Len(len));
+        world.used = world.used + len - before;
+        verdict.after()
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let (mut world, verdict) = self.begin(Call::Sync, "")?;
+        let file = world.file_mut(self.node)?;
+        if let Some(seed) = verdict.fails() {
+            // What a failed sync has not brought to disk, no later one will.
+            file.lose_some(&mut Random::new(seed));
+        }
+        verdict.before()?;
+        file.sync();
+        verdict.after()
+    }
+
+    fn stat(&self) -> io::Result<Stat> {
+        let (world, verdict) = self.begin(Call::Stat, "")?;
+        verdict.before()?;
+        verdict.after()?;
+        Ok(world.stat(self.node, self.memory.machine.boot))
+    }
+
+    fn try_lock(&self, lock: Lock) -> io::Result<bool> {
+        let (mut world, verdict) = self.begin(Call::Lock, &format!("{lock:?}"))?;
+        verdict.before()?;
+        let taken = self.lock_as(&mut world, lock)?;
+        verdict.after()?;
+        Ok(taken)
+    }
+
+    fn lock(&self) -> io::Result<()> {
+        let (mut world, verdict) = self.begin(Call::Lock, "waiting")?;
+        verdict.before()?;
+        while !self.lock_as(&mut world, Lock::Exclusive)? {
+            let unlocked = self.memory.machine.unlocked.wait(world);
+            world = unlocked.unwrap_or_else(PoisonError::into_inner);
+            world.check_alive(self.memory.process)?;
+        }
+        drop(world);
+        verdict.after()
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        let (mut world, verdict) = self.begin(Call::Lock, "back")?;
+        verdict.before()?;
+        let file = world.file_mut(self.node)?;
+        file.locks.retain(|&(_, holder, _)| holder != self.id);
+        self.memory.machine.unlocked.notify_all();
+        verdict.after()
+    }
+
+    fn descriptor(&self) -> i32 {
+        -1
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        let mut world = self.memory.world();
+        if let Ok(file) = world.file_mut(self.node) {
+            file.locks.retain(|&(_, holder, _)| holder != self.id);
+        }
+        self.memory.machine.unlocked.notify_all();
+    }
+}
+
+impl World {
+    fn find(&self, path: &Path) -> io::Result<NodeId> {
+        let mut at = ROOT;
+        for part in path.components() {
+            let name = match part {
+                Component::Normal(name) => name.to_string_lossy(),
+                Component::RootDir | Component::CurDir => continue,
+                _ => return Err(io::ErrorKind::InvalidInput.into()),
+            };
+            let Node::MemoryFolder(folder) = &self.nodes[at] else {
+                return Err(io::ErrorKind::NotADirectory.into());
+            };
+            at = *folder
+                .names
+                .get(&*name)
+                .ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))?;
+        }
+        Ok(at)
+    }
+
+    fn find_parent(&self, path: &Path) -> io::Result<(NodeId, String)> {
+        let name = path
+            .file_name()
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::EEXIST))?;
+        let parent = self.find(path.parent().unwrap_or(Path::new("/")))?;
+        Ok((parent, name.to_string_lossy().into_owned()))
+    }
+
+    fn add(&mut self, folder: NodeId, name: String, mut node: Node) -> io::Result<NodeId> {
+        if let Node::File(file) = &mut node {
+            file.links = 1;
+        }
+        let id = self.nodes.len();
+        self.folder_mut(folder)?.names.insert(name.clone(), id);
+        self.nodes.push(node);
+        self.changes.push(NameChange {
+            node: id,
+            from: None,
+            to: (folder, name),
+        });
+        Ok(id)
+    }
+
+    fn unlink(&mut self, node: Option<NodeId>) {
+        if let Some(Node::File(file)) = node.map(|node| &mut self.nodes[node]) {
+            file.links -= 1;
+            if file.links == 0 {
+                self.used -= file.bytes.len() as u64;
+            }
+        }
+    }
+
+    fn file_mut(&mut self, node: NodeId) -> io::Result<&mut FileNode> {
+        match &mut self.nodes[node] {
+            Node::File(file) => Ok(file),
+            Node::MemoryFolder(_) => Err(io::ErrorKind::IsADirectory.into()),
+        }
+    }
+
+    fn each_file(&mut self, mut act: impl FnMut(&mut FileNode)) {
+        for node in &mut self.nodes {
+            if let Node::File(file) = node {
+                act(file);
+            }
+        }
+    }
+
+    fn folder_mut(&mut self, node: NodeId) -> io::Result<&mut MemoryFolder> {
+        match &mut self.nodes[node] {
+            Node::MemoryFolder(folder) => Ok(folder),
+            Node::File(_) => Err(io::ErrorKind::NotADirectory.into()),
+        }
+    }
+
+    fn stat(&self, node: NodeId, boot: u64) -> Stat {
+        let (links, is_dir) = match &self.nodes[node] {
+            Node::File(file) => (file.links, false),
+            Node::MemoryFolder(_) => (1, true),
+        };
+        Stat {
+            len: self.nodes[node].len(),
+            identity: (boot, node as u64),
+            links,
+            is_dir,
+        }
+    }
+}
+
+impl Node {
+    fn len(&self) -> u64 {
+        match self {
+            Self::File(file) => file.bytes.len() as u64,
+            Self::MemoryFolder(_) => 0,
+        }
+    }
+}

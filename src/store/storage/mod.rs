@@ -1,0 +1,136 @@
+//! The few calls that touch files, behind one small seam.
+//!
+//! Nothing above this module calls `std::fs`. [`Disk`] is the real thing; with
+//! the feature `internals` there is also an in-memory storage that tears, fails
+//! and loses, so that the crash and fault tests run the real library over it.
+//!
+//! What the seam promises: `append` and `write_at` write everything or return
+//! an error (short writes and EINTR are dealt with inside; after an error an
+//! unknown part may have been written); `sync` makes a file's bytes and length
+//! durable; a name (created, renamed, removed) is durable after `sync_dir` of
+//! its folder; `sync_all` makes durable whatever there is.
+
+mod disk;
+#[cfg(feature = "internals")]
+pub mod memory;
+
+pub use disk::Disk;
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// How to open a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Open {
+    /// Read only; it must be there.
+    Read,
+    /// Append and read; it must be there.
+    Append,
+    /// Append and read; created where it is missing.
+    AppendOrCreate,
+    /// Read and write at offsets; it must be there.
+    Update,
+    /// Read and write at offsets; created where it is missing.
+    Create,
+}
+
+/// A lock's sort.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lock {
+    /// One holder.
+    Exclusive,
+    /// Many holders, none of them exclusive.
+    Shared,
+}
+
+/// What is known about a file without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Bytes.
+    pub len: u64,
+    /// Device and inode: the same pair is the same file.
+    pub identity: (u64, u64),
+    /// Names that lead to it; 0 once it is deleted.
+    pub links: u64,
+    /// Whether it is a folder.
+    pub is_dir: bool,
+}
+
+/// A name in a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirEntry {
+    /// The name; one that is no UTF-8 is shown with replacement characters.
+    pub name: String,
+    /// Whether it is a folder (links are followed).
+    pub is_dir: bool,
+}
+
+/// Where a trail lives.
+pub trait Storage: Send + Sync + fmt::Debug {
+    /// Opens a file.
+    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>>;
+    /// Makes one folder; fails where the name is taken.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+    /// What is in a folder, in no order.
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
+    /// What the path leads to.
+    fn stat(&self, path: &Path) -> io::Result<Stat>;
+    /// Gives a file another name, replacing what has it.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file or an empty folder. Only what can be made again is ever
+    /// removed, so a storage need not be able to.
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let _ = path;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    /// Makes a folder's names durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Makes durable all that was written so far, by anyone, to the file system
+    /// that holds the folder.
+    fn sync_all(&self, dir: &Path) -> io::Result<()>;
+    /// What is different after a restart of the machine and the same until
+    /// then: whatever the kernel was given is still there while it lives.
+    /// `None` where that is not known.
+    fn boot(&self) -> Option<String>;
+}
+
+/// An open file.
+pub trait File: Send + Sync + fmt::Debug {
+    /// Reads up to `buf.len()` bytes at `offset`; 0 at the end.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes all of `bytes` at the end (files opened to append).
+    fn append(&self, bytes: &[u8]) -> io::Result<()>;
+    /// Writes all of `bytes` at `offset` (files not opened to append).
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Cuts or extends with zeros.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Makes bytes and length durable (fdatasync).
+    fn sync(&self) -> io::Result<()>;
+    /// What is known about it now.
+    fn stat(&self) -> io::Result<Stat>;
+    /// Takes a lock on the file (flock: it belongs to this opening of the file,
+    /// not to the process), or says `false` where another holds it.
+    fn try_lock(&self, lock: Lock) -> io::Result<bool>;
+    /// Takes an exclusive lock, waiting for it.
+    fn lock(&self) -> io::Result<()>;
+    /// Gives the lock back.
+    fn unlock(&self) -> io::Result<()>;
+    /// The file descriptor, -1 where there is none.
+    fn descriptor(&self) -> i32;
+}
+
+/// Reads `len` bytes at `offset`, or fewer where the file ends before.
+pub(crate) fn read_range(file: &dyn File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; len];
+    let mut filled = 0;
+    while filled < len {
+        match file.read_at(&mut bytes[filled..], offset + filled as u64)? {
+            0 => break,
+            n => filled += n,
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}

@@ -1,0 +1,194 @@
+//! BUFFERED: the buffer, its bound, and who flushes it.
+//!
+//! An event gets its id as it joins the queue, and the append returns. The buffer
+//! is flushed when it is half full, by whoever finds it so; when time has passed,
+//! by the flusher thread; and by who finds no room in it. A batch that fails to be
+//! flushed keeps its events and ids, and is tried again; the bound counts it.
+
+use super::{CommitState, Committer, PendingBatch};
+use crate::error::{Error, Kind, Result};
+use crate::event::EventLine;
+use crate::os;
+use crate::sync::Ordering;
+use crate::warning::WarningKind;
+use crate::write::batch::CheckedBatch;
+use crate::write::trail::CommitLevel;
+use std::time::Duration;
+
+/// Milliseconds after a failed flush in which it is not tried again unasked.
+const RETRY_AFTER: u64 = 100;
+
+/// Bytes that gather in one batch of a buffer of so many; the rest is for the one
+/// that is being flushed meanwhile.
+pub(super) fn most_gathered(buffer_bytes: usize) -> usize {
+    buffer_bytes / 4 * 3
+}
+
+impl Committer {
+    /// Accepts one event into the buffer. Says its id.
+    pub fn buffer(&self, line: &EventLine<'_>) -> Result<u64> {
+        self.accept(line.body.len(), 1, |queue| {
+            queue.buffer(line.stream, std::iter::once(line.body));
+        })
+    }
+
+    /// Accepts events into the buffer, all or none. Says the first id.
+    pub fn buffer_all(&self, events: &CheckedBatch) -> Result<u64> {
+        self.accept(events.bytes(), events.len(), |queue| {
+            for (stream, bodies) in events.runs() {
+                queue.buffer(stream, bodies);
+            }
+        })
+    }
+
+    /// Waits until the buffer has room for so many bytes and events, and lets
+    /// them be put into it. Says the first one's id.
+    fn accept(
+        &self,
+        size: usize,
+        events: usize,
+        put: impl FnOnce(&mut PendingBatch),
+    ) -> Result<u64> {
+        self.check()?;
+        if size > self.buffer_bytes {
+            return Err(Error::new(
+                Kind::TooLarge,
+                format!(
+                    "{size} bytes of events do not fit into the buffer of {} bytes",
+                    self.buffer_bytes
+                ),
+            ));
+        }
+        let mut queue = self.queue()?;
+        while !queue.has_room(size, self.buffer_bytes) {
+            drop(queue);
+            let flushed = self.with_trail(|files| self.flush_buffer(files));
+            queue = self.queue()?;
+            match flushed {
+                Err(error) if self.failed.get().is_some() => return Err(error),
+                Err(error) if !queue.has_room(size, self.buffer_bytes) => {
+                    let full = "the buffer is full and cannot be flushed";
+                    return Err(error.wrap(Kind::BufferFull, full));
+                }
+                _ => {}
+            }
+        }
+        let first = queue.last_id.checked_add(1).ok_or_else(no_more_ids)?;
+        if events as u64 > u64::MAX - queue.last_id {
+            return Err(no_more_ids());
+        }
+        put(&mut queue);
+        // Half, so that appends find room while a flush is at work; and not less,
+        // so that where there are many streams, each gets one large write.
+        let due = queue.batch.bytes() * 2 >= self.buffer_bytes
+            && (queue.retry_at == 0 || queue.retry_at <= os::coarse_millis());
+        drop(queue);
+        if due && let Ok(mut files) = self.trail.try_lock() {
+            // A failure is counted and warned of; the events are still here.
+            let _ = self.flush_buffer(&mut files);
+        }
+        Ok(first)
+    }
+
+    /// Writes what the buffer holds.
+    pub(super) fn flush_buffer(&self, files: &mut CommitState) -> Result<()> {
+        self.check()?;
+        // First what failed before, for its ids are smaller.
+        if !files.batch.is_empty() {
+            self.flush_batch(files)?;
+        }
+        let mut queue = self.queue()?;
+        // What someone waits for has no ids yet, and is theirs to commit.
+        if queue.batch.is_empty() || queue.batch.id(0) == 0 {
+            return Ok(());
+        }
+        queue.hand_over(files);
+        queue.held = files.batch.bytes();
+        drop(queue);
+        self.flush_batch(files)
+    }
+
+    fn flush_batch(&self, files: &mut CommitState) -> Result<()> {
+        let result = self.commit(files, CommitLevel::Written);
+        let mut queue = self.queue()?;
+        match result {
+            Ok(()) => {
+                queue.held = 0;
+                queue.retry_at = 0;
+                files.batch.clear();
+                Ok(())
+            }
+            Err(error) => {
+                queue.retry_at = os::coarse_millis() + RETRY_AFTER;
+                drop(queue);
+                self.flush_failures.fetch_add(1, Ordering::Relaxed);
+                files.trail.report.warn(
+                    WarningKind::FlushFailed,
+                    format!(
+                        "{} events wait, for a flush failed: {error}",
+                        files.batch.len()
+                    ),
+                );
+                self.warned.store(true, Ordering::Relaxed);
+                Err(error)
+            }
+        }
+    }
+
+    /// The flusher's life: flushes the buffer every `interval`, until
+    /// [`Committer::close`].
+    pub fn flush_by_time(&self, interval: Duration, tell: impl Fn()) {
+        let Ok(mut closing) = self.closing.lock() else {
+            return;
+        };
+        while !*closing {
+            match self.closed.wait_timeout(closing, interval) {
+                Ok((guard, _)) => closing = guard,
+                Err(_) => return,
+            }
+            if !*closing {
+                drop(closing);
+                // A failure is counted and warned of; the events are still here.
+                let _ = self.flush();
+                tell();
+                match self.closing.lock() {
+                    Ok(guard) => closing = guard,
+                    Err(_) => return,
+                }
+            }
+        }
+    }
+
+    /// Ends the flusher.
+    pub fn close(&self) {
+        if let Ok(mut closing) = self.closing.lock() {
+            *closing = true;
+        }
+        self.closed.notify_all();
+    }
+}
+
+impl PendingBatch {
+    /// Whether so many bytes may be added to a buffer of `limit`.
+    fn has_room(&self, size: usize, limit: usize) -> bool {
+        let gathered = self.batch.bytes();
+        if gathered + self.held + size > limit {
+            return false;
+        }
+        // While a flush has failed, up to the last byte.
+        gathered == 0 || self.retry_at > 0 || gathered + size <= most_gathered(limit)
+    }
+
+    /// Puts events of one stream behind the others, with the next ids.
+    fn buffer<'b>(&mut self, stream: &str, bodies: impl Iterator<Item = &'b [u8]>) {
+        let slot = self.slot(stream);
+        for body in bodies {
+            self.last_id += 1;
+            self.batch.push(slot, body, self.last_id);
+        }
+    }
+}
+
+fn no_more_ids() -> Error {
+    Error::new(Kind::TooLarge, "the trail has no more event ids")
+}

@@ -1,0 +1,181 @@
+//! How a trail is opened.
+
+use crate::error::{Error, Result};
+use crate::event::{Names, Rules};
+use crate::proof::ProofOptions;
+use crate::warning::Warning;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What an append waits for before it returns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Durability {
+    /// The event is in memory. A flush follows by size or time; until then, the
+    /// end of the process loses it. Starts one thread, for the time.
+    Buffered = 0,
+    /// The event is in its segment file, visible to any reader. The end of the
+    /// process loses nothing; a loss of power, what the OS had not yet written.
+    #[default]
+    Written = 1,
+    /// The event is on disk. Nothing loses it.
+    Synced = 2,
+}
+
+/// Called with what a writer finds worth telling and is no error.
+pub type WarningHandler = Arc<dyn Fn(&Warning) + Send + Sync>;
+
+/// How a trail is opened and written. [`Options::default`] is what the
+/// predecessor did, made safe.
+#[derive(Clone)]
+pub struct Options {
+    pub(crate) max_segment_bytes: u64,
+    pub(crate) durability: Durability,
+    pub(crate) rules: Rules,
+    pub(crate) shared: bool,
+    pub(crate) buffer_bytes: usize,
+    pub(crate) flush_interval: Option<Duration>,
+    pub(crate) max_open_files: usize,
+    pub(crate) journal_bytes: u64,
+    pub(crate) on_warning: Option<WarningHandler>,
+    pub(crate) proof: Option<ProofOptions>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_segment_bytes: 5 * 1024 * 1024,
+            durability: Durability::default(),
+            rules: Rules::default(),
+            shared: false,
+            buffer_bytes: 3 * 1024 * 1024,
+            flush_interval: Some(Duration::from_secs(1)),
+            max_open_files: 128,
+            journal_bytes: 16 * 1024 * 1024,
+            on_warning: None,
+            proof: None,
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("max_segment_bytes", &self.max_segment_bytes)
+            .field("durability", &self.durability)
+            .field("rules", &self.rules)
+            .field("shared", &self.shared)
+            .field("buffer_bytes", &self.buffer_bytes)
+            .field("flush_interval", &self.flush_interval)
+            .field("max_open_files", &self.max_open_files)
+            .field("proof", &self.proof)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Options {
+    /// The size at which a segment is full: the next event goes into the next
+    /// one. 1 byte or more; the default is 5 MiB.
+    pub fn max_segment_bytes(&mut self, bytes: u64) -> Result<&mut Self> {
+        if bytes == 0 {
+            return Err(Error::argument("max_segment_bytes must be at least 1"));
+        }
+        self.max_segment_bytes = bytes;
+        Ok(self)
+    }
+
+    /// What an append waits for. The default is [`Durability::Written`].
+    pub fn durability(&mut self, durability: Durability) -> &mut Self {
+        self.durability = durability;
+        self
+    }
+
+    /// The largest line, in bytes, with its newline and with its id counted as
+    /// 20 digits. 256 bytes to 1 GiB; the default is 1 MiB.
+    pub fn max_event_bytes(&mut self, bytes: u64) -> Result<&mut Self> {
+        match usize::try_from(bytes) {
+            Ok(bytes @ 256..=0x4000_0000) => self.rules.max_line = bytes,
+            _ => {
+                return Err(Error::argument(format!(
+                    "max_event_bytes must be 256 to 1073741824, not {bytes}"
+                )));
+            }
+        }
+        Ok(self)
+    }
+
+    /// The domains that events may have. The default is `legacy` and `v2`.
+    pub fn domains(&mut self, names: Names) -> &mut Self {
+        self.rules.domains = names;
+        self
+    }
+
+    /// The operations that events may have. The default is `create`, `update`
+    /// and `delete`.
+    pub fn operations(&mut self, names: Names) -> &mut Self {
+        self.rules.operations = names;
+        self
+    }
+
+    /// Whether other writers, in this process or others, may write to the trail
+    /// at the same time; all must say so. Not with [`Durability::Buffered`].
+    pub fn shared(&mut self, shared: bool) -> &mut Self {
+        self.shared = shared;
+        self
+    }
+
+    /// How many bytes of events [`Durability::Buffered`] holds at most. 4 KiB
+    /// to 1 GiB; the default is 3 MiB.
+    /// It is flushed when it is half full.
+    pub fn buffer_bytes(&mut self, bytes: u64) -> Result<&mut Self> {
+        match usize::try_from(bytes) {
+            Ok(bytes @ 4096..=0x4000_0000) => self.buffer_bytes = bytes,
+            _ => {
+                return Err(Error::argument(format!(
+                    "buffer_bytes must be 4096 to 1073741824, not {bytes}"
+                )));
+            }
+        }
+        Ok(self)
+    }
+
+    /// How long [`Durability::Buffered`] holds an event at most. Zero: no
+    /// thread, and no flush by time. The default is one second.
+    pub fn flush_interval(&mut self, interval: Duration) -> &mut Self {
+        self.flush_interval = Some(interval).filter(|interval| !interval.is_zero());
+        self
+    }
+
+    /// How many segment files are held open at most. 1 or more; the default is
+    /// 128.
+    pub fn max_open_files(&mut self, files: u64) -> Result<&mut Self> {
+        match usize::try_from(files) {
+            Ok(files) if files > 0 => self.max_open_files = files,
+            _ => return Err(Error::argument("max_open_files must be at least 1")),
+        }
+        Ok(self)
+    }
+
+    /// Bytes of the journal's file: what tests need, to see it fill.
+    #[doc(hidden)]
+    pub fn journal_bytes(&mut self, bytes: u64) -> &mut Self {
+        self.journal_bytes = bytes;
+        self
+    }
+
+    /// Whether and how the writer keeps proof of its trail: a Merkle tree over
+    /// all events, and signed checkpoints. See [`crate::proof`].
+    pub fn proof(&mut self, proof: ProofOptions) -> &mut Self {
+        self.proof = Some(proof);
+        self
+    }
+
+    /// Who is told what is worth telling and no error: what recovery did, what
+    /// it could not, that a flush failed. Called from the thread that found it,
+    /// with no lock held.
+    pub fn on_warning(&mut self, handler: impl Fn(&Warning) + Send + Sync + 'static) -> &mut Self {
+        self.on_warning = Some(Arc::new(handler));
+        self
+    }
+}
