@@ -46,6 +46,7 @@
 mod error;
 mod event;
 mod ffi;
+mod limits;
 mod os;
 pub mod proof;
 mod read;

@@ -81,7 +81,7 @@ pub(crate) enum Depth {
 }
 
 /// The key that a line of ours begins with.
-const EVENT_ID: &[u8] = b"{\"event_id\":";
+pub(crate) const EVENT_ID: &[u8] = b"{\"event_id\":";
 
 /// What a line of ours holds between its timestamp and its model name.
 pub(crate) fn names(domain: &str, category: &str) -> Vec<u8> {
@@ -150,13 +150,28 @@ pub(crate) fn scan_into(
     Some(())
 }
 
-/// The id of a line that begins as ours do, however the line goes on.
+/// The id of a line that begins as ours do, however the line goes on. Ids begin
+/// at 1.
 pub(crate) fn leading_id(line: &[u8]) -> Option<u64> {
     let mut scan = Scan { line, at: 0 };
     scan.literal(EVENT_ID)?;
     let id = scan.number()?;
     scan.literal(b",")?;
-    Some(id)
+    (id > 0).then_some(id)
+}
+
+/// The id of a line that is a whole JSON object with one; for a line of any shape.
+/// With the id 0 it is no event.
+pub(crate) fn checked_id(line: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct WithId {
+        event_id: u64,
+    }
+    // The line as the trail writes it; anything else that is an event, slower.
+    leading_id(line)
+        .filter(|_| json::check(line).is_ok())
+        .or_else(|| Some(serde_json::from_slice::<WithId>(line).ok()?.event_id))
+        .filter(|&id| id > 0)
 }
 
 /// The id and the timestamp of a line that begins as ours do.
@@ -505,6 +520,23 @@ mod tests {
         ] {
             let error = parse(line.as_bytes()).expect_err(&line);
             assert!(error.contains(why), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn ids_are_read_as_they_are_written() {
+        assert_eq!(leading_id(b"{\"event_id\":12,\"t"), Some(12));
+        for line in [
+            "{\"event_id\":0,",
+            "{\"event_id\":012,",
+            "{\"event_id\":12",
+            "{\"event_id\":,",
+            "{\"event_id\": 1,",
+            "{\"event_id\":184467440737095516160,",
+            "",
+            "x",
+        ] {
+            assert_eq!(leading_id(line.as_bytes()), None, "{line}");
         }
     }
 }

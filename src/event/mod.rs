@@ -20,6 +20,8 @@ mod render;
 
 pub use render::{EventLine, Renderer};
 
+use crate::limits::DEFAULT_LINE_LIMIT;
+
 /// Which names are allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Names {
@@ -66,7 +68,7 @@ impl Default for Rules {
         Self {
             domains: Names::only(["legacy", "v2"]),
             operations: Names::only(["create", "update", "delete"]),
-            max_line: 1 << 20,
+            max_line: DEFAULT_LINE_LIMIT,
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Which names a domain or category may have. They become the names of folders.
 
-/// The longest domain or category, in bytes.
-pub(crate) const MAX_NAME: usize = 128;
+use crate::limits::MAX_NAME_BYTES;
 
 /// The one name that follows the rules and is taken: that of the index file, which
 /// lies beside the domains' folders.
@@ -12,7 +11,7 @@ pub(crate) const RESERVED: &str = "index.json";
 pub(crate) fn name_fault(name: &[u8]) -> Option<&'static str> {
     if name.is_empty() {
         Some("must not be empty")
-    } else if name.len() > MAX_NAME {
+    } else if name.len() > MAX_NAME_BYTES {
         Some("must not be longer than 128 bytes")
     } else if name[0] == b'.' {
         Some("must not start with a dot")

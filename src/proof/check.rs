@@ -6,12 +6,13 @@
 use super::checkpoint::SignedCheckpoint;
 use super::leaf_chunks::{LeafChunk, LeafChunks, hash_all};
 use super::merkle::{Hash, Tree, complete_hash};
-use super::report::{Finding, FindingKind, MAX_LISTED, VerifyReport};
+use super::report::{Finding, FindingKind, VerifyReport};
 use super::tile::{Tile, WIDTH};
 use super::tile_verifier::TileVerifier;
 use super::trail_walk::{LineLook, LinePosition, TrailWalk};
 use super::unmatched::{IdRanges, Unmatched, UnmatchedLine};
 use crate::error::Result;
+use crate::limits::MAX_LISTED;
 use crate::store::layout::Layout;
 use crate::store::storage::Storage;
 use std::sync::Arc;

@@ -2,12 +2,10 @@
 
 use super::merkle::Hash;
 use crate::error::{Error, Kind, Result};
+use crate::limits::MAX_LISTED;
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::path::Path;
-
-/// More findings than this are counted, not listed.
-pub(crate) const MAX_LISTED: usize = 1000;
 
 /// What was found about a trail.
 #[derive(Clone, Debug, Serialize)]

@@ -6,10 +6,10 @@ use super::catch_up::{catch_up, heal};
 use super::log::{Log, TLOG};
 use super::note::tests::{cosign, witness};
 use super::note::{Signer, SigningKey};
-use super::prove::line_id;
 use super::report::{FindingKind, VerifyReport};
 use super::verify::Verification;
 use crate::error::Kind;
+use crate::event::header::leading_id;
 use crate::store::layout::Layout;
 use crate::store::storage::{Disk, Storage};
 use std::fs;
@@ -127,7 +127,7 @@ impl TamperedTrail {
                 let text = fs::read(&path).unwrap_or_default();
                 let mut at = 0;
                 for line in text.split_inclusive(|b| *b == b'\n') {
-                    if line_id(line) == Some(id) {
+                    if leading_id(line) == Some(id) {
                         return (path, at, at + line.len());
                     }
                     at += line.len();
@@ -354,7 +354,7 @@ fn a_removed_segment_and_its_events_are_named() {
         .filter(|f| f.kind == FindingKind::Missing)
         .flat_map(|f| f.first_id.unwrap()..=f.last_id.unwrap())
         .collect();
-    let ids: Vec<u64> = text.split(|b| *b == b'\n').filter_map(line_id).collect();
+    let ids: Vec<u64> = text.split(|b| *b == b'\n').filter_map(leading_id).collect();
     assert_eq!(missing, ids);
     let segment = report.findings.last().unwrap();
     assert_eq!(segment.kind, FindingKind::Segment);
@@ -576,7 +576,7 @@ fn what_was_pruned_is_not_missed_and_the_rest_is_proved() {
         fs::remove_file(trail.segment(stream, 1)).unwrap();
     }
     let first = (0..3)
-        .map(|stream| line_id(&fs::read(trail.segment(stream, 2)).unwrap()).unwrap())
+        .map(|stream| leading_id(&fs::read(trail.segment(stream, 2)).unwrap()).unwrap())
         .max()
         .unwrap();
     assert!(!trail.verify().intact);

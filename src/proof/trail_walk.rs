@@ -9,8 +9,8 @@
 //! streams can be walked, and the memory is one buffer a stream, the smaller
 //! the more there are.
 
-use super::prove::line_id;
 use crate::error::{Error, Result};
+use crate::event::header::leading_id;
 use crate::event::name::name_fault;
 use crate::store::layout::{Layout, segment_number};
 use crate::store::storage::{Open, Storage};
@@ -276,7 +276,7 @@ impl TrailWalk {
     fn first_id(&self, index: usize, segment: usize) -> Result<Option<u64>> {
         let mut bytes = [0; ID_BYTES];
         let count = self.read(index, segment, 0, &mut bytes)?;
-        Ok(line_id(&bytes[..count]))
+        Ok(leading_id(&bytes[..count]))
     }
 
     /// Fills `bytes` from a segment, and says how many there were.
@@ -345,7 +345,7 @@ impl TrailWalk {
         let following = self.peek(index)?;
         let stream = &mut self.streams[index];
         let line = &stream.buffer[stream.start..stream.end];
-        let id = line_id(line);
+        let id = leading_id(line);
         let in_order = id.is_some_and(|id| {
             // Out of order is the one line without which the others are in order.
             let late = id <= stream.last_id;
@@ -402,7 +402,7 @@ impl TrailWalk {
         }
         let stream = &self.streams[index];
         if stream.next < stream.filled {
-            Ok(line_id(&stream.buffer[stream.next..stream.filled]))
+            Ok(leading_id(&stream.buffer[stream.next..stream.filled]))
         } else if stream.current + 1 < stream.segments.len() {
             self.first_id(index, stream.current + 1)
         } else {

@@ -1,5 +1,6 @@
 //! What a reader met that is no event of its stream, and so did not return.
 
+use crate::limits::MAX_LISTED;
 use std::path::{Path, PathBuf};
 
 /// A line that is no event of the stream in whose file it stands.
@@ -44,13 +45,10 @@ pub(crate) struct DamageLog {
     count: u64,
 }
 
-/// A badly damaged trail must not fill the memory with its complaints.
-const KEPT: usize = 1000;
-
 impl Sink for DamageLog {
     fn damage(&mut self, damage: Damage) {
         self.count += 1;
-        if self.first.len() < KEPT {
+        if self.first.len() < MAX_LISTED {
             self.first.push(damage);
         }
     }
@@ -70,7 +68,7 @@ impl DamageLog {
 
     pub fn add_all(&mut self, other: Self) {
         self.count += other.count;
-        let room = KEPT - self.first.len();
+        let room = MAX_LISTED - self.first.len();
         self.first.extend(other.first.into_iter().take(room));
     }
 

@@ -16,7 +16,6 @@ mod cursor;
 mod damage;
 mod filter;
 mod history;
-mod lines;
 mod reader;
 mod record;
 mod replay;

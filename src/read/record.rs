@@ -48,12 +48,12 @@ impl<'r> Record<'r> {
 
     /// Its domain.
     pub fn domain(&self) -> &'r str {
-        &self.cursor.domain
+        &self.cursor.stream.domain
     }
 
     /// Its category.
     pub fn category(&self) -> &'r str {
-        &self.cursor.category
+        &self.cursor.stream.category
     }
 
     /// The record that it is about.

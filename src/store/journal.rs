@@ -33,6 +33,7 @@
 //! is kept aside instead.
 
 use crate::error::{Error, Kind, Result};
+use crate::limits::MAX_STREAM_NAME_BYTES;
 use crate::store::layout::Layout;
 use crate::store::segment::Slot;
 use crate::store::storage::{File, Open, Storage, read_range};
@@ -41,7 +42,10 @@ use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"ATRJRNL1";
 const START: u64 = 4096;
-const HEAD: usize = 32;
+const HEADER: usize = 32;
+
+/// Bytes of an entry besides its stream's name and its lines.
+const ENTRY_FIXED: usize = 2 + 8 + 8 + 4;
 
 /// A part of a batch: bytes `from..to` of its lines, which went to `offset` of
 /// segment `number` of a stream.
@@ -118,8 +122,7 @@ impl Journal {
     }
 
     fn record_len(entries: &[JournalEntry], lines: usize) -> u64 {
-        // A name is at most 2 × 128 + 1 bytes.
-        (HEAD + entries.len() * (22 + 257) + lines) as u64
+        (HEADER + entries.len() * (ENTRY_FIXED + MAX_STREAM_NAME_BYTES) + lines) as u64
     }
 
     /// Whether such a batch can be journaled at all.
@@ -157,14 +160,14 @@ impl Journal {
             record.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
             record.extend_from_slice(bytes);
         }
-        let body = (record.len() - HEAD) as u32;
+        let body = (record.len() - HEADER) as u32;
         record[4..8].copy_from_slice(&body.to_le_bytes());
         let crc = crc32fast::hash(&record[4..]);
         record[..4].copy_from_slice(&crc.to_le_bytes());
         if let Err(error) = self.file.write_at(record, self.end) {
             // It is taken back, and must not be found whole.
             let path = self.layout.hidden_file("journal");
-            return match self.file.write_at(&[0; HEAD], self.end) {
+            return match self.file.write_at(&[0; HEADER], self.end) {
                 Ok(()) => match self.file.sync() {
                     Ok(()) => Err(Error::io("write", &path, &error)),
                     Err(error) => Err(unknown(&self.layout, &error)),
@@ -213,7 +216,7 @@ pub(crate) fn replay(
         };
         at += record.len() as u64;
         last_id = Some(number(&record, 24));
-        let mut rest = &record[HEAD..];
+        let mut rest = &record[HEADER..];
         while let Some((entry, after)) = read_entry(rest) {
             redo(entry)?;
             rest = after;
@@ -244,17 +247,17 @@ fn read_record(
     epoch: u64,
     sequence: u64,
 ) -> io::Result<Option<Vec<u8>>> {
-    let head = read_range(file, at, HEAD)?;
-    if head.len() < HEAD || number(&head, 8) != epoch || number(&head, 16) != sequence {
+    let head = read_range(file, at, HEADER)?;
+    if head.len() < HEADER || number(&head, 8) != epoch || number(&head, 16) != sequence {
         return Ok(None);
     }
     let body = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
-    if at + HEAD as u64 + u64::from(body) > size {
+    if at + HEADER as u64 + u64::from(body) > size {
         return Ok(None);
     }
-    let record = read_range(file, at, HEAD + body as usize)?;
+    let record = read_range(file, at, HEADER + body as usize)?;
     let crc = u32::from_le_bytes([record[0], record[1], record[2], record[3]]);
-    let whole = record.len() == HEAD + body as usize && crc32fast::hash(&record[4..]) == crc;
+    let whole = record.len() == HEADER + body as usize && crc32fast::hash(&record[4..]) == crc;
     Ok(whole.then_some(record))
 }
 

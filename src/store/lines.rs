@@ -1,139 +1,517 @@
-//! The lines of a segment: read forward in large blocks, or from its end.
+//! The lines of a file, forward or backward, in large blocks.
 //!
-//! Memory is bounded by the longest line.
+//! [`Lines::advance`] moves to the next line and knows the one after it too,
+//! so that a line can be checked against its neighbour. Bytes are read into one
+//! buffer and lines are borrowed from it. Memory is bounded by the longest line
+//! that could be an event; what cannot be one (because of how it begins or ends,
+//! because of a NUL in it, or because it is longer than any event may be) is
+//! skipped without being held. Where there is no memory for a line, reading fails
+//! with an error.
+//!
+//! A file may grow while it is read: at its end, an unfinished line is let go
+//! and read again next time, for it may be cut off and overwritten meanwhile.
 
-use crate::error::{Error, Result};
-use crate::event::json;
-use crate::store::storage::{File, Open, Storage, read_range};
-use serde::Deserialize;
+use crate::limits::MAX_LINE_BYTES;
+use crate::store::storage::File;
+use memchr::{memchr, memrchr};
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-const BLOCK: usize = 256 * 1024;
-
-/// A line of a segment.
-#[derive(Debug)]
-pub(crate) struct Line<'l> {
-    /// Where it begins in the file.
-    pub offset: u64,
-    /// Its bytes, without the newline.
-    pub text: &'l [u8],
-    /// Whether it ends in a newline.
-    pub whole: bool,
+/// What lines are read from.
+pub(crate) trait ReadAt {
+    /// Reads up to `buf.len()` bytes at `offset`; 0 at the end.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
 }
 
-/// Goes through the lines of a file, forward.
+impl<F: File + ?Sized> ReadAt for F {
+    #[inline]
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        File::read_at(self, buf, offset)
+    }
+}
+
+/// Which way lines are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Forward,
+    Backward,
+}
+
+/// Where a line is, and what sort of line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// Where it begins in the file.
+    pub offset: u64,
+    start: usize,
+    end: usize,
+    /// Whether it ends in a newline; else it ends with the file.
+    pub whole: bool,
+    /// It is long and cannot be an event; its bytes are not held.
+    pub skipped: bool,
+    /// Of a skipped line: whether there is a NUL in it.
+    nul: bool,
+}
+
+/// Goes through the lines of a file.
 #[derive(Debug)]
 pub(crate) struct Lines {
-    path: PathBuf,
-    file: Arc<dyn File>,
-    /// What was read and not yet given out is `block[at..]`.
-    block: Vec<u8>,
-    at: usize,
-    /// Where `block` begins in the file.
-    base: u64,
-    ended: bool,
+    direction: Direction,
+    block: usize,
+    /// Unread lines are in `buffer[from..to]`, lines that were given out are on
+    /// one side of it.
+    buffer: Vec<u8>,
+    from: usize,
+    to: usize,
+    /// Forward: where `to` is in the file. Backward: where `from` is.
+    edge: u64,
+    current: Option<Line>,
+    ahead: Option<Line>,
 }
 
 impl Lines {
-    pub fn open(storage: &dyn Storage, path: &Path) -> Result<Self> {
-        let file = storage
-            .open(path, Open::Read)
-            .map_err(|e| Error::io("open", path, &e))?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            block: Vec::new(),
-            at: 0,
-            base: 0,
-            ended: false,
+    /// From `offset`, where a line begins, to the end.
+    pub fn forward(offset: u64, block: usize) -> Self {
+        Self::new(Direction::Forward, offset, block)
+    }
+
+    /// From `offset`, where a line begins or the file ends, to the beginning.
+    pub fn backward(offset: u64, block: usize) -> Self {
+        Self::new(Direction::Backward, offset, block)
+    }
+
+    fn new(direction: Direction, edge: u64, block: usize) -> Self {
+        Self {
+            direction,
+            block,
+            buffer: Vec::new(),
+            from: 0,
+            to: 0,
+            edge,
+            current: None,
+            ahead: None,
+        }
+    }
+
+    /// Moves on by one line. `None`: there is no further one. Forward, with
+    /// `last` unset, an unfinished line at the end is none.
+    #[inline]
+    pub fn advance(
+        &mut self,
+        file: &(impl ReadAt + ?Sized),
+        last: bool,
+    ) -> io::Result<Option<Line>> {
+        self.current = self.ahead.take();
+        if self.current.is_none() {
+            self.current = self.pull(file, last)?;
+        }
+        if self.current.is_some() {
+            self.ahead = self.at_hand();
+            if self.ahead.is_none() {
+                self.ahead = self.pull(file, last)?;
+            }
+        }
+        Ok(self.current)
+    }
+
+    /// The next line, if it is in the buffer as a whole: the usual case.
+    #[inline]
+    fn at_hand(&mut self) -> Option<Line> {
+        let unread = self.buffer.get(self.from..self.to)?;
+        match self.direction {
+            Direction::Forward => {
+                let line = self.line(self.from, self.from + memchr(b'\n', unread)?, true);
+                self.from = line.end + 1;
+                Some(line)
+            }
+            Direction::Backward => {
+                let text = unread.strip_suffix(b"\n")?;
+                let start = self.from + memrchr(b'\n', text)? + 1;
+                let line = self.line(start, self.to - 1, true);
+                self.to = start;
+                Some(line)
+            }
+        }
+    }
+
+    /// The line after the one moved to last, if it is there already.
+    pub fn ahead(&self) -> Option<&[u8]> {
+        self.ahead.map(|line| self.text(line))
+    }
+
+    /// Whether there is a NUL in the line moved to last: a hole that a loss of
+    /// power left, for no text that is written holds one.
+    pub fn has_nul(&self, line: Line) -> bool {
+        line.nul || memchr(0, self.text(line)).is_some()
+    }
+
+    /// A line's bytes, without its newline; as long as the line is the one
+    /// moved to last.
+    pub fn text(&self, line: Line) -> &[u8] {
+        self.buffer.get(line.start..line.end).unwrap_or_default()
+    }
+
+    /// Where the next line to be moved to begins; going forward.
+    pub fn position(&self) -> u64 {
+        match (self.direction, self.ahead) {
+            (Direction::Forward, Some(ahead)) => ahead.offset,
+            (Direction::Forward, None) => self.edge - (self.to - self.from) as u64,
+            (Direction::Backward, _) => 0,
+        }
+    }
+
+    fn pull(&mut self, file: &(impl ReadAt + ?Sized), last: bool) -> io::Result<Option<Line>> {
+        match self.direction {
+            Direction::Forward => self.pull_forward(file, last),
+            Direction::Backward => self.pull_backward(file),
+        }
+    }
+
+    fn pull_forward(
+        &mut self,
+        file: &(impl ReadAt + ?Sized),
+        last: bool,
+    ) -> io::Result<Option<Line>> {
+        let mut searched = self.from;
+        let mut nul = false;
+        loop {
+            let new = &self.buffer[searched..self.to];
+            if let Some(newline) = memchr(b'\n', new) {
+                let line = self.line(self.from, searched + newline, true);
+                self.from = line.end + 1;
+                return Ok(Some(line));
+            }
+            nul |= memchr(0, new).is_some();
+            let held = self.to - self.from;
+            let hopeless = nul || !could_begin(&self.buffer[self.from..self.to]);
+            if held >= self.block && hopeless || held >= MAX_LINE_BYTES {
+                return self.skip_forward(file, last, nul);
+            }
+            self.make_room_after()?;
+            searched = self.to;
+            let read = file.read_at(&mut self.buffer[self.to..], self.edge)?;
+            self.to += read;
+            self.edge += read as u64;
+            if read == 0 {
+                if !last {
+                    self.edge -= held as u64;
+                    self.to = self.from;
+                    return Ok(None);
+                }
+                let line = self.line(self.from, self.to, false);
+                self.from = self.to;
+                return Ok((held > 0).then_some(line));
+            }
+        }
+    }
+
+    #[inline]
+    fn line(&self, start: usize, end: usize, whole: bool) -> Line {
+        let offset = match self.direction {
+            Direction::Forward => self.edge - (self.to - start) as u64,
+            Direction::Backward => self.edge + (start - self.from) as u64,
+        };
+        Line {
+            offset,
+            start,
+            end,
+            whole,
+            skipped: false,
+            nul: false,
+        }
+    }
+
+    /// Moves what is in use to the buffer's front, and sees to it that there is
+    /// room for a block behind it.
+    fn make_room_after(&mut self) -> io::Result<()> {
+        if self.buffer.len() - self.to >= self.block {
+            return Ok(());
+        }
+        let keep = self.current.map_or(self.from, |line| line.start);
+        self.buffer.copy_within(keep..self.to, 0);
+        if let Some(line) = &mut self.current {
+            line.start = 0;
+            line.end -= keep;
+        }
+        self.from -= keep;
+        self.to -= keep;
+        // By doubling, so that a long line is moved a few times only.
+        let wanted = self.to + self.block.max(self.to - self.from);
+        if self.buffer.len() < wanted {
+            return grow(&mut self.buffer, wanted);
+        }
+        if self.buffer.len() > 8 * self.block.max(wanted) {
+            self.buffer.truncate(wanted);
+            self.buffer.shrink_to_fit();
+        }
+        Ok(())
+    }
+
+    /// Passes over a line that cannot be an event; `nul`: whether one was met in
+    /// what is held of it.
+    fn skip_forward(
+        &mut self,
+        file: &(impl ReadAt + ?Sized),
+        last: bool,
+        nul: bool,
+    ) -> io::Result<Option<Line>> {
+        let mut line = Line {
+            skipped: true,
+            nul,
+            ..self.line(self.from, self.from, true)
+        };
+        let mut at = self.edge;
+        self.to = self.from;
+        let mut block = vec![0; self.block];
+        loop {
+            let read = file.read_at(&mut block, at)?;
+            let newline = memchr(b'\n', &block[..read]);
+            line.nul |= memchr(0, &block[..newline.unwrap_or(read)]).is_some();
+            if let Some(newline) = newline {
+                self.edge = at + newline as u64 + 1;
+                return Ok(Some(line));
+            }
+            at += read as u64;
+            if read == 0 {
+                self.edge = if last { at } else { line.offset };
+                line.whole = false;
+                return Ok(last.then_some(line));
+            }
+        }
+    }
+
+    fn pull_backward(&mut self, file: &(impl ReadAt + ?Sized)) -> io::Result<Option<Line>> {
+        if self.to == self.from && !self.read_before(file)? {
+            return Ok(None);
+        }
+        let whole = self.buffer[self.to - 1] == b'\n';
+        let mut text_end = self.to - usize::from(whole);
+        let mut search_end = text_end;
+        let mut nul = false;
+        loop {
+            let new = &self.buffer[self.from..search_end];
+            if let Some(newline) = memrchr(b'\n', new) {
+                let start = self.from + newline + 1;
+                let line = self.line(start, text_end, whole);
+                self.to = start;
+                return Ok(Some(line));
+            }
+            nul |= memchr(0, new).is_some();
+            let held = text_end - self.from;
+            let hopeless = nul || !could_end(&self.buffer[self.from..text_end]);
+            if held >= self.block && hopeless || held >= MAX_LINE_BYTES {
+                return self.skip_backward(file, whole, nul);
+            }
+            let before = self.to;
+            if !self.read_before(file)? {
+                let line = self.line(self.from, text_end, whole);
+                self.to = self.from;
+                return Ok(Some(line));
+            }
+            let moved = self.to - before;
+            search_end = self.from + moved;
+            text_end += moved;
+        }
+    }
+
+    /// Reads the block before `from` into the buffer; `false` at the beginning.
+    fn read_before(&mut self, file: &(impl ReadAt + ?Sized)) -> io::Result<bool> {
+        if self.edge == 0 {
+            return Ok(false);
+        }
+        // By doubling, as above.
+        let wanted = self.block.max(self.to - self.from);
+        let size = usize::try_from(self.edge).map_or(wanted, |edge| edge.min(wanted));
+        let keep = self.current.map_or(self.to, |line| line.end.max(self.to));
+        if self.buffer.len() < size + keep {
+            grow(&mut self.buffer, size + keep)?;
+        }
+        debug_assert_eq!(self.from, 0);
+        self.buffer.copy_within(0..keep, size);
+        if let Some(line) = &mut self.current {
+            line.start += size;
+            line.end += size;
+        }
+        self.to += size;
+        self.edge -= size as u64;
+        let mut filled = 0;
+        while filled < size {
+            match file.read_at(&mut self.buffer[filled..size], self.edge + filled as u64)? {
+                0 => return Err(io::Error::other("the file was cut while it was read")),
+                read => filled += read,
+            }
+        }
+        Ok(true)
+    }
+
+    fn skip_backward(
+        &mut self,
+        file: &(impl ReadAt + ?Sized),
+        whole: bool,
+        mut nul: bool,
+    ) -> io::Result<Option<Line>> {
+        let mut block = vec![0; self.block];
+        let mut end = self.edge;
+        let mut start = 0;
+        while end > 0 {
+            let begin = end.saturating_sub(self.block as u64);
+            let size = usize::try_from(end - begin).unwrap_or(self.block);
+            let read = file.read_at(&mut block[..size], begin)?;
+            let newline = memrchr(b'\n', &block[..read]);
+            let from = newline.map_or(0, |newline| newline + 1);
+            nul |= memchr(0, &block[from..read]).is_some();
+            if newline.is_some() {
+                start = begin + from as u64;
+                break;
+            }
+            end = begin;
+        }
+        self.to = self.from;
+        self.edge = start;
+        Ok(Some(Line {
+            offset: start,
+            start: 0,
+            end: 0,
+            whole,
+            skipped: true,
+            nul,
+        }))
+    }
+}
+
+/// Makes a buffer longer, or says that there is no memory for it.
+fn grow(buffer: &mut Vec<u8>, len: usize) -> io::Result<()> {
+    buffer
+        .try_reserve_exact(len - buffer.len())
+        .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    buffer.resize(len, 0);
+    Ok(())
+}
+
+/// Whether a line that begins so can be an event: an object.
+fn could_begin(text: &[u8]) -> bool {
+    text.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{')
+}
+
+/// Whether a line that ends so can be an event.
+fn could_end(text: &[u8]) -> bool {
+    text.iter().rfind(|b| !b.is_ascii_whitespace()) == Some(&b'}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_hole_is_passed_over_without_being_held() {
+        // A gigabyte that takes no room on the disk, within a line that begins
+        // and ends as an event does.
+        let file = holding(b"{}\n{\"event_id\":");
+        let hole = 1 << 30;
+        file.write_at(b"}\n{}\n", hole).expect("writing");
+        let end = hole + 5;
+        for mut lines in [Lines::forward(0, 4096), Lines::backward(end, 4096)] {
+            let mut found = Vec::new();
+            while let Some(line) = lines.advance(&file, true).expect("reading") {
+                found.push((line.offset, line.skipped, lines.has_nul(line)));
+                assert!(lines.buffer.len() < 64 * 1024, "{}", lines.buffer.len());
+            }
+            found.sort_unstable();
+            assert_eq!(
+                found,
+                [(0, false, false), (3, true, true), (hole + 2, false, false)]
+            );
+        }
+    }
+
+    fn holding(bytes: &[u8]) -> std::fs::File {
+        let file = tempfile::tempfile().expect("a file");
+        file.write_at(bytes, 0).expect("writing");
+        file
+    }
+
+    fn read(mut lines: Lines, file: &dyn File, last: bool) -> Vec<(u64, Vec<u8>, bool)> {
+        let mut found = Vec::new();
+        let mut ahead: Option<Vec<u8>> = None;
+        while let Some(line) = lines.advance(file, last).expect("reading") {
+            let text = lines.text(line).to_vec();
+            if let Some(ahead) = ahead {
+                assert_eq!(ahead, text);
+            }
+            ahead = lines.ahead().map(<[u8]>::to_vec);
+            found.push((line.offset, text, line.whole));
+        }
+        assert_eq!(ahead, None);
+        found
+    }
+
+    fn model(bytes: &[u8], block: usize, forward: bool) -> Vec<(u64, Vec<u8>, bool)> {
+        let mut offset = 0;
+        let mut lines = Vec::new();
+        for piece in bytes.split_inclusive(|&b| b == b'\n') {
+            let (text, whole) = match piece.split_last() {
+                Some((b'\n', text)) => (text, true),
+                _ => (piece, false),
+            };
+            // Whether a line is skipped depends on where blocks end; the tests
+            // use texts that are clearly on one side.
+            let hopeless = text.contains(&0)
+                || if forward {
+                    !could_begin(text)
+                } else {
+                    !could_end(text)
+                };
+            if text.len() > 4 * block && hopeless {
+                lines.push((offset, Vec::new(), whole));
+            } else {
+                lines.push((offset, text.to_vec(), whole));
+            }
+            offset += piece.len() as u64;
+        }
+        lines
+    }
+
+    fn file() -> impl Strategy<Value = Vec<u8>> {
+        let line = prop_oneof![
+            Just(Vec::new()),
+            "[ -~]{0,7}".prop_map(String::into_bytes),
+            "\\{[a-z]{0,40}\\}".prop_map(String::into_bytes),
+            (100usize..200).prop_map(|n| vec![0; n]),
+        ];
+        (prop::collection::vec(line, 0..12), any::<bool>()).prop_map(|(lines, end)| {
+            let mut bytes = lines.join(&b'\n');
+            if end {
+                bytes.push(b'\n');
+            }
+            bytes
         })
     }
 
-    /// How long the file is now.
-    pub fn file_len(&self) -> Result<u64> {
-        self.file
-            .stat()
-            .map(|stat| stat.len)
-            .map_err(|e| Error::io("look at", &self.path, &e))
-    }
+    proptest! {
+        #[test]
+        fn both_ways_give_the_lines_of_the_file(bytes in file(), block in 8usize..24) {
+            let file = holding(&bytes);
+            let len = bytes.len() as u64;
+            prop_assert_eq!(read(Lines::forward(0, block), &file, true), model(&bytes, block, true));
+            let mut back = read(Lines::backward(len, block), &file, true);
+            back.reverse();
+            prop_assert_eq!(back, model(&bytes, block, false));
+        }
 
-    pub fn next(&mut self) -> Result<Option<Line<'_>>> {
-        let mut searched = self.at;
-        loop {
-            let newline = memchr::memchr(b'\n', &self.block[searched..]);
-            if let Some(newline) = newline {
-                let start = self.at;
-                let end = searched + newline;
-                self.at = end + 1;
-                return Ok(Some(Line {
-                    offset: self.base + start as u64,
-                    text: &self.block[start..end],
-                    whole: true,
-                }));
+        #[test]
+        fn an_unfinished_line_is_read_anew(bytes in file(), block in 8usize..24) {
+            let file = holding(&bytes);
+            let mut lines = Lines::forward(0, block);
+            let mut count = 0;
+            while lines.advance(&file, false).expect("reading").is_some() {
+                count += 1;
             }
-            if self.ended {
-                let start = self.at;
-                self.at = self.block.len();
-                return Ok((start < self.block.len()).then(|| Line {
-                    offset: self.base + start as u64,
-                    text: &self.block[start..],
-                    whole: false,
-                }));
-            }
-            searched = self.block.len() - self.at;
-            self.block.drain(..self.at);
-            self.base += self.at as u64;
-            self.at = 0;
-            let more = read_range(&*self.file, self.base + self.block.len() as u64, BLOCK)
-                .map_err(|e| Error::io("read", &self.path, &e))?;
-            self.ended = more.len() < BLOCK;
-            self.block.extend_from_slice(&more);
+            let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |n| n + 1);
+            prop_assert_eq!(count, memchr::memchr_iter(b'\n', &bytes).count());
+            prop_assert_eq!(lines.position(), whole as u64);
+            File::set_len(&file, whole as u64).expect("cutting");
+            file.write_at(b"{new}\n", whole as u64).expect("appending");
+            let line = lines.advance(&file, false).expect("reading").expect("a line");
+            prop_assert_eq!((line.offset, lines.text(line)), (whole as u64, &b"{new}"[..]));
         }
     }
-}
-
-/// Where the line begins that ends at byte `end`, its newline included if it
-/// has one.
-pub(crate) fn last_line_start(file: &dyn File, end: u64) -> io::Result<u64> {
-    // The newline at `end - 1` is the line's own.
-    let mut to = end.saturating_sub(1);
-    while to > 0 {
-        let from = to.saturating_sub(BLOCK as u64 / 16);
-        let block = read_range(file, from, (to - from) as usize)?;
-        if let Some(newline) = memchr::memrchr(b'\n', &block) {
-            return Ok(from + newline as u64 + 1);
-        }
-        to = from;
-    }
-    Ok(0)
-}
-
-/// The bytes of a file from `start` to `end`. Longer than any event can be,
-/// they are cut: what is that long is no line in any case.
-pub(crate) fn read_line(file: &dyn File, start: u64, end: u64) -> io::Result<Vec<u8>> {
-    const LONGEST: u64 = 1 << 30;
-    read_range(file, start, (end - start).min(LONGEST) as usize)
-}
-
-/// The id of an event's line; `None` if it is no whole JSON object with one. Ids
-/// begin at 1: with the id 0 it is no event.
-pub(crate) fn event_id(text: &[u8]) -> Option<u64> {
-    #[derive(Deserialize)]
-    struct Event {
-        event_id: u64,
-    }
-    // The line as the trail writes it; anything else that is an event, slower.
-    if let Some(rest) = text.strip_prefix(b"{\"event_id\":") {
-        let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
-        if matches!(rest.get(digits), Some(b',' | b'}')) && json::check(text).is_ok() {
-            let id = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok();
-            return id.filter(|&id| id > 0);
-        }
-    }
-    serde_json::from_slice::<Event>(text)
-        .ok()
-        .map(|event| event.event_id)
-        .filter(|&id| id > 0)
 }

@@ -1,28 +1,49 @@
-//! Which streams a trail has, and which segments a stream.
+//! Which streams a trail has, which segments a stream has, and what else lies there.
 //!
 //! Folders whose names no domain or category can have are passed over, as the
-//! predecessor's reader does; `check` reports them.
+//! predecessor's reader does; `check` reports them. What is taken away while it is
+//! listed counts as not there.
 
 use crate::error::{Error, Kind, Result};
 use crate::event::name::name_fault;
-use crate::store::layout::{Layout, segment_number};
-use crate::store::storage::Storage;
+use crate::store::layout::{HIDDEN, INDEX, Layout, segment_number};
+use crate::store::storage::{DirEntry, Storage};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// The domains and categories that `domain` and `category` let through, sorted.
-pub(crate) fn streams(
+/// A stream: the events of one domain and category. Ordered as a reader walks them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct StreamId {
+    pub domain: String,
+    pub category: String,
+}
+
+impl StreamId {
+    /// `domain/category`, which is also its folder in the trail's root.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.domain, self.category)
+    }
+}
+
+/// All streams, sorted.
+pub(crate) fn streams(storage: &dyn Storage, layout: &Layout) -> Result<Vec<StreamId>> {
+    streams_of(storage, layout, |_| true, |_| true)
+}
+
+/// The streams whose domains and categories pass, sorted.
+pub(crate) fn streams_of(
     storage: &dyn Storage,
     layout: &Layout,
-    domain: impl Fn(&str) -> bool,
-    category: impl Fn(&str) -> bool,
-) -> Result<Vec<(String, String)>> {
+    domain_passes: impl Fn(&str) -> bool,
+    category_passes: impl Fn(&str) -> bool,
+) -> Result<Vec<StreamId>> {
     let mut streams = Vec::new();
-    for name in folders(storage, layout.root())? {
-        if domain(&name) {
-            for stream in folders(storage, &layout.domain(&name))? {
-                if category(&stream) {
-                    streams.push((name.clone(), stream));
+    for domain in names(storage, layout.root())? {
+        if domain_passes(&domain) {
+            for category in names(storage, &layout.domain(&domain))? {
+                if category_passes(&category) {
+                    let domain = domain.clone();
+                    streams.push(StreamId { domain, category });
                 }
             }
         }
@@ -30,7 +51,53 @@ pub(crate) fn streams(
     Ok(streams)
 }
 
-/// Says so when there is no trail at the root.
+/// All streams, sorted, and the paths of all that is no part of the trail.
+pub(crate) fn streams_and_foreign(
+    storage: &dyn Storage,
+    layout: &Layout,
+) -> Result<(Vec<StreamId>, Vec<PathBuf>)> {
+    let (mut streams, mut foreign) = (Vec::new(), Vec::new());
+    for domain in entries(storage, layout.root())? {
+        let folder = layout.domain(&domain.name);
+        if !is_named_folder(&domain) {
+            if !is_own(&domain) {
+                foreign.push(folder);
+            }
+            continue;
+        }
+        for category in entries(storage, &folder)? {
+            let folder = folder.join(&category.name);
+            if !is_named_folder(&category) {
+                foreign.push(folder);
+                continue;
+            }
+            let files = entries(storage, &folder)?;
+            foreign.extend(
+                files
+                    .iter()
+                    .filter(|file| number_of(file).is_none())
+                    .map(|file| folder.join(&file.name)),
+            );
+            streams.push(StreamId {
+                domain: domain.name.clone(),
+                category: category.name,
+            });
+        }
+    }
+    Ok((streams, foreign))
+}
+
+/// The numbers of the segments in a stream's folder, rising.
+pub(crate) fn segments(storage: &dyn Storage, folder: &Path) -> Result<Vec<u64>> {
+    let mut numbers: Vec<u64> = list(storage, folder)?
+        .iter()
+        .filter_map(number_of)
+        .collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// An error if there is no trail at the root.
 pub(crate) fn must_be_there(storage: &dyn Storage, layout: &Layout) -> Result<()> {
     let root = layout.root();
     match storage.stat(root) {
@@ -47,34 +114,47 @@ pub(crate) fn must_be_there(storage: &dyn Storage, layout: &Layout) -> Result<()
     }
 }
 
-fn folders(storage: &dyn Storage, parent: &Path) -> Result<Vec<String>> {
-    let entries = match storage.list(parent) {
-        Ok(entries) => entries,
-        // Taken away since it was listed.
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(Error::io("list", parent, &e)),
-    };
-    let mut names: Vec<String> = entries
+/// The folders in a folder that may be domains or categories, sorted.
+fn names(storage: &dyn Storage, parent: &Path) -> Result<Vec<String>> {
+    let mut names: Vec<String> = list(storage, parent)?
         .into_iter()
-        .filter(|entry| entry.is_dir && name_fault(entry.name.as_bytes()).is_none())
+        .filter(is_named_folder)
         .map(|entry| entry.name)
         .collect();
     names.sort_unstable();
     Ok(names)
 }
 
-/// The numbers of the segments in a stream's folder, rising.
-pub(crate) fn segments(storage: &dyn Storage, folder: &Path) -> Result<Vec<u64>> {
-    let entries = match storage.list(folder) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(Error::io("list", folder, &e)),
-    };
-    let mut numbers: Vec<u64> = entries
-        .iter()
-        .filter(|entry| !entry.is_dir)
-        .filter_map(|entry| segment_number(&entry.name))
-        .collect();
-    numbers.sort_unstable();
-    Ok(numbers)
+/// What is in a folder, sorted.
+fn entries(storage: &dyn Storage, folder: &Path) -> Result<Vec<DirEntry>> {
+    let mut entries = list(storage, folder)?;
+    entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Ok(entries)
+}
+
+fn list(storage: &dyn Storage, folder: &Path) -> Result<Vec<DirEntry>> {
+    match storage.list(folder) {
+        Ok(entries) => Ok(entries),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(e) => Err(Error::io("list", folder, &e)),
+    }
+}
+
+/// Whether it can be the folder of a domain or category.
+fn is_named_folder(entry: &DirEntry) -> bool {
+    entry.is_dir && name_fault(entry.name.as_bytes()).is_none()
+}
+
+/// Whether it is one of the trail's own files beside the domains.
+fn is_own(entry: &DirEntry) -> bool {
+    match &*entry.name {
+        HIDDEN => entry.is_dir,
+        INDEX => !entry.is_dir,
+        _ => false,
+    }
+}
+
+/// The number of the segment that an entry is, if it is one.
+fn number_of(entry: &DirEntry) -> Option<u64> {
+    segment_number(&entry.name).filter(|_| !entry.is_dir)
 }

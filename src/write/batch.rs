@@ -6,6 +6,7 @@
 //! so that writing run after run writes in the order of ids.
 
 use crate::event::EventLine;
+use crate::event::header::EVENT_ID;
 use crate::store::segment::Slot;
 
 const NONE: u32 = u32::MAX;
@@ -13,9 +14,6 @@ const NONE: u32 = u32::MAX;
 /// Bytes for which an empty batch makes room at once, at most: a large buffer is
 /// not taken from the host before it is used.
 const RESERVED: usize = 4 * 1024 * 1024;
-
-/// What stands before the id in every line.
-const OPENING: &[u8] = b"{\"event_id\":";
 
 #[derive(Debug)]
 pub(crate) struct Batch {
@@ -217,7 +215,7 @@ impl Batch {
 
 /// Writes the line of an event: its opening, its id, and its body.
 pub(crate) fn line_of(id: u64, body: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(OPENING);
+    out.extend_from_slice(EVENT_ID);
     let mut digits = [0; 20];
     let mut at = digits.len();
     let mut left = id;

@@ -2,6 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::event::{Names, Rules};
+use crate::limits::{
+    DEFAULT_BUFFER_BYTES, MAX_BUFFER_BYTES, MAX_LINE_BYTES, MIN_BUFFER_BYTES, MIN_LINE_LIMIT,
+};
 use crate::proof::ProofOptions;
 use crate::warning::Warning;
 use std::fmt;
@@ -49,7 +52,7 @@ impl Default for Options {
             durability: Durability::default(),
             rules: Rules::default(),
             shared: false,
-            buffer_bytes: 3 * 1024 * 1024,
+            buffer_bytes: DEFAULT_BUFFER_BYTES,
             flush_interval: Some(Duration::from_secs(1)),
             max_open_files: 128,
             journal_bytes: 16 * 1024 * 1024,
@@ -95,10 +98,10 @@ impl Options {
     /// 20 digits. 256 bytes to 1 GiB; the default is 1 MiB.
     pub fn max_event_bytes(&mut self, bytes: u64) -> Result<&mut Self> {
         match usize::try_from(bytes) {
-            Ok(bytes @ 256..=0x4000_0000) => self.rules.max_line = bytes,
+            Ok(bytes @ MIN_LINE_LIMIT..=MAX_LINE_BYTES) => self.rules.max_line = bytes,
             _ => {
                 return Err(Error::argument(format!(
-                    "max_event_bytes must be 256 to 1073741824, not {bytes}"
+                    "max_event_bytes must be {MIN_LINE_LIMIT} to {MAX_LINE_BYTES}, not {bytes}"
                 )));
             }
         }
@@ -130,10 +133,10 @@ impl Options {
     /// It is flushed when it is half full.
     pub fn buffer_bytes(&mut self, bytes: u64) -> Result<&mut Self> {
         match usize::try_from(bytes) {
-            Ok(bytes @ 4096..=0x4000_0000) => self.buffer_bytes = bytes,
+            Ok(bytes @ MIN_BUFFER_BYTES..=MAX_BUFFER_BYTES) => self.buffer_bytes = bytes,
             _ => {
                 return Err(Error::argument(format!(
-                    "buffer_bytes must be 4096 to 1073741824, not {bytes}"
+                    "buffer_bytes must be {MIN_BUFFER_BYTES} to {MAX_BUFFER_BYTES}, not {bytes}"
                 )));
             }
         }

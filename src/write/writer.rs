@@ -7,6 +7,7 @@
 use super::batch::{CheckedBatch, batch_lines, line_of};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, EventLine, Renderer};
+use crate::limits::MAX_BATCH_BYTES;
 use crate::os;
 use crate::proof::{LogWriter, Loss, Prover};
 use crate::recover::{self, RecoveryReport};
@@ -218,11 +219,11 @@ impl Writer {
     /// offset of an error counts from the start of the batch.
     pub fn append_batch(&self, events_jsonl: &[u8]) -> Result<(u64, usize)> {
         self.core.here()?;
-        if events_jsonl.len() > MAX_BATCH {
+        if events_jsonl.len() > MAX_BATCH_BYTES {
             return Err(Error::new(
                 Kind::TooLarge,
                 format!(
-                    "a batch of {} bytes is larger than {MAX_BATCH}",
+                    "a batch of {} bytes is larger than {MAX_BATCH_BYTES}",
                     events_jsonl.len()
                 ),
             ));
@@ -316,9 +317,6 @@ impl Drop for Writer {
         let _ = self.shut();
     }
 }
-
-/// Bytes of events that one batch may hold.
-const MAX_BATCH: usize = 256 * 1024 * 1024;
 
 impl Core {
     /// An error in a process that did not open the writer.

@@ -22,14 +22,12 @@ mod path;
 mod text;
 
 use crate::error::{Error, Result};
+use crate::limits::MAX_DEPTH;
 use keys::{OpenKey, mark};
 use text::skip_plain;
 
 pub(crate) use path::{locate, shown, value_of};
 pub(crate) use text::write_text;
-
-/// How deep objects and arrays may nest; the outermost counts 1.
-pub(crate) const MAX_DEPTH: usize = 128;
 
 /// What stays in memory between two uses, for each buffer, in bytes.
 pub(crate) const KEPT: usize = 64 * 1024;

@@ -17,17 +17,8 @@ use crate::event::json::{self, Buffers, KEPT, Pass, locate};
 use crate::event::name::name_fault;
 use crate::event::payload::read_payload;
 use crate::event::{Event, Rules};
+use crate::limits::{BEFORE_BODY, MAX_OPERATION_BYTES, TEXT_PER_LINE};
 use std::borrow::Cow;
-
-/// The longest operation, in bytes.
-const MAX_OPERATION: usize = 128;
-
-/// A text may be so many times longer than the longest line: blanks and
-/// escapes may go, but there must be an end to it.
-const MAX_TEXT: usize = 8;
-
-/// What a line has before its body: `{"event_id":` and the longest id.
-const BEFORE_BODY: usize = 12 + 20;
 
 /// A checked event: its line is `{"event_id":`, the id, and `body`.
 #[derive(Clone, Copy, Debug)]
@@ -173,8 +164,10 @@ impl StreamName {
         }
         let fault = if operation.is_empty() {
             Some("must not be empty".to_owned())
-        } else if operation.len() > MAX_OPERATION {
-            Some(format!("must not be longer than {MAX_OPERATION} bytes"))
+        } else if operation.len() > MAX_OPERATION_BYTES {
+            Some(format!(
+                "must not be longer than {MAX_OPERATION_BYTES} bytes"
+            ))
         } else {
             rules.operations.fault(operation)
         };
@@ -201,7 +194,7 @@ fn plain_text(canonical: &[u8]) -> Cow<'_, [u8]> {
 }
 
 fn check_text_length(length: usize, rules: &Rules) -> Result<()> {
-    if length / MAX_TEXT > rules.max_line {
+    if length / TEXT_PER_LINE > rules.max_line {
         return Err(too_large("text", length, "eight times ", rules.max_line));
     }
     Ok(())

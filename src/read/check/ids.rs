@@ -5,6 +5,7 @@
 //! trail takes an eighth of a byte an event while it is read and next to
 //! nothing in the end; ids that damage has strewn about take a list entry each.
 
+use crate::limits::MAX_LISTED;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -148,7 +149,7 @@ impl Ranges {
             return;
         }
         self.count = self.count.saturating_add(last - first).saturating_add(1);
-        let full = self.ranges.len() >= super::LISTED;
+        let full = self.ranges.len() >= MAX_LISTED;
         match self.ranges.last_mut() {
             Some((_, end)) if end.checked_add(1) == Some(first) => *end = last,
             _ if !full => self.ranges.push((first, last)),

@@ -18,22 +18,20 @@ mod report;
 pub use ids::Ranges;
 pub use report::{CheckReport, Fault, Gap, IndexFinding, IndexState, List, Tail};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::header::{Checker, Depth};
-use crate::event::name::name_fault;
-use crate::read::cursor::{Cursor, Direction, Env};
+use crate::read::cursor::{Cursor, Env};
 use crate::read::damage::{Damage, DamageKind, Sink};
 use crate::read::filter::{Filter, Matcher};
 use crate::read::segments::{Position, Segments};
 use crate::store::index_file::{self, IndexContent};
-use crate::store::layout::{HIDDEN, INDEX, Layout, segment_number};
-use crate::store::listing;
-use crate::store::storage::{DirEntry, Disk, Storage};
+use crate::store::layout::Layout;
+use crate::store::lines::Direction;
+use crate::store::listing::{self, StreamId};
+use crate::store::storage::{Disk, Storage};
 use crate::store::times::Times;
 use ids::IdSet;
-use report::LISTED;
 use std::collections::BTreeSet;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::sleep;
@@ -95,9 +93,6 @@ pub fn check_on(
     .run()
 }
 
-/// Domains and categories.
-type Streams = Vec<(String, String)>;
-
 struct TrailCheck<'c> {
     storage: &'c dyn Storage,
     layout: &'c Layout,
@@ -145,20 +140,22 @@ impl TrailCheck<'_> {
         let index = index_file::read(self.storage, self.layout);
         // Streams that come up after the marks were set hold what is older too.
         let mut marked = Vec::new();
-        for (domain, category) in self.streams()?.0 {
-            let mut cursor = self.cursor(&domain, &category);
+        for stream in listing::streams(self.storage, self.layout)? {
+            let mut cursor = Cursor::new(self.layout, stream, Direction::Forward);
             let sure = cursor.end(self.storage)?;
             marked.push((cursor, sure));
         }
-        let (streams, foreign) = self.streams()?;
-        self.findings.report.foreign_files = foreign;
-        let known: BTreeSet<(String, String)> = marked
+        let (streams, foreign) = listing::streams_and_foreign(self.storage, self.layout)?;
+        for path in foreign {
+            self.findings.report.foreign_files.add(shown(&path));
+        }
+        let known: BTreeSet<StreamId> = marked
             .iter()
-            .map(|(cursor, _)| (cursor.domain.clone(), cursor.category.clone()))
+            .map(|(cursor, _)| cursor.stream.clone())
             .collect();
-        for (domain, category) in streams {
-            if !known.contains(&(domain.clone(), category.clone())) {
-                let cursor = self.cursor(&domain, &category);
+        for stream in streams {
+            if !known.contains(&stream) {
+                let cursor = Cursor::new(self.layout, stream, Direction::Forward);
                 marked.push((cursor, Position::default()));
             }
         }
@@ -175,62 +172,6 @@ impl TrailCheck<'_> {
         (self.tell)(self.progress);
         self.findings.judge(&index);
         Ok(self.findings.report)
-    }
-
-    fn cursor(&self, domain: &str, category: &str) -> Cursor {
-        Cursor::new(
-            self.layout,
-            domain.to_owned(),
-            category.to_owned(),
-            Direction::Forward,
-        )
-    }
-
-    /// The streams, and what is no part of the trail.
-    fn streams(&self) -> Result<(Streams, List<String>)> {
-        let (mut streams, mut foreign) = (Vec::new(), List::default());
-        let root = self.layout.root();
-        for domain in self.list(root)? {
-            let own = match &*domain.name {
-                HIDDEN => domain.is_dir,
-                INDEX => !domain.is_dir,
-                _ => false,
-            };
-            if own {
-                continue;
-            }
-            if !is_stream_folder(&domain) {
-                foreign.add(shown(&root.join(&domain.name)));
-                continue;
-            }
-            let folder = self.layout.domain(&domain.name);
-            for category in self.list(&folder)? {
-                let folder = folder.join(&category.name);
-                if !is_stream_folder(&category) {
-                    foreign.add(shown(&folder));
-                    continue;
-                }
-                for file in self.list(&folder)? {
-                    if file.is_dir || segment_number(&file.name).is_none() {
-                        foreign.add(shown(&folder.join(&file.name)));
-                    }
-                }
-                streams.push((domain.name.clone(), category.name));
-            }
-        }
-        Ok((streams, foreign))
-    }
-
-    /// What is in a folder, sorted.
-    fn list(&self, folder: &Path) -> Result<Vec<DirEntry>> {
-        let mut entries = match self.storage.list(folder) {
-            Ok(entries) => entries,
-            // Taken away since it was seen.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(e) => return Err(Error::io("list", folder, &e)),
-        };
-        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Ok(entries)
     }
 
     /// Counts the segments of a stream and looks at their numbers.
@@ -319,11 +260,6 @@ impl TrailCheck<'_> {
         }
         Ok(())
     }
-}
-
-/// Whether it can be the folder of a domain or category.
-fn is_stream_folder(entry: &DirEntry) -> bool {
-    entry.is_dir && name_fault(entry.name.as_bytes()).is_none()
 }
 
 fn shown(path: &Path) -> String {

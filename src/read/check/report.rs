@@ -1,10 +1,8 @@
 //! What a check has found.
 
 use super::ids::Ranges;
+use crate::limits::MAX_LISTED;
 use serde::Serialize;
-
-/// How many of each thing are listed.
-pub(super) const LISTED: usize = 1000;
 
 /// What a check has found of a trail. [`CheckReport::ok`] says whether all is well.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -66,7 +64,7 @@ impl<T> Default for List<T> {
 impl<T> List<T> {
     pub(super) fn add(&mut self, item: T) {
         self.count += 1;
-        if self.first.len() < LISTED {
+        if self.first.len() < MAX_LISTED {
             self.first.push(item);
         }
     }

@@ -10,10 +10,11 @@
 //! ahead is asked too, and the one that stands alone is the damaged one. Of a
 //! line that does not pass, this is found out when the next one is looked at.
 
-use super::{Cursor, Direction, Env, Skipped};
+use super::{Cursor, Env, Skipped};
 use crate::event::header::{self, Depth, Header, leading_id};
 use crate::read::damage::{Damage, DamageKind};
-use crate::read::lines::Line;
+use crate::store::lines::Direction;
+use crate::store::lines::Line;
 use crate::store::storage::Storage;
 
 /// What a fast_path tells of a line.
@@ -195,7 +196,7 @@ impl Cursor {
             reason,
             event_id: None,
         })?;
-        if position.is(&self.domain, &self.category, text) {
+        if position.is(&self.stream.domain, &self.stream.category, text) {
             return Ok(header);
         }
         Err(LineFault {

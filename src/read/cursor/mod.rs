@@ -7,12 +7,14 @@
 mod classify;
 
 use super::damage::{DamageKind, Sink};
-use super::lines::{Line, Lines};
+
 use super::segments::{Position, Segments};
 use crate::error::{Error, Result};
 use crate::event::header::{self, Checker, Header};
 use crate::read::filter::Matcher;
 use crate::store::layout::Layout;
+use crate::store::lines::{Direction, Line, Lines};
+use crate::store::listing::StreamId;
 use crate::store::storage::{File, Open, Storage};
 use crate::store::times::Times;
 use classify::FastPath;
@@ -31,17 +33,10 @@ pub(crate) struct Env<'e> {
     pub block: usize,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    Forward,
-    Backward,
-}
-
 #[derive(Debug)]
 pub(crate) struct Cursor {
-    pub domain: String,
-    pub category: String,
-    /// The two, as the stream is called.
+    pub stream: StreamId,
+    /// Its name.
     name: String,
     /// What a line of this stream holds, see [`header::names`].
     names: Vec<u8>,
@@ -84,13 +79,13 @@ pub(crate) struct FoundEvent {
 }
 
 impl Cursor {
-    pub fn new(layout: &Layout, domain: String, category: String, direction: Direction) -> Self {
-        let folder = layout.domain(&domain).join(&category);
+    pub fn new(layout: &Layout, stream: StreamId, direction: Direction) -> Self {
+        let name = stream.name();
+        let folder = layout.stream(&name);
         Self {
-            name: format!("{domain}/{category}"),
-            names: header::names(&domain, &category),
-            domain,
-            category,
+            name,
+            names: header::names(&stream.domain, &stream.category),
+            stream,
             direction,
             segments: Segments::new(folder),
             at: 0,

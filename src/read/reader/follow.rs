@@ -10,6 +10,7 @@ use super::{ReadPhase, Reader};
 use crate::error::{Error, Result};
 use crate::read::filter::Order;
 use crate::read::record::Record;
+use crate::store::listing::StreamId;
 use std::collections::HashSet;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -17,15 +18,15 @@ use std::time::{Duration, Instant};
 /// What following has to remember.
 #[derive(Debug, Default)]
 pub(super) struct Follow {
-    known: HashSet<(String, String)>,
+    known: HashSet<StreamId>,
     /// When new streams are to be looked for.
     streams_due: Option<Instant>,
 }
 
 impl Follow {
     /// Whether the stream was not known; now it is.
-    pub fn is_new(&mut self, domain: &str, category: &str) -> bool {
-        self.known.insert((domain.to_owned(), category.to_owned()))
+    pub fn is_new(&mut self, stream: &StreamId) -> bool {
+        self.known.insert(stream.clone())
     }
 }
 

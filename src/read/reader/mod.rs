@@ -21,12 +21,13 @@ mod follow;
 
 use crate::error::Result;
 use crate::event::header::Checker;
-use crate::read::cursor::{Cursor, Direction, Env};
+use crate::read::cursor::{Cursor, Env};
 use crate::read::damage::{Damage, DamageLog};
 use crate::read::filter::{Filter, Matcher, Order};
 use crate::read::record::Record;
 use crate::read::segments::Position;
 use crate::store::layout::Layout;
+use crate::store::lines::Direction;
 use crate::store::listing;
 use crate::store::storage::{Disk, Storage};
 use crate::store::times::Times;
@@ -183,7 +184,7 @@ impl Reader {
     /// Makes a cursor for each stream that has none yet; says whether there was
     /// one.
     fn find_streams(&mut self) -> Result<bool> {
-        let streams = listing::streams(
+        let streams = listing::streams_of(
             &*self.storage,
             &self.layout,
             |domain| self.matcher.domain(domain),
@@ -194,10 +195,10 @@ impl Reader {
             Order::Stream | Order::OldestFirst => Direction::Forward,
             Order::NewestFirst => Direction::Backward,
         };
-        for (domain, category) in streams {
-            if self.follow.is_new(&domain, &category) {
+        for stream in streams {
+            if self.follow.is_new(&stream) {
                 self.cursors
-                    .push(Cursor::new(&self.layout, domain, category, direction));
+                    .push(Cursor::new(&self.layout, stream, direction));
                 self.sure.push(Position::default());
             }
         }

@@ -1,0 +1,120 @@
+//! Bytes that are taken out of a segment, kept under `.auditrail/torn/`.
+
+use super::RecoveryReport;
+use crate::error::{Error, Kind, Result};
+use crate::store::layout::Layout;
+use crate::store::storage::{File, Open, Storage, read_range};
+use crate::warning::WarningKind;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Cuts `keep..len` off the file, after it was kept aside.
+pub(super) fn cut_off(
+    storage: &dyn Storage,
+    layout: &Layout,
+    path: &Path,
+    keep: u64,
+    len: u64,
+    report: &mut RecoveryReport,
+) -> Result<()> {
+    let file = storage
+        .open(path, Open::Update)
+        .map_err(|e| Error::io("open", path, &e))?;
+    let mut torn = QuarantineFile::new(storage, layout, path, keep)?;
+    let mut at = keep;
+    while at < len {
+        let bytes = read_range(&*file, at, 256 * 1024).map_err(|e| Error::io("read", path, &e))?;
+        if bytes.is_empty() {
+            break;
+        }
+        torn.write(&bytes)?;
+        at += bytes.len() as u64;
+    }
+    let kept = torn.finish(storage, layout)?;
+    file.set_len(keep)
+        .and_then(|()| file.sync())
+        .map_err(|e| Error::io("cut", path, &e))?;
+    report.torn_tails += 1;
+    report.torn_bytes += len - keep;
+    report.warn(
+        WarningKind::TornTail,
+        format!(
+            "{} bytes from byte {keep} of {} were no whole event; they are kept in {}",
+            len - keep,
+            path.display(),
+            kept.display()
+        ),
+    );
+    Ok(())
+}
+
+/// A file under `.auditrail/torn/` for bytes that are taken out of a segment.
+/// Its name says which segment and from which byte on.
+pub(super) struct QuarantineFile {
+    path: PathBuf,
+    file: Arc<dyn File>,
+    len: u64,
+}
+
+impl QuarantineFile {
+    pub fn new(
+        storage: &dyn Storage,
+        layout: &Layout,
+        segment: &Path,
+        offset: u64,
+    ) -> Result<Self> {
+        let folder = layout.hidden_file("torn");
+        match storage.create_dir(&folder) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(Error::io("create the folder", &folder, &e));
+            }
+            _ => {}
+        }
+        let stem: Vec<_> = segment
+            .strip_prefix(layout.root())
+            .unwrap_or(segment)
+            .iter()
+            .map(|part| part.to_string_lossy())
+            .collect();
+        let stem = format!("{}-at-{offset}", stem.join("-"));
+        for attempt in 1_u32.. {
+            let path = folder.join(if attempt == 1 {
+                stem.clone()
+            } else {
+                format!("{stem}-{attempt}")
+            });
+            match storage.stat(&path) {
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    let file = storage
+                        .open(&path, Open::Create)
+                        .map_err(|e| Error::io("create", &path, &e))?;
+                    return Ok(Self { path, file, len: 0 });
+                }
+                Err(e) => return Err(Error::io("look at", &path, &e)),
+            }
+        }
+        Err(Error::new(
+            Kind::Corrupt,
+            format!("{} has no free name left", folder.display()),
+        ))
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file
+            .write_at(bytes, self.len)
+            .map_err(|e| Error::io("write", &self.path, &e))?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    pub fn finish(self, storage: &dyn Storage, layout: &Layout) -> Result<PathBuf> {
+        self.file
+            .sync()
+            .and_then(|()| storage.sync_dir(&layout.hidden_file("torn")))
+            .and_then(|()| storage.sync_dir(&layout.hidden()))
+            .map_err(|e| Error::io("sync", &self.path, &e))?;
+        Ok(self.path)
+    }
+}

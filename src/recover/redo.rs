@@ -1,0 +1,97 @@
+//! Redo: what a synced commit has lost is put back from the journal.
+
+use super::RecoveryReport;
+use super::quarantine::QuarantineFile;
+use crate::error::{Error, Kind, Result};
+use crate::event::name::name_fault;
+use crate::store::journal::{self, RedoEntry};
+use crate::store::layout::Layout;
+use crate::store::storage::{Open, Storage, read_range};
+use crate::warning::WarningKind;
+use std::io;
+
+/// Redoes the journal; says the last id that it holds, if it holds any.
+pub(super) fn redo(
+    storage: &dyn Storage,
+    layout: &Layout,
+    report: &mut RecoveryReport,
+) -> Result<Option<u64>> {
+    let mut redone = 0;
+    let last = journal::replay(storage, layout, |entry| {
+        redone += redo_entry(storage, layout, &entry, report)?;
+        Ok(())
+    })?;
+    if redone > 0 {
+        report.warn(
+            WarningKind::Redone,
+            format!("{redone} bytes of synced events were put back from the journal"),
+        );
+    }
+    Ok(last)
+}
+
+/// Puts a entry where it was written to; says how many bytes had been lost.
+fn redo_entry(
+    storage: &dyn Storage,
+    layout: &Layout,
+    entry: &RedoEntry,
+    report: &mut RecoveryReport,
+) -> Result<u64> {
+    let names: Vec<&str> = entry.stream.split('/').collect();
+    let (&[domain, category], true) = (&names[..], entry.number > 0) else {
+        return Err(bad_entry(layout, entry));
+    };
+    if name_fault(domain.as_bytes()).is_some() || name_fault(category.as_bytes()).is_some() {
+        return Err(bad_entry(layout, entry));
+    }
+    for folder in [layout.domain(domain), layout.stream(&entry.stream)] {
+        match storage.create_dir(&folder) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(Error::io("create the folder", &folder, &e));
+            }
+            _ => {}
+        }
+    }
+    let path = layout.segment(&entry.stream, entry.number);
+    let failed = |e: io::Error| Error::io("redo", &path, &e);
+    let file = storage.open(&path, Open::Create).map_err(failed)?;
+    let len = file.stat().map_err(failed)?.len;
+    let there = read_range(&*file, entry.offset, entry.bytes.len()).map_err(failed)?;
+    if there == entry.bytes {
+        return Ok(0);
+    }
+    let lost = there
+        .iter()
+        .zip(&entry.bytes)
+        .all(|(there, journaled)| there == journaled || *there == 0);
+    if len < entry.offset || !lost {
+        // Not what a power loss leaves: someone has written there, or cut.
+        let mut aside = QuarantineFile::new(storage, layout, &path, entry.offset)?;
+        aside.write(&entry.bytes)?;
+        let kept = aside.finish(storage, layout)?;
+        report.warn(
+            WarningKind::DamagedLine,
+            format!(
+                "{} was changed from outside at byte {}; the synced events of that place are kept in {}",
+                path.display(),
+                entry.offset,
+                kept.display()
+            ),
+        );
+        return Ok(0);
+    }
+    file.write_at(&entry.bytes, entry.offset).map_err(failed)?;
+    Ok(entry.bytes.len() as u64)
+}
+
+fn bad_entry(layout: &Layout, entry: &RedoEntry) -> Error {
+    Error::new(
+        Kind::Corrupt,
+        format!(
+            "{} names the stream {:?}, segment {}, which cannot be",
+            layout.hidden_file("journal").display(),
+            entry.stream,
+            entry.number
+        ),
+    )
+}
