@@ -25,13 +25,14 @@ static LOCK_FILES: [AtomicI32; 256] = [const { AtomicI32::new(-1) }; 256];
 /// async-signal-safe calls.
 static NULL: OnceCell<File> = OnceCell::new();
 
-/// How many fork_generation ago the library was loaded. A writer remembers the value of
-/// its opening; another value means that this process is a child of its opener.
+/// How many forks lie between the process that loaded the library and this one. A
+/// writer keeps the value of its opening; another value means that this process is a
+/// child of the one that opened it.
 pub(crate) fn fork_generation() -> u64 {
     FORK_GENERATION.load(Ordering::Relaxed)
 }
 
-/// Starts to notice fork_generation, once a process.
+/// Starts to count forks, once a process.
 pub(crate) fn watch_forks() -> io::Result<()> {
     static NULL_FD: AtomicI32 = AtomicI32::new(-1);
 

@@ -40,8 +40,8 @@ mod real {
 pub(crate) use real::*;
 
 /// The same, for the model checker. It knows no word to sleep on: all sleepers
-/// share one bed, and all wake when anyone is woken. So a sleeper whom nobody
-/// wakes is found, one who is saved by another's waking is not.
+/// share one condition variable, and all wake when any is woken. So a sleeper that
+/// nobody wakes is found; one that another's waking saves is not.
 #[cfg(auditrail_model)]
 mod model {
     pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -54,13 +54,13 @@ mod model {
     }
 
     shuttle::lazy_static! {
-        static ref BED: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
+        static ref SLEEPERS: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
     }
 
     pub(crate) fn sleep_while(word: &AtomicU32, value: u32) {
-        let guard = BED.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let guard = SLEEPERS.0.lock().unwrap_or_else(PoisonError::into_inner);
         if word.load(Ordering::SeqCst) == value {
-            let _guard = BED.1.wait(guard);
+            let _guard = SLEEPERS.1.wait(guard);
         }
     }
 
@@ -69,8 +69,8 @@ mod model {
     }
 
     pub(crate) fn wake_all(_: &AtomicU32) {
-        let _guard = BED.0.lock().unwrap_or_else(PoisonError::into_inner);
-        BED.1.notify_all();
+        let _guard = SLEEPERS.0.lock().unwrap_or_else(PoisonError::into_inner);
+        SLEEPERS.1.notify_all();
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn redo(
     Ok(last)
 }
 
-/// Puts a entry where it was written to; says how many bytes had been lost.
+/// Puts an entry where it was written to; returns how many bytes had been lost.
 fn redo_entry(
     storage: &dyn Storage,
     layout: &Layout,

@@ -26,11 +26,11 @@
 //! The records of an epoch end at the first one whose epoch, sequence number
 //! or checksum is not what it has to be: a torn record was never acknowledged.
 //!
-//! The journal starts anew, in the next epoch, only when all segments that its
-//! records went into have been synced. Redoing it is idempotent: each entry has
-//! its place. RedoEntry only fills what a power loss can have left (bytes that are
-//! missing or zero); where other bytes stand, they are someone's, and the entry
-//! is kept aside instead.
+//! The journal is reset, to the next epoch, only when all segments that its records
+//! went into have been synced. Redoing it is idempotent: each entry has
+//! its place. Redo only fills what a power loss can have left (bytes that are
+//! missing or zero); where there are other bytes, someone else has written them, and
+//! the entry goes to quarantine instead.
 
 use crate::error::{Error, Kind, Result};
 use crate::limits::MAX_STREAM_NAME_BYTES;

@@ -3,9 +3,9 @@
 //! A [`Stream`] appends whole lines to its newest segment, and opens the next
 //! number once that one has reached its limit; so a segment can pass the limit
 //! by less than a line, and a line is never split. It knows its length without
-//! asking, because nobody else may write; it looks now and then whether that is
-//! still so, and says it when its file was deleted, replaced, cut or written to
-//! from outside, instead of writing into the void.
+//! asking, because nobody else may write; it checks now and then that this still
+//! holds, and fails when its file was deleted, replaced, cut or written to from
+//! outside, instead of writing to a file that nobody will find.
 //!
 //! Left to others: which lines, in what order and with which ids (`trail`);
 //! what to do about a tail that a crash left (`recover`).
@@ -19,12 +19,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Milliseconds after which a writer looks again whether its file is still
-/// there: what it writes into the void is at most what it writes in this time.
+/// Milliseconds after which a writer checks again that its file is still there: what
+/// it writes to a deleted file is at most what it writes in this time.
 const CHECK_EVERY: u64 = 10;
 
-/// Files that are looked at in a millisecond, at most: a check_identity takes a microsecond
-/// or two, and must stay below a hundredth of the time with any number of files.
+/// Files that are checked in a millisecond, at most: a check takes a microsecond or
+/// two, and all of them must stay below a hundredth of the time with any number of files.
 const CHECKS_PER_MS: u64 = 4;
 
 /// A stream's place in the writer's table of streams.
@@ -184,9 +184,7 @@ impl Stream {
                 Error::io("open", &path, &e)
             }
         })?;
-        let stat = file
-            .stat()
-            .map_err(|e| Error::io("check_identity at", &path, &e))?;
+        let stat = file.stat().map_err(|e| Error::io("look at", &path, &e))?;
         let opened = OpenSegment {
             file,
             identity: stat.identity,
@@ -208,13 +206,13 @@ impl Stream {
             match storage.stat(&path) {
                 Ok(stat) => self.len = stat.len,
                 Err(e) if e.kind() == io::ErrorKind::NotFound => break,
-                Err(e) => return Err(Error::io("check_identity at", &path, &e)),
+                Err(e) => return Err(Error::io("look at", &path, &e)),
             }
             let next = layout.segment(&self.name, self.number + 1);
             match storage.stat(&next) {
                 Ok(_) => self.number += 1,
                 Err(e) if e.kind() == io::ErrorKind::NotFound => break,
-                Err(e) => return Err(Error::io("check_identity at", &next, &e)),
+                Err(e) => return Err(Error::io("look at", &next, &e)),
             }
         }
         Ok(())
@@ -258,8 +256,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Looks, if the last check_identity is a while ago, whether the open file is still
-    /// the one under its name and as long as we made it. `files` is how many are
+    /// Checks, if the last check is a while ago, that the open file is still the one
+    /// under its name and as long as this writer made it. `files` is how many are
     /// open, of all streams.
     pub fn check_identity(
         &mut self,
@@ -290,7 +288,7 @@ impl Stream {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 Err(self.lost(layout, "was deleted or renamed"))
             }
-            Err(e) => Err(Error::io("check_identity at", &path, &e)),
+            Err(e) => Err(Error::io("look at", &path, &e)),
         }
     }
 

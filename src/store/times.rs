@@ -65,7 +65,7 @@ impl TimeRange {
     }
 }
 
-/// Where a writer leaves word.
+/// Where a writer notes the time ranges.
 #[derive(Debug, Default)]
 pub(crate) struct TimesFile {
     file: Option<Arc<dyn File>>,

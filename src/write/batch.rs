@@ -250,7 +250,7 @@ pub(crate) fn batch_lines(batch: &[u8]) -> impl Iterator<Item = (usize, (usize, 
     })
 }
 
-/// CheckedBatch events that are kept until all of a caller's batch are known to be
+/// Checked events that are kept until all of a caller's batch are known to be
 /// good.
 #[derive(Debug)]
 pub(crate) struct CheckedBatch {

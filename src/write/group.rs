@@ -4,16 +4,16 @@
 //! batch that only goes to the kernel is committed before a thread could be put
 //! to sleep and woken. Then it sleeps, and all are woken at once.
 //!
-//! Whoever lets the trail go while a batch waits *calls* its group: one of those
-//! who wait is told to lead it.
+//! A thread that releases the trail while a batch waits wakes a leader: one of the
+//! batch's waiting threads commits it for all.
 
 use crate::error::Result;
 use crate::sync::{AtomicU32, OnceLock, Ordering, sleep_while, wake_all, wake_one, yield_now};
 
 const WAITING: u32 = 0;
-/// One who waits is wanted as leader.
+/// One of the waiting threads is to lead.
 const LEADER_WANTED: u32 = 1;
-/// One has taken the wake_leader.
+/// One has taken the lead.
 const LEADER_CHOSEN: u32 = 2;
 /// The outcome is there.
 const DONE: u32 = 3;
@@ -28,11 +28,12 @@ pub(crate) struct Group {
 
 impl Group {
     /// Waits, the first `yields` times without sleeping, until the outcome is
-    /// there; `None` where this thread is called to lead before that.
+    /// there; `None` where this thread is to lead before that.
     pub fn wait(&self, mut yields: u32) -> Option<&Result<Vec<u64>>> {
         loop {
-            // With `finish` and `wake_leader`: they change the state and then look for
-            // sleepers, a sleeper does it the other way round.
+            // `finish` and `wake_leader` change the state and then look for sleepers;
+            // a sleeper is counted first and then compares the state. So one of both
+            // sees the other.
             let state = self.state.load(Ordering::SeqCst);
             if state == DONE {
                 return self.outcome.get();
@@ -51,8 +52,8 @@ impl Group {
         }
     }
 
-    /// Tells all who wait. The first word counts; a second is that of a leader
-    /// that panicked.
+    /// Gives the outcome to all waiting threads. The first one given counts: a
+    /// second is that of a leader that panicked.
     pub fn finish(&self, outcome: Result<Vec<u64>>) {
         let _ = self.outcome.set(outcome);
         self.state.store(DONE, Ordering::SeqCst);
@@ -61,13 +62,13 @@ impl Group {
         }
     }
 
-    /// Says that a wake_leader is awaited, for the first time, or since the last one
-    /// came to nothing.
+    /// A leader is awaited: for the first time, or because the last one found
+    /// the trail taken.
     pub fn await_leader(&self) {
         self.transition(LEADER_CHOSEN, WAITING);
     }
 
-    /// Calls one of those who wait to lead, unless one is already.
+    /// Wakes one of the waiting threads to lead, unless one leads already.
     pub fn wake_leader(&self) {
         if self.transition(WAITING, LEADER_WANTED) && self.sleepers.load(Ordering::SeqCst) > 0 {
             wake_one(&self.state);

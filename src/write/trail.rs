@@ -15,20 +15,20 @@
 //! segments. After a loss of power, the journal holds what was acknowledged,
 //! and recovery puts it back where the segments have lost it.
 
+use super::streams::{StreamTable, Unsynced};
 use crate::error::{Error, Kind, Result};
+use crate::proof::Loss;
 use crate::recover::{self, RecoveryReport};
 use crate::store::index_file;
 use crate::store::journal::{Journal, JournalEntry};
 use crate::store::layout::Layout;
 use crate::store::lock::{Turn, TurnLock};
+use crate::store::segment::Mark;
 use crate::store::segment::Slot;
-use crate::store::segment::{Mark, Stream, UnsyncedSegments};
 use crate::store::state::{Phase, State, StateFile};
 use crate::store::storage::Storage;
 use crate::store::times::{TimeRange, TimesFile};
 use crate::write::batch::Batch;
-use std::collections::{BTreeSet, VecDeque};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Bytes that are gathered before they are written.
@@ -47,28 +47,14 @@ pub(crate) enum CommitLevel {
 pub(crate) struct Trail {
     pub storage: Arc<dyn Storage>,
     pub layout: Layout,
-    max_segment_bytes: u64,
-    max_open_files: usize,
+    config: TrailConfig,
+    streams: StreamTable,
     last_id: u64,
     synced_id: u64,
-    boot: String,
     /// A sync has failed.
     sync_failed: bool,
-    state: StateFile,
-    /// A batch that is being written is marked in the state, so that who finds
-    /// the mark knows that it was not finished.
-    mark_batches: bool,
-    /// Whether others may write too, and whose turn it is then.
-    shared: bool,
-    turns: Option<TurnLock>,
-    journal: Option<Journal>,
-    streams: Vec<StreamEntry>,
-    /// Slots whose files are open, the longest open first.
-    open: VecDeque<Slot>,
-    /// Folders with names that are not known to be on disk.
-    changed: BTreeSet<PathBuf>,
-    /// Rises whenever another shared writer has written.
-    generation: u64,
+    /// The batch that is being written: its lines, where they went, and where each
+    /// stream was before.
     lines: Vec<u8>,
     entries: Vec<JournalEntry>,
     marks: Vec<(Slot, Mark)>,
@@ -79,71 +65,56 @@ pub(crate) struct Trail {
     pub bytes: u64,
 }
 
-#[derive(Debug)]
-struct StreamEntry {
-    name: Box<str>,
-    /// What is known of it; found out at its first event.
-    stream: Option<Stream>,
-    generation: u64,
-}
-
-/// What the opening of a writer has found out.
-#[derive(Debug)]
-pub(crate) struct RecoveredState {
-    pub last_id: u64,
-    pub synced_id: u64,
-    pub state: StateFile,
-    pub boot: String,
-    pub report: RecoveryReport,
-}
-
-/// How a trail is written.
+/// How a trail is written, and the files that this takes.
 #[derive(Debug)]
 pub(crate) struct TrailConfig {
     pub max_segment_bytes: u64,
+    /// 1 or more.
     pub max_open_files: usize,
+    /// Whether a batch that is being written is marked in the state, so that who
+    /// finds the mark knows that it was not finished.
     pub mark_batches: bool,
-    pub turns: Option<TurnLock>,
+    pub state: StateFile,
+    /// The present run of the machine; empty where that is not known.
+    pub boot: String,
+    /// Shared writers: the lock by which they take turns.
+    pub turns: Option<Arc<TurnLock>>,
+    /// SYNCED: where a batch is made durable with one sync.
     pub journal: Option<Journal>,
 }
 
-/// CommitState and folders that a sync has to make durable, and how far it reaches.
-pub(crate) struct Unsynced {
-    segments: Vec<(Slot, UnsyncedSegments)>,
-    folders: BTreeSet<PathBuf>,
-    pub up_to: u64,
+/// Where opening has found the trail, and what it did to it.
+#[derive(Debug)]
+pub(crate) struct RecoveredState {
+    pub last_id: u64,
+    /// Ids up to this one are on disk.
+    pub synced_id: u64,
+    /// What the machine may have lost since the last writer.
+    pub loss: Loss,
+    pub report: RecoveryReport,
 }
 
 impl Trail {
     pub fn new(
         storage: Arc<dyn Storage>,
         layout: Layout,
-        start: RecoveredState,
-        manner: TrailConfig,
+        config: TrailConfig,
+        recovered: RecoveredState,
     ) -> Self {
+        let (files, shared) = (config.max_open_files, config.turns.is_some());
         Self {
+            streams: StreamTable::new(storage.clone(), layout.clone(), files, shared),
             storage,
             layout,
-            max_segment_bytes: manner.max_segment_bytes,
-            max_open_files: manner.max_open_files,
-            last_id: start.last_id,
-            synced_id: start.synced_id,
-            boot: start.boot,
+            config,
+            last_id: recovered.last_id,
+            synced_id: recovered.synced_id,
             sync_failed: false,
-            state: start.state,
-            mark_batches: manner.mark_batches || manner.turns.is_some(),
-            shared: manner.turns.is_some(),
-            turns: manner.turns,
-            journal: manner.journal,
-            streams: Vec::new(),
-            open: VecDeque::new(),
-            changed: BTreeSet::new(),
-            generation: 0,
             lines: Vec::new(),
             entries: Vec::new(),
             marks: Vec::new(),
             times: TimesFile::default(),
-            report: start.report,
+            report: recovered.report,
             rotations: 0,
             syncs: 0,
             bytes: 0,
@@ -154,35 +125,38 @@ impl Trail {
         self.last_id
     }
 
+    /// All events up to this one are on disk; on a shared trail, all that were when
+    /// it was opened.
+    pub fn synced_id(&self) -> u64 {
+        self.synced_id
+    }
+
     pub fn streams(&self) -> usize {
         self.streams.len()
     }
 
     pub fn open_files(&self) -> usize {
-        self.open.len()
+        self.streams.open_files()
     }
 
     /// Adds streams to the table, at the next slots.
     pub fn add_streams(&mut self, names: impl IntoIterator<Item = Box<str>>) {
-        self.streams
-            .extend(names.into_iter().map(|name| StreamEntry {
-                name,
-                stream: None,
-                generation: 0,
-            }));
+        self.streams.add(names);
+    }
+
+    fn is_shared(&self) -> bool {
+        self.config.turns.is_some()
     }
 
     /// Makes the batch part of the trail, or leaves the trail as it was.
     pub fn commit(&mut self, batch: &mut Batch, level: CommitLevel) -> Result<()> {
-        // The lock is taken out and put back, for the turn borrows it.
-        let turns = self.turns.take();
-        let result = match turns.as_ref().map(|turns| turns.wait(&self.layout)) {
-            Some(Err(error)) => Err(error),
-            Some(Ok(turn)) => self.commit_in_turn(batch, level, Some(&turn)),
+        match self.config.turns.clone() {
+            Some(turns) => {
+                let turn = turns.wait(&self.layout)?;
+                self.commit_in_turn(batch, level, Some(&turn))
+            }
             None => self.commit_in_turn(batch, level, None),
-        };
-        self.turns = turns;
-        result
+        }
     }
 
     fn commit_in_turn(
@@ -194,7 +168,7 @@ impl Trail {
         if turn.is_some() {
             self.see_others()?;
         }
-        if self.mark_batches {
+        if self.config.mark_batches {
             self.write_state(Phase::Busy, self.last_id)?;
         }
         self.marks.clear();
@@ -218,7 +192,7 @@ impl Trail {
         }
         self.lines.shrink_to(CHUNK);
         self.last_id = last;
-        if self.mark_batches {
+        if self.config.mark_batches {
             // The batch is in. If this fails, the mark of an unfinished batch
             // stays, and whoever finds it looks at the segments, which is right.
             let _ = self.write_state(Phase::Open, last);
@@ -240,16 +214,19 @@ impl Trail {
             }
             batch.number_after(self.last_id)
         };
-        let keep_lines = level == CommitLevel::Synced && self.journal.is_some();
+        let keep_lines = level == CommitLevel::Synced && self.config.journal.is_some();
         for index in 0..batch.runs() {
             let run = batch.run(index);
-            self.enter(run.slot)?;
+            let mark = self
+                .streams
+                .enter(run.slot, self.last_id, &mut self.report)?;
+            self.marks.push((run.slot, mark));
             let mut from = self.lines.len();
             let mut times = Some(TimeRange::NONE);
             for event in batch.events(run) {
-                let stream = self.streams[run.slot as usize].stream_mut()?;
+                let stream = self.streams.stream_mut(run.slot)?;
                 let ahead = (self.lines.len() - from) as u64;
-                if stream.len() + ahead >= self.max_segment_bytes {
+                if stream.len() + ahead >= self.config.max_segment_bytes {
                     self.put(run.slot, from, times, keep_lines)?;
                     self.rotate(run.slot)?;
                     from = self.start_of_next(keep_lines);
@@ -290,7 +267,7 @@ impl Trail {
         if self.lines.len() == from {
             return Ok(());
         }
-        let stream = self.streams[slot as usize].stream_mut()?;
+        let stream = self.streams.stream_mut(slot)?;
         if keep_lines {
             self.entries.push(JournalEntry {
                 slot,
@@ -306,82 +283,24 @@ impl Trail {
         Ok(())
     }
 
+    /// Continues the stream in its next segment.
     fn rotate(&mut self, slot: Slot) -> Result<()> {
-        let storage = self.storage.clone();
-        let stream = self.streams[slot as usize].stream_mut()?;
-        stream.check_identity_now(&*storage, &self.layout)?;
+        let (storage, layout) = (&*self.storage, &self.layout);
+        let stream = self.streams.stream_mut(slot)?;
+        stream.check_identity_now(storage, layout)?;
         let (number, len, times) = (stream.number(), stream.len(), stream.times());
         self.times
-            .note(&*storage, &self.layout, stream.name(), number, len, times);
+            .note(storage, layout, stream.name(), number, len, times);
         stream.rotate();
-        let mut changed = Vec::new();
-        let opened = stream.open_file(&*storage, &self.layout, &mut changed);
-        self.changed.extend(changed);
         self.rotations += 1;
-        opened
-    }
-
-    /// Makes the stream ready for events: knows where it goes on, has its file
-    /// open, and is marked to be cut back if the batch fails.
-    fn enter(&mut self, slot: Slot) -> Result<()> {
-        let storage = &*self.storage;
-        let entry = &mut self.streams[slot as usize];
-        match &mut entry.stream {
-            None => {
-                let (mut stream, last) =
-                    recover::stream(storage, &self.layout, &entry.name, &mut self.report)?;
-                if last > self.last_id {
-                    // Fails the writer, so that its end is not a clean one.
-                    return Err(Error::new(
-                        Kind::Failed,
-                        format!(
-                            "the stream {} holds event {last}, but the trail was closed at an \
-                             earlier one: someone wrote to it since; reopen the trail, so that \
-                             all streams are looked at",
-                            entry.name
-                        ),
-                    ));
-                }
-                if self.shared {
-                    stream.distrust_names();
-                }
-                entry.stream = Some(stream);
-            }
-            Some(stream) if entry.generation != self.generation => {
-                stream.go_to_end(storage, &self.layout)?
-            }
-            Some(_) => {}
-        }
-        entry.generation = self.generation;
-        let stream = entry.stream_mut()?;
-        if stream.is_open() {
-            stream.check_identity(storage, &self.layout, self.open.len())?;
-        } else {
-            let mut changed = Vec::new();
-            let opened = stream.open_file(storage, &self.layout, &mut changed);
-            self.changed.extend(changed);
-            opened?;
-            // It may have been closed without our doing, and still stand here.
-            self.open.retain(|&other| other != slot);
-            self.open.push_back(slot);
-        }
-        let mark = self.streams[slot as usize].stream_mut()?.mark();
-        self.marks.push((slot, mark));
-        while self.open.len() > self.max_open_files.max(1) {
-            if let Some(oldest) = self.open.pop_front()
-                && let Some(stream) = &mut self.streams[oldest as usize].stream
-            {
-                stream.close_file();
-            }
-        }
-        Ok(())
+        self.streams.open_next_file(slot)
     }
 
     /// Leaves nothing of a batch that failed with `cause`.
     fn rollback(&mut self, cause: &Error) -> Result<()> {
         // In reverse, for a stream may have been marked more than once.
         for (slot, mark) in std::mem::take(&mut self.marks).into_iter().rev() {
-            let stream = self.streams[slot as usize].stream_mut()?;
+            let stream = self.streams.stream_mut(slot)?;
             stream
                 .cut(&*self.storage, &self.layout, mark)
                 .map_err(|error| {
@@ -391,7 +310,7 @@ impl Trail {
                     )
                 })?;
         }
-        if self.mark_batches {
+        if self.config.mark_batches {
             // If this fails, the mark of an unfinished batch stays: as below.
             let _ = self.write_state(Phase::Open, self.last_id);
         }
@@ -401,7 +320,7 @@ impl Trail {
     /// Makes the batch that was just written durable. After an error that is
     /// not `Failed` it is not on disk.
     fn make_durable(&mut self, last: u64) -> Result<()> {
-        match &self.journal {
+        match &self.config.journal {
             Some(journal) if journal.fits(&self.entries, self.lines.len()) => {
                 self.append_to_journal(last)?;
             }
@@ -413,13 +332,13 @@ impl Trail {
 
     fn append_to_journal(&mut self, last: u64) -> Result<()> {
         let full = |journal: &Journal| !journal.has_room(&self.entries, self.lines.len());
-        if self.journal.as_ref().is_some_and(full) {
+        if self.config.journal.as_ref().is_some_and(full) {
             self.empty_journal(last)?;
             // A state that lags behind costs a longer check_files.
             let _ = self.write_state(Phase::Open, self.last_id);
         }
-        let names = |slot: Slot| &*self.streams[slot as usize].name;
-        match &mut self.journal {
+        let names = |slot: Slot| self.streams.name(slot);
+        match &mut self.config.journal {
             Some(journal) => journal.append(last, &self.entries, &self.lines, names),
             None => Ok(()),
         }
@@ -428,7 +347,7 @@ impl Trail {
     /// Syncs the segments, so that the journal can start anew.
     fn empty_journal(&mut self, last: u64) -> Result<()> {
         self.sync_segments(last)?;
-        match &mut self.journal {
+        match &mut self.config.journal {
             Some(journal) => journal.reset(),
             None => Ok(()),
         }
@@ -444,36 +363,21 @@ impl Trail {
     }
 
     /// What has to be synced so that all events up to `up_to` are on disk. The
-    /// caller must sync it, put it back, or fail the writer.
+    /// caller must sync it, requeue it, or fail the writer.
     pub fn take_unsynced(&mut self, up_to: u64) -> Unsynced {
-        let segments = self
-            .streams
-            .iter_mut()
-            .zip(0..)
-            .filter_map(|(entry, slot)| Some((slot, entry.stream.as_mut()?.take_unsynced()?)))
-            .collect();
-        Unsynced {
-            segments,
-            folders: std::mem::take(&mut self.changed),
-            up_to,
-        }
+        self.streams.take_unsynced(up_to)
     }
 
     /// What was not synced still has to be.
     pub fn requeue_unsynced(&mut self, unsynced: Unsynced) {
-        for (slot, segments) in unsynced.segments {
-            if let Some(stream) = &mut self.streams[slot as usize].stream {
-                stream.requeue_unsynced(&segments);
-            }
-        }
-        self.changed.extend(unsynced.folders);
+        self.streams.requeue_unsynced(unsynced);
     }
 
     /// Remembers that all events up to `id` are on disk.
     fn set_synced(&mut self, id: u64) {
         self.syncs += 1;
         // On a shared trail only our own are, and the state speaks of all.
-        if !self.shared {
+        if !self.is_shared() {
             self.synced_id = self.synced_id.max(id);
         }
     }
@@ -481,48 +385,40 @@ impl Trail {
     /// The same, for whoever opens the trail next.
     pub fn note_synced(&mut self, id: u64) {
         self.set_synced(id);
-        if !self.shared {
+        if !self.is_shared() {
             // A state that lags behind costs a longer check_files.
             let _ = self.write_state(Phase::Open, self.last_id);
         }
     }
 
-    /// Looks whether the open files are still the trail's.
+    /// Whether the open files are still the trail's.
     pub fn check_files(&self) -> Result<()> {
-        self.streams
-            .iter()
-            .filter_map(|entry| entry.stream.as_ref())
-            .try_for_each(|stream| {
-                if self.shared {
-                    return Ok(());
-                }
-                stream.check_identity_now(&*self.storage, &self.layout)
-            })
+        self.streams.check_files()
     }
 
     /// Says in the trail that it was closed whole; all of it must be synced or
     /// in the journal.
     pub fn finish(&mut self) -> Result<()> {
-        if self.shared {
+        if self.is_shared() {
             // Others may be at work; the next to open looks at the segments.
             return Ok(());
         }
-        if self.journal.is_some() {
+        if self.config.journal.is_some() {
             self.empty_journal(self.last_id)?;
         }
         index_file::write(&*self.storage, &self.layout, self.last_id)?;
         self.write_state(Phase::Clean, self.last_id)?;
-        self.state.sync(&self.layout)
+        self.config.state.sync(&self.layout)
     }
 
     fn write_state(&self, phase: Phase, written: u64) -> Result<()> {
-        self.state.write(
+        self.config.state.write(
             &self.layout,
             &State {
                 phase,
                 written,
                 synced: self.synced_id,
-                boot: self.boot.clone(),
+                boot: self.config.boot.clone(),
                 sync_failed: self.sync_failed,
             },
         )
@@ -537,18 +433,18 @@ impl Trail {
 
     /// Learns what other shared writers have written since our last turn.
     fn see_others(&mut self) -> Result<()> {
-        let state = self.state.read(&self.layout)?;
+        let state = self.config.state.read(&self.layout)?;
         self.sync_failed |= state.as_ref().is_some_and(|state| state.sync_failed);
         match state {
             Some(state) if state.phase != Phase::Busy => {
                 if state.written != self.last_id {
                     self.last_id = state.written;
-                    self.generation += 1;
+                    self.streams.start_generation();
                 }
             }
             // One was killed in the midst of its batch.
             state => {
-                self.generation += 1;
+                self.streams.start_generation();
                 let known = state.map_or(self.last_id, |state| state.written);
                 let found = recover::tails(&*self.storage, &self.layout, &mut self.report)?;
                 self.last_id = self.last_id.max(known).max(found);
@@ -556,32 +452,4 @@ impl Trail {
         }
         Ok(())
     }
-}
-
-impl StreamEntry {
-    fn stream_mut(&mut self) -> Result<&mut Stream> {
-        self.stream
-            .as_mut()
-            .ok_or_else(|| Error::new(Kind::Panic, "a stream was used before it was opened"))
-    }
-}
-
-impl Unsynced {
-    /// Makes it all durable. After an error that is not `Failed` it has to be
-    /// put back.
-    pub fn sync(&self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
-        for (_, segments) in &self.segments {
-            segments.sync(storage, layout)?;
-        }
-        sync_folders(storage, &self.folders)
-    }
-}
-
-fn sync_folders(storage: &dyn Storage, folders: &BTreeSet<PathBuf>) -> Result<()> {
-    for folder in folders {
-        storage.sync_dir(folder).map_err(|e| {
-            Error::io("sync", folder, &e).wrap(Kind::Failed, "what is on disk is not known")
-        })?;
-    }
-    Ok(())
 }

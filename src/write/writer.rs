@@ -5,23 +5,19 @@
 //! the durability changes is only what the append waits for.
 
 use super::batch::{CheckedBatch, batch_lines, line_of};
+use super::commit::Committer;
+use super::open::{OpenedTrail, open};
+use super::options::{Durability, Options};
+use super::stats::Stats;
+use super::trail::CommitLevel;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, EventLine, Renderer};
 use crate::limits::MAX_BATCH_BYTES;
 use crate::os;
-use crate::proof::{LogWriter, Loss, Prover};
-use crate::recover::{self, RecoveryReport};
-use crate::store::index_file;
-use crate::store::journal::{self, Journal};
-use crate::store::layout::Layout;
-use crate::store::lock::{TurnLock, WriteLock};
-use crate::store::state::{Phase, State, StateFile};
+use crate::proof::Prover;
+use crate::store::lock::WriteLock;
 use crate::store::storage::{Disk, Storage};
 use crate::warning::WarningKind;
-use crate::write::commit::Committer;
-use crate::write::options::{Durability, Options, WarningHandler};
-use crate::write::stats::Stats;
-use crate::write::trail::{CommitLevel, RecoveredState, Trail, TrailConfig};
 use std::cell::RefCell;
 use std::io;
 use std::path::Path;
@@ -37,7 +33,7 @@ pub struct Writer {
     core: Arc<Core>,
     flusher: Option<JoinHandle<()>>,
     /// Hashes what is written, for the proof.
-    follower: Option<JoinHandle<()>>,
+    hasher: Option<JoinHandle<()>>,
     closed: bool,
 }
 
@@ -66,113 +62,27 @@ impl Writer {
     /// The same, over any storage.
     #[doc(hidden)]
     pub fn open_on(storage: Arc<dyn Storage>, root: &Path, options: &Options) -> Result<Self> {
-        if options.shared && options.durability == Durability::Buffered {
-            return Err(Error::new(
-                Kind::Unsupported,
-                "a shared trail cannot be BUFFERED: an id can only be given when it is written",
-            ));
-        }
-        os::watch_forks()
-            .map_err(|e| Error::io("watch fork_generation with", Path::new("/dev/null"), &e))?;
-        let layout = Layout::new(root);
-        create_folders(&*storage, root)?;
-        create_folders(&*storage, &layout.hidden())?;
-
-        let mut opening = Opening {
-            storage: &*storage,
-            layout: &layout,
-            boot: storage.boot().unwrap_or_default(),
-            report: RecoveryReport::default(),
-            on_warning: options.on_warning.as_ref(),
-            synced_id: 0,
-            last_id: 0,
-            since: Loss::SameBoot,
-        };
-        let turns = if options.shared {
-            Some(TurnLock::open(&*storage, &layout)?)
-        } else {
-            None
-        };
-        let lock = if let Some(turns) = &turns {
-            let turn = turns.wait(&layout)?;
-            let lock = WriteLock::shared(&*storage, &layout, &turn, || opening.recover())?;
-            opening.join()?;
-            lock
-        } else {
-            let lock = WriteLock::exclusive(&*storage, &layout)?;
-            opening.recover()?;
-            lock
-        };
-        let journal = if options.durability == Durability::Synced && !options.shared {
-            let journal = Journal::open(&*storage, &layout, options.journal_bytes)?;
-            sync_folder(&*storage, &layout.hidden())?;
-            Some(journal)
-        } else {
-            None
-        };
-        let prover = match &options.proof {
-            Some(proof) => {
-                let (last_id, since) = (opening.last_id, opening.since);
-                let shared = options.shared;
-                let keeper = LogWriter::open(&storage, &layout, proof, last_id, since, shared)?;
-                Some(Prover::new(keeper))
-            }
-            None => None,
-        };
-        let start = RecoveredState {
-            last_id: opening.last_id,
-            synced_id: opening.synced_id,
-            state: StateFile::open(&*storage, &layout)?,
-            boot: opening.boot,
-            report: opening.report,
-        };
-        let synced_id = start.synced_id;
-        let manner = TrailConfig {
-            max_segment_bytes: options.max_segment_bytes,
-            max_open_files: options.max_open_files,
-            mark_batches: options.durability == Durability::Buffered,
-            turns,
-            journal,
-        };
-        let trail = Trail::new(storage, layout, start, manner);
+        os::watch_forks().map_err(|e| Error::io("watch forks with", Path::new("/dev/null"), &e))?;
+        let OpenedTrail {
+            trail,
+            prover,
+            lock,
+        } = open(storage, root, options)?;
         let core = Arc::new(Core {
-            committer: Committer::new(trail, synced_id, options.buffer_bytes),
+            committer: Committer::new(trail, options.buffer_bytes),
             options: options.clone(),
             prover,
             fork_generation: os::fork_generation(),
             _lock: lock,
         });
         core.tell_warnings();
-        let flusher = match options.flush_interval {
-            Some(interval) if options.durability == Durability::Buffered => {
-                let core = core.clone();
-                let body = move || {
-                    core.committer
-                        .flush_by_time(interval, || core.tell_warnings());
-                };
-                let thread = os::spawn_signal_masked("auditrail-flush", body)
-                    .map_err(|e| Error::io("start a thread for", root, &e))?;
-                Some(thread)
-            }
-            _ => None,
-        };
-        let follower = match &core.prover {
-            Some(prover) if prover.can_follow() => {
-                let core = core.clone();
-                let body = move || {
-                    if let Some(prover) = &core.prover {
-                        prover.follow(|| core.committer.written_id());
-                    }
-                };
-                // Without it, checkpoints take longer, no more.
-                os::spawn_signal_masked("auditrail-tree", body).ok()
-            }
-            _ => None,
-        };
+        let flusher =
+            start_flusher(&core).map_err(|e| Error::io("start a thread for", root, &e))?;
+        let hasher = start_hasher(&core);
         Ok(Self {
             core,
             flusher,
-            follower,
+            hasher,
             closed: false,
         })
     }
@@ -288,14 +198,14 @@ impl Writer {
         if let Err(error) = self.core.here() {
             // The thread is the parent's, and so is what waits.
             std::mem::forget(self.flusher.take());
-            std::mem::forget(self.follower.take());
+            std::mem::forget(self.hasher.take());
             return Err(error);
         }
         if let Some(prover) = &self.core.prover {
             prover.end();
         }
-        if let Some(follower) = self.follower.take() {
-            let _ = follower.join();
+        if let Some(hasher) = self.hasher.take() {
+            let _ = hasher.join();
         }
         self.core.committer.close();
         if let Some(flusher) = self.flusher.take() {
@@ -391,88 +301,34 @@ impl Core {
     }
 }
 
-/// What opening finds out.
-struct Opening<'a> {
-    storage: &'a dyn Storage,
-    layout: &'a Layout,
-    boot: String,
-    report: RecoveryReport,
-    on_warning: Option<&'a WarningHandler>,
-    last_id: u64,
-    synced_id: u64,
-    since: Loss,
+/// BUFFERED: starts the thread that flushes by time.
+fn start_flusher(core: &Arc<Core>) -> io::Result<Option<JoinHandle<()>>> {
+    let (Durability::Buffered, Some(interval)) =
+        (core.options.durability, core.options.flush_interval)
+    else {
+        return Ok(None);
+    };
+    let core = core.clone();
+    os::spawn_signal_masked("auditrail-flush", move || {
+        let tell = || core.tell_warnings();
+        core.committer.flush_by_time(interval, tell);
+    })
+    .map(Some)
 }
 
-impl Opening<'_> {
-    /// Recovers the trail while no other writer is there, and marks it open.
-    fn recover(&mut self) -> Result<()> {
-        let file = StateFile::open(self.storage, self.layout)?;
-        let state = file.read(self.layout)?;
-        let recovered = recover::trail(
-            self.storage,
-            self.layout,
-            state.as_ref(),
-            &self.boot,
-            &mut self.report,
-        )
-        .inspect_err(|_| {
-            // A sync may have failed, and the next opener must know.
-            let state = state.clone().unwrap_or_else(State::unknown);
-            let sync_failed = true;
-            let _ = file.write(
-                self.layout,
-                &State {
-                    sync_failed,
-                    ..state
-                },
-            );
-        })?;
-        let kernel_has_all = state
-            .as_ref()
-            .is_some_and(|state| state.boot == self.boot && !state.sync_failed);
-        if !kernel_has_all || self.boot.is_empty() {
-            self.since = Loss::PowerLoss;
-        }
-        self.last_id = recovered.last_id;
-        self.synced_id = recovered.synced_id;
-        // Told before it is forgotten: the next opening will not find it again.
-        for warning in self.report.warnings.drain(..) {
-            if let Some(handler) = self.on_warning {
-                handler(&warning);
-            }
-        }
-        if recovered.index_is_stale && self.last_id > 0 {
-            index_file::write(self.storage, self.layout, self.last_id)?;
-        }
-        // Before anything is written, it must be known that it was not closed.
-        file.write(
-            self.layout,
-            &State {
-                phase: Phase::Open,
-                written: self.last_id,
-                synced: self.synced_id,
-                boot: self.boot.clone(),
-                sync_failed: false,
-            },
-        )?;
-        file.sync(self.layout)?;
-        sync_folder(self.storage, &self.layout.hidden())?;
-        if recovered.journal_is_stale {
-            journal::forget(self.storage, self.layout)?;
-        }
-        Ok(())
+/// Proof: starts the thread that hashes what is written. Without it, checkpoints
+/// take longer, no more.
+fn start_hasher(core: &Arc<Core>) -> Option<JoinHandle<()>> {
+    if !core.prover.as_ref()?.can_follow() {
+        return None;
     }
-
-    /// Learns where the trail is that other shared writers have open.
-    fn join(&mut self) -> Result<()> {
-        let state = StateFile::open(self.storage, self.layout)?.read(self.layout)?;
-        // A state that says nothing is dealt with in the first turn.
-        if let Some(state) = state {
-            self.last_id = state.written;
-            self.synced_id = state.synced;
+    let core = core.clone();
+    os::spawn_signal_masked("auditrail-tree", move || {
+        if let Some(prover) = &core.prover {
+            prover.follow(|| core.committer.written_id());
         }
-        Ok(())
-    }
+    })
+    .ok()
 }
 
 /// Runs `body` with this thread's renderer.
@@ -486,38 +342,4 @@ fn with_renderer<T>(body: impl FnOnce(&mut Renderer) -> Result<T>) -> Result<T> 
         // A warning handler that appends comes here while its thread renders.
         Err(_) => body(&mut Renderer::default()),
     })
-}
-
-/// Makes a folder and the parents that it lacks; recovery makes them durable.
-fn create_folders(storage: &dyn Storage, folder: &Path) -> Result<()> {
-    let failed = |e: &io::Error| Error::io("create the folder", folder, e);
-    match storage.create_dir(folder) {
-        Ok(()) => return Ok(()),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(e) if e.kind() == io::ErrorKind::NotFound => match folder.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => {
-                create_folders(storage, parent)?;
-                match storage.create_dir(folder) {
-                    Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(failed(&e)),
-                    _ => return Ok(()),
-                }
-            }
-            _ => return Err(failed(&e)),
-        },
-        Err(e) => return Err(failed(&e)),
-    }
-    match storage.stat(folder) {
-        Ok(stat) if stat.is_dir => Ok(()),
-        Ok(_) => Err(Error::new(
-            Kind::Io,
-            format!("{} is a file, not a folder", folder.display()),
-        )),
-        Err(e) => Err(Error::io("look at", folder, &e)),
-    }
-}
-
-fn sync_folder(storage: &dyn Storage, folder: &Path) -> Result<()> {
-    storage
-        .sync_dir(folder)
-        .map_err(|e| Error::io("sync", folder, &e))
 }

@@ -1,9 +1,10 @@
 //! BUFFERED: the buffer, its bound, and who flushes it.
 //!
-//! An event gets its id as it joins the queue, and the append returns. The buffer
-//! is flushed when it is half full, by whoever finds it so; when time has passed,
-//! by the flusher thread; and by who finds no room in it. A batch that fails to be
-//! flushed keeps its events and ids, and is tried again; the bound counts it.
+//! An event gets its id as it is added to the pending batch, and the append returns.
+//! The buffer is flushed when it is half full, by the thread that finds it so; after
+//! the flush interval, by the flusher thread; and by a thread that finds no room in
+//! it. A batch whose flush fails keeps its events and ids and is tried again; it
+//! counts towards the bound.
 
 use super::{CommitState, Committer, PendingBatch};
 use crate::error::{Error, Kind, Result};
@@ -25,24 +26,24 @@ pub(super) fn most_gathered(buffer_bytes: usize) -> usize {
 }
 
 impl Committer {
-    /// Accepts one event into the buffer. Says its id.
+    /// Accepts one event into the buffer. Returns its id.
     pub fn buffer(&self, line: &EventLine<'_>) -> Result<u64> {
-        self.accept(line.body.len(), 1, |queue| {
-            queue.buffer(line.stream, std::iter::once(line.body));
+        self.accept(line.body.len(), 1, |pending| {
+            pending.buffer(line.stream, std::iter::once(line.body));
         })
     }
 
-    /// Accepts events into the buffer, all or none. Says the first id.
+    /// Accepts events into the buffer, all or none. Returns the first id.
     pub fn buffer_all(&self, events: &CheckedBatch) -> Result<u64> {
-        self.accept(events.bytes(), events.len(), |queue| {
+        self.accept(events.bytes(), events.len(), |pending| {
             for (stream, bodies) in events.runs() {
-                queue.buffer(stream, bodies);
+                pending.buffer(stream, bodies);
             }
         })
     }
 
-    /// Waits until the buffer has room for so many bytes and events, and lets
-    /// them be put into it. Says the first one's id.
+    /// Waits until the buffer has room for so many bytes and events, and lets `put`
+    /// add them. Returns the first one's id.
     fn accept(
         &self,
         size: usize,
@@ -59,74 +60,74 @@ impl Committer {
                 ),
             ));
         }
-        let mut queue = self.queue()?;
-        while !queue.has_room(size, self.buffer_bytes) {
-            drop(queue);
-            let flushed = self.with_trail(|files| self.flush_buffer(files));
-            queue = self.queue()?;
+        let mut pending = self.pending()?;
+        while !pending.has_room(size, self.buffer_bytes) {
+            drop(pending);
+            let flushed = self.with_trail(|state| self.flush_buffer(state));
+            pending = self.pending()?;
             match flushed {
                 Err(error) if self.failed.get().is_some() => return Err(error),
-                Err(error) if !queue.has_room(size, self.buffer_bytes) => {
+                Err(error) if !pending.has_room(size, self.buffer_bytes) => {
                     let full = "the buffer is full and cannot be flushed";
                     return Err(error.wrap(Kind::BufferFull, full));
                 }
                 _ => {}
             }
         }
-        let first = queue.last_id.checked_add(1).ok_or_else(no_more_ids)?;
-        if events as u64 > u64::MAX - queue.last_id {
+        let first = pending.last_id.checked_add(1).ok_or_else(no_more_ids)?;
+        if events as u64 > u64::MAX - pending.last_id {
             return Err(no_more_ids());
         }
-        put(&mut queue);
+        put(&mut pending);
         // Half, so that appends find room while a flush is at work; and not less,
         // so that where there are many streams, each gets one large write.
-        let due = queue.batch.bytes() * 2 >= self.buffer_bytes
-            && (queue.retry_at == 0 || queue.retry_at <= os::coarse_millis());
-        drop(queue);
-        if due && let Ok(mut files) = self.trail.try_lock() {
+        let due = pending.batch.bytes() * 2 >= self.buffer_bytes
+            && (pending.retry_at == 0 || pending.retry_at <= os::coarse_millis());
+        drop(pending);
+        if due && let Ok(mut state) = self.trail.try_lock() {
             // A failure is counted and warned of; the events are still here.
-            let _ = self.flush_buffer(&mut files);
+            let _ = self.flush_buffer(&mut state);
         }
         Ok(first)
     }
 
     /// Writes what the buffer holds.
-    pub(super) fn flush_buffer(&self, files: &mut CommitState) -> Result<()> {
+    pub(super) fn flush_buffer(&self, state: &mut CommitState) -> Result<()> {
         self.check()?;
         // First what failed before, for its ids are smaller.
-        if !files.batch.is_empty() {
-            self.flush_batch(files)?;
+        if !state.batch.is_empty() {
+            self.flush_batch(state)?;
         }
-        let mut queue = self.queue()?;
-        // What someone waits for has no ids yet, and is theirs to commit.
-        if queue.batch.is_empty() || queue.batch.id(0) == 0 {
+        let mut pending = self.pending()?;
+        // A batch that threads wait for has no ids yet, and is committed by one of them.
+        if pending.batch.is_empty() || pending.batch.id(0) == 0 {
             return Ok(());
         }
-        queue.hand_over(files);
-        queue.held = files.batch.bytes();
-        drop(queue);
-        self.flush_batch(files)
+        pending.hand_over(state);
+        pending.unflushed_bytes = state.batch.bytes();
+        drop(pending);
+        self.flush_batch(state)
     }
 
-    fn flush_batch(&self, files: &mut CommitState) -> Result<()> {
-        let result = self.commit(files, CommitLevel::Written);
-        let mut queue = self.queue()?;
+    fn flush_batch(&self, state: &mut CommitState) -> Result<()> {
+        let result = self.commit(state, CommitLevel::Written);
+        let mut pending = self.pending()?;
         match result {
             Ok(()) => {
-                queue.held = 0;
-                queue.retry_at = 0;
-                files.batch.clear();
+                pending.unflushed_bytes = 0;
+                pending.retry_at = 0;
+                state.batch.clear();
                 Ok(())
             }
             Err(error) => {
-                queue.retry_at = os::coarse_millis() + RETRY_AFTER;
-                drop(queue);
+                pending.retry_at = os::coarse_millis() + RETRY_AFTER;
+                drop(pending);
                 self.flush_failures.fetch_add(1, Ordering::Relaxed);
-                files.trail.report.warn(
+                state.trail.report.warn(
                     WarningKind::FlushFailed,
                     format!(
                         "{} events wait, for a flush failed: {error}",
-                        files.batch.len()
+                        state.batch.len()
                     ),
                 );
                 self.warned.store(true, Ordering::Relaxed);
@@ -135,7 +136,7 @@ impl Committer {
         }
     }
 
-    /// The flusher's life: flushes the buffer every `interval`, until
+    /// What the flusher thread runs: flushes the buffer every `interval`, until
     /// [`Committer::close`].
     pub fn flush_by_time(&self, interval: Duration, tell: impl Fn()) {
         let Ok(mut closing) = self.closing.lock() else {
@@ -172,7 +173,7 @@ impl PendingBatch {
     /// Whether so many bytes may be added to a buffer of `limit`.
     fn has_room(&self, size: usize, limit: usize) -> bool {
         let gathered = self.batch.bytes();
-        if gathered + self.held + size > limit {
+        if gathered + self.unflushed_bytes + size > limit {
             return false;
         }
         // While a flush has failed, up to the last byte.

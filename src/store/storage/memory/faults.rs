@@ -7,7 +7,7 @@ use std::io;
 /// The sorts of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// OpenFile or creating a file.
+    /// Opening or creating a file.
     Open,
     /// Making a folder.
     CreateDir,
