@@ -23,7 +23,7 @@ if ! command -v valgrind >/dev/null; then
     apt-get -o DPkg::Lock::Timeout=600 install -y -qq valgrind >/dev/null
 fi
 
-cargo build --release --quiet
+cargo build --release --lib --quiet
 soname=$(readelf -d "$target/release/libauditrail.so" | sed -n 's/.*(SONAME).*\[\(.*\)\].*/\1/p')
 ln -sf libauditrail.so "$target/release/$soname"
 

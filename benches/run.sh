@@ -36,7 +36,7 @@ if [ -n "$missing" ]; then
         libsqlite3-dev librocksdb-dev >/dev/null
 fi
 
-cargo build --release --quiet
+cargo build --release --lib --quiet
 cargo build --release --quiet --manifest-path benches/peers/Cargo.toml \
     --target-dir "$target"
 

@@ -24,7 +24,7 @@
  * - The library prints nothing, reads no environment variable, installs no
  *   signal handler, and never ends the process.
  *
- * This file is made from the sources by `cargo build`; do not edit it.
+ * This file is made from the sources by `make header`; do not edit it.
  */
 
 #ifndef AUDITRAIL_H

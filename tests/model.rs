@@ -2,7 +2,7 @@
 //! nobody sleeps for ever, and a batch that fails tells all who were in it.
 //!
 //! Run under shuttle, which schedules the threads itself and finds deadlocks:
-//! `RUSTFLAGS="--cfg auditrail_model" cargo test --features internals --test model`.
+//! `RUSTFLAGS="--cfg auditrail_model" cargo test -p auditrail --features internals,model --test model`.
 //! `AUDITRAIL_SCHEDULES` sets how many schedules are tried.
 #![cfg(auditrail_model)]
 
