@@ -72,4 +72,18 @@ pub use write::{Durability, Options, Stats, WarningHandler, Writer};
 pub mod internals {
     pub use crate::event::{EventLine, Renderer, json};
     pub use crate::store::storage;
+
+    use crate::error::Result;
+    use crate::read::check::{self, CheckProgress, CheckReport};
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    /// [`crate::check()`], on another storage than the machine's file system.
+    pub fn check_on(
+        storage: Arc<dyn storage::Storage>,
+        root: impl Into<PathBuf>,
+        progress: impl FnMut(CheckProgress),
+    ) -> Result<CheckReport> {
+        check::check_on(storage, root, progress)
+    }
 }

@@ -77,6 +77,7 @@ impl Verification {
     }
 
     /// The same, over any storage.
+    #[cfg(feature = "internals")]
     #[doc(hidden)]
     pub fn run_on(&self, storage: &Arc<dyn Storage>, root: &Path) -> Result<VerifyReport> {
         self.run_in(storage, &Layout::new(root), |_, _| {})

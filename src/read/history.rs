@@ -13,10 +13,8 @@ use crate::read::damage::{Damage, DamageLog};
 use crate::read::filter::{Filter, Matcher, Order};
 use crate::read::reader::Reader;
 use crate::read::record::Record;
-use crate::store::storage::{Disk, Storage};
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// The events of one record.
 #[derive(Debug)]
@@ -65,19 +63,6 @@ pub fn history(
     model_name: &str,
     filter: &Filter,
 ) -> Result<History> {
-    history_on(Arc::new(Disk), root, domain, category, model_name, filter)
-}
-
-/// The same, on another storage than the machine's file system.
-#[doc(hidden)]
-pub fn history_on(
-    storage: Arc<dyn Storage>,
-    root: impl Into<PathBuf>,
-    domain: &str,
-    category: &str,
-    model_name: &str,
-    filter: &Filter,
-) -> Result<History> {
     let newest_first = filter.get_order() == Order::NewestFirst;
     let limit = filter.get_limit().map_or(usize::MAX, |limit| {
         usize::try_from(limit).unwrap_or(usize::MAX)
@@ -89,7 +74,7 @@ pub fn history_on(
         .category(category)?
         .model_name(model_name)
         .event_ids(0, *filter.get_event_ids().end())?;
-    let mut reader = Reader::open_on(storage, root, &all)?;
+    let mut reader = Reader::open(root, &all)?;
     let mut history = History {
         entries: Vec::new(),
         damage: DamageLog::default(),

@@ -15,11 +15,9 @@ use crate::read::damage::{Damage, DamageLog};
 use crate::read::filter::{Filter, Order};
 use crate::read::reader::Reader;
 use crate::read::record::Record;
-use crate::store::storage::{Disk, Storage};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// What the events of one stream add up to.
 #[derive(Debug)]
@@ -40,21 +38,9 @@ pub fn replay(
     category: &str,
     filter: &Filter,
 ) -> Result<Replay> {
-    replay_on(Arc::new(Disk), root, domain, category, filter)
-}
-
-/// The same, on another storage than the machine's file system.
-#[doc(hidden)]
-pub fn replay_on(
-    storage: Arc<dyn Storage>,
-    root: impl Into<PathBuf>,
-    domain: &str,
-    category: &str,
-    filter: &Filter,
-) -> Result<Replay> {
     let mut filter = filter.in_stream(domain, category)?;
     filter.order(Order::Stream);
-    let mut reader = Reader::open_on(storage, root, &filter)?;
+    let mut reader = Reader::open(root, &filter)?;
     let mut replay = Replay {
         records: BTreeMap::new(),
         last_event_id: None,

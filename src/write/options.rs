@@ -161,6 +161,7 @@ impl Options {
     }
 
     /// Bytes of the journal's file: what tests need, to see it fill.
+    #[cfg(feature = "internals")]
     #[doc(hidden)]
     pub fn journal_bytes(&mut self, bytes: u64) -> &mut Self {
         self.journal_bytes = bytes;

@@ -56,12 +56,17 @@ impl Writer {
     /// Opens the trail at `root`, which is made, with its parents, where it is
     /// missing. Recovers what a crash has left.
     pub fn open(root: impl AsRef<Path>, options: &Options) -> Result<Self> {
-        Self::open_on(Arc::new(Disk), root.as_ref(), options)
+        Self::open_with(Arc::new(Disk), root.as_ref(), options)
     }
 
-    /// The same, over any storage.
+    /// The same, on another storage than the machine's file system.
+    #[cfg(feature = "internals")]
     #[doc(hidden)]
     pub fn open_on(storage: Arc<dyn Storage>, root: &Path, options: &Options) -> Result<Self> {
+        Self::open_with(storage, root, options)
+    }
+
+    fn open_with(storage: Arc<dyn Storage>, root: &Path, options: &Options) -> Result<Self> {
         os::watch_forks().map_err(|e| Error::io("watch forks with", Path::new("/dev/null"), &e))?;
         let OpenedTrail {
             trail,

@@ -73,9 +73,8 @@ pub fn check_with(
 }
 
 /// The same, on another storage than the machine's file system.
-#[doc(hidden)]
 #[allow(clippy::needless_pass_by_value)] // as for the others that take a storage
-pub fn check_on(
+pub(crate) fn check_on(
     storage: Arc<dyn Storage>,
     root: impl Into<PathBuf>,
     mut progress: impl FnMut(CheckProgress),

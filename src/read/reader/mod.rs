@@ -99,11 +99,21 @@ struct Next {
 impl Reader {
     /// Opens the trail at `root` for reading what passes the filter.
     pub fn open(root: impl Into<PathBuf>, filter: &Filter) -> Result<Self> {
-        Self::open_on(Arc::new(Disk), root, filter)
+        Self::open_with(Arc::new(Disk), root, filter)
     }
 
     /// The same, on another storage than the machine's file system.
+    #[cfg(feature = "internals")]
+    #[doc(hidden)]
     pub fn open_on(
+        storage: Arc<dyn Storage>,
+        root: impl Into<PathBuf>,
+        filter: &Filter,
+    ) -> Result<Self> {
+        Self::open_with(storage, root, filter)
+    }
+
+    fn open_with(
         storage: Arc<dyn Storage>,
         root: impl Into<PathBuf>,
         filter: &Filter,
