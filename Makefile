@@ -37,11 +37,11 @@ $(BUILD)/auditrail: $(TARGET)/auditrail
 	@cmp -s $< $@ || cp $< $@
 	@$@ generate $(BUILD)
 
-$(BUILD)/record $(BUILD)/rate: $(BUILD)/%: examples/c/%.c include/auditrail.h $(BUILD)/libauditrail.so
+$(BUILD)/record $(BUILD)/rate: $(BUILD)/%: examples/demo/%.c include/auditrail.h $(BUILD)/libauditrail.so
 	$(CC) $(C99) -O2 -Iinclude $< -o $@ $(LINK)
 
 demo: $(BUILD)/record $(BUILD)/rate
-	@scripts/demo.sh $(BUILD)
+	@examples/demo/demo.sh $(BUILD)
 
 # Each part can be run alone.
 test: lint test-rust check-header test-c test-conformance test-callers test-install \
