@@ -101,7 +101,8 @@ test-c: $(C_TESTS:%=$(BUILD)/test-c-%)
 test-conformance: $(BUILD)/conformance
 	@tests/conformance.sh $(BUILD)/conformance
 
-# C++, Go, Python, Lua, Ruby, Node, PHP and Java: each writes the same bytes.
+# C, C++, Rust, Go, Python, Lua, Ruby, Node, PHP and Java: each writes the same
+# bytes and tells the same story.
 test-callers: library
 	@AUDITRAIL_LIB_DIR=$(BUILD) tests/callers/run.sh
 
