@@ -44,11 +44,11 @@ $(BUILD)/auditrail: $(TARGET)/auditrail
 	@cmp -s $< $@ || cp $< $@
 	@$@ generate $(BUILD)
 
-$(BUILD)/record $(BUILD)/rate: $(BUILD)/%: examples/c/%.c include/auditrail.h $(BUILD)/libauditrail.so
+$(BUILD)/record $(BUILD)/rate: $(BUILD)/%: examples/demo/%.c include/auditrail.h $(BUILD)/libauditrail.so
 	$(CC) $(C99) -O2 -Iinclude $< -o $@ $(LINK)
 
 demo: $(BUILD)/record $(BUILD)/rate
-	@scripts/demo.sh $(BUILD)
+	@examples/demo/demo.sh $(BUILD)
 
 # Each part can be run alone.
 test: lint test-rust check-header test-c test-conformance test-callers test-install \
@@ -108,7 +108,8 @@ test-c: $(C_TESTS:%=$(BUILD)/test-c-%)
 test-conformance: $(BUILD)/conformance
 	@tests/conformance.sh $(BUILD)/conformance
 
-# C++, Go, Python, Lua, Ruby, Node, PHP and Java: each writes the same bytes.
+# C, C++, Rust, Go, Python, Lua, Ruby, Node, PHP and Java: each writes the same
+# bytes and tells the same story.
 test-callers: library
 	@AUDITRAIL_LIB_DIR=$(BUILD) tests/callers/run.sh
 

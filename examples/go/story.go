@@ -1,6 +1,6 @@
 // Who gave whom which role: a small program over the package auditrail.
 //
-//	go run ./story audit
+//	(cd examples/go && go build -o ../../build/story) && build/story audit
 package main
 
 import (
@@ -9,11 +9,18 @@ import (
 	"log"
 	"os"
 
-	"example/auditrail"
+	"example.org/auditrail"
 )
 
 type user struct {
 	Role string `json:"role"`
+}
+
+func create(who string) auditrail.Event {
+	return auditrail.Event{
+		Domain: "v2", Category: "users", ModelName: who, Operation: "create",
+		LogicalUserID: "admin-7", Payload: auditrail.Payload{After: user{"user"}},
+	}
 }
 
 func main() {
@@ -22,19 +29,12 @@ func main() {
 	if len(os.Args) > 1 {
 		root = os.Args[1]
 	}
-	if err := run(root); err != nil {
+	if err := story(root); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func create(name string) auditrail.Event {
-	return auditrail.Event{
-		Domain: "v2", Category: "users", ModelName: name, Operation: "create",
-		LogicalUserID: "admin-7", Payload: auditrail.Payload{After: user{"user"}},
-	}
-}
-
-func run(root string) (err error) {
+func story(root string) (err error) {
 	trail, err := auditrail.Open(root)
 	if err != nil {
 		return err
@@ -45,24 +45,30 @@ func run(root string) (err error) {
 		}
 	}()
 
+	// A user is created: append gives the event's id.
 	id, err := trail.Append(create("ada"))
 	if err != nil {
 		return err
 	}
 	fmt.Printf("event %d: create ada\n", id)
 
-	event, err := trail.AppendReturning(auditrail.Event{
+	// She becomes an owner. Who did that, in this request?
+	if _, err := trail.Append(auditrail.Event{
 		Domain: "v2", Category: "users", ModelName: "ada", Operation: "update",
 		LogicalUserID: "admin-7", RequestID: "req-1",
 		Payload: auditrail.Payload{Delta: map[string]auditrail.Change{
 			"role": {Old: "user", New: "owner"},
 		}},
-	})
-	if err != nil {
+	}); err != nil {
 		return err
 	}
-	fmt.Printf("event %d: %s %s by %s\n", event.ID, event.Operation, event.ModelName, event.LogicalUserID)
+	if err := read(root, auditrail.Filter{RequestID: "req-1"}, func(event auditrail.Event) {
+		fmt.Printf("event %d: %s %s by %s\n", event.ID, event.Operation, event.ModelName, event.LogicalUserID)
+	}); err != nil {
+		return err
+	}
 
+	// Two more in one batch: all of it, or nothing.
 	others := []auditrail.Event{create("bob"), create("cyd")}
 	first, err := trail.AppendBatch(others)
 	if err != nil {
@@ -70,6 +76,7 @@ func run(root string) (err error) {
 	}
 	fmt.Printf("events %d to %d in one batch\n", first, first+uint64(len(others))-1)
 
+	// An event that breaks a rule is refused; the error says why, and where.
 	_, err = trail.AppendJSON([]byte(`{"domain":"v2","category":"../etc","model_name":"x",` +
 		`"operation":"create","logical_user_id":"u"}`))
 	var refused *auditrail.Error
@@ -77,9 +84,25 @@ func run(root string) (err error) {
 		fmt.Printf("refused: %v at byte %d: %s\n", refused.Status, refused.Offset, refused.Message)
 	}
 
-	reader, err := auditrail.OpenReader(root, auditrail.Filter{
-		Categories: []string{"users"}, Order: auditrail.NewestFirst,
-	})
+	// All that is in the trail, the newest first.
+	newest := auditrail.Filter{Categories: []string{"users"}, Order: auditrail.NewestFirst}
+	if err := read(root, newest, func(event auditrail.Event) {
+		fmt.Println(event.ID, event.Operation, event.ModelName)
+	}); err != nil {
+		return err
+	}
+
+	// What the events make of each record.
+	users := map[string]user{}
+	if _, err := auditrail.Replay(root, "v2", "users", auditrail.Filter{}, &users); err != nil {
+		return err
+	}
+	fmt.Printf("ada is %s\n", users["ada"].Role)
+	return nil
+}
+
+func read(root string, filter auditrail.Filter, show func(auditrail.Event)) error {
+	reader, err := auditrail.OpenReader(root, filter)
 	if err != nil {
 		return err
 	}
@@ -89,16 +112,7 @@ func run(root string) (err error) {
 		if err != nil {
 			return err
 		}
-		fmt.Println(event.ID, event.Operation, event.ModelName)
+		show(event)
 	}
-	if err := reader.Err(); err != nil {
-		return err
-	}
-
-	users := map[string]user{}
-	if _, err := auditrail.Replay(root, "v2", "users", auditrail.Filter{}, &users); err != nil {
-		return err
-	}
-	fmt.Printf("ada is %s\n", users["ada"].Role)
-	return nil
+	return reader.Err()
 }

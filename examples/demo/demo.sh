@@ -3,19 +3,20 @@
 # trail. demo.sh BUILD, where BUILD holds the built programs and library.
 set -eu
 build=$1
-here=$(cd "$(dirname "$0")/.." && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
+repository=$(cd "$here/../.." && pwd)
 root=$build/demo-trail
 rm -rf "$root" "$build/demo-rate"
 say() { printf '\n== %s\n' "$*"; }
 
 history=$build/history.txt
-if git -C "$here" rev-parse HEAD >/dev/null 2>&1; then
+if git -C "$repository" rev-parse HEAD >/dev/null 2>&1; then
     say "Recording who changed which file of this repository, in which commit"
-    git -C "$here" -c core.quotePath=false log --reverse --no-renames --name-status \
+    git -C "$repository" -c core.quotePath=false log --reverse --no-renames --name-status \
         --format='commit%x09%H%x09%at%x09%ae' >"$history"
 else
     say "Recording a bundled sample of a repository's history (there is no git history here)"
-    cp "$here/examples/c/history.txt" "$history"
+    cp "$here/history.txt" "$history"
 fi
 "$build/record" "$root" <"$history"
 
@@ -50,7 +51,7 @@ bad=$(find "$root" -name 'audit-*.jsonl' -exec grep -Lc '^{.*}$' {} + || true)
 echo "every line is whole; the last: $(find "$root" -name 'audit-*.jsonl' -exec tail -qn 1 {} + | sed 's/^{"event_id":\([0-9]*\),.*/\1/' | sort -n | tail -n 1)"
 
 say "One append costs one write(2)"
-if "$here/scripts/need.sh" strace=strace; then
+if "$repository/scripts/need.sh" strace=strace; then
     rm -rf "$build/demo-traced"
     events=$(grep -c '^[AMTD]	' "$history" || true)
     strace -f -o "$build/strace.txt" -e trace=write "$build/record" "$build/demo-traced" <"$history"
@@ -62,4 +63,4 @@ else
 fi
 
 say "How fast, against a bare loop of write(2) with the same lines"
-"$build/rate" "$here/benches/data/events.jsonl" "$build/demo-rate"
+"$build/rate" "$repository/benches/data/events.jsonl" "$build/demo-rate"
