@@ -29,8 +29,9 @@ const LAYERS: &[&[&str]] = &[
         "write::group",
         "write::name_hash",
     ],
+    &["write::streams"],
     &["write::trail"],
-    &["write::commit"],
+    &["write::commit", "write::open"],
     &["write::writer"],
     &[
         "read::filter",
