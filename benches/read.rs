@@ -168,6 +168,7 @@ fn main() {
     one_id();
 }
 
+#[allow(clippy::too_many_lines)] // a list of what is measured
 fn rates() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path();

@@ -57,6 +57,7 @@ const _: () = assert!(MAX_LINE_BYTES <= usize::MAX / TEXT_PER_LINE);
 const _: () = assert!(DEFAULT_LINE_LIMIT <= DEFAULT_BUFFER_BYTES);
 const _: () =
     assert!(MIN_BUFFER_BYTES <= DEFAULT_BUFFER_BYTES && DEFAULT_BUFFER_BYTES <= MAX_BUFFER_BYTES);
-// Lines of a batch are counted with 32 bits, and each takes more than a byte.
-const _: () =
-    assert!(MAX_BATCH_BYTES <= u32::MAX as usize && MAX_BUFFER_BYTES <= u32::MAX as usize);
+// The largest batch of a caller fits into the largest buffer.
+const _: () = assert!(MAX_BATCH_BYTES <= MAX_BUFFER_BYTES);
+// Events of a batch are counted with 32 bits, and each takes more than a byte.
+const _: () = assert!(MAX_BUFFER_BYTES <= u32::MAX as usize);

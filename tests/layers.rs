@@ -60,8 +60,8 @@ fn is_in(module: &str, entry: &str) -> bool {
 fn layer(module: &str) -> Option<usize> {
     let holds = |layer: &&[&str]| layer.iter().any(|entry| is_in(module, entry));
     let below = |layer: &&[&str]| layer.iter().any(|entry| is_in(entry, module));
-    let own = LAYERS.iter().position(|layer| holds(&layer));
-    own.or_else(|| LAYERS.iter().rposition(|layer| below(&layer)))
+    let own = LAYERS.iter().position(holds);
+    own.or_else(|| LAYERS.iter().rposition(below))
 }
 
 struct Source {

@@ -5,7 +5,7 @@ use crate::output::{Look, Output};
 use crate::progress::{Progress, Unit};
 use crate::text::{Style, bytes, counted, grouped, shown};
 use crate::trail;
-use auditrail::check::{CheckReport as Report, IndexState, List, Ranges, check_with};
+use auditrail::check::{CheckReport, IndexState, List, Ranges, check_with};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -47,7 +47,7 @@ impl Check {
     }
 }
 
-fn print(output: &mut Output, root: &Path, report: &Report) -> Result<(), Failure> {
+fn print(output: &mut Output, root: &Path, report: &CheckReport) -> Result<(), Failure> {
     let last = match report.last_event_id {
         Some(id) => format!(", the last is #{id}"),
         None => String::new(),
@@ -59,12 +59,19 @@ fn print(output: &mut Output, root: &Path, report: &Report) -> Result<(), Failur
         counted(report.segments, "segment", "segments"),
         bytes(report.bytes),
     ))?;
-    let inside = |path: &str| {
-        let inside = Path::new(path)
-            .strip_prefix(root)
-            .unwrap_or(Path::new(path));
-        shown(&inside.display().to_string())
+    print_events(output, root, report)?;
+    print_files(output, root, report)?;
+    index(output, report)?;
+    let end = if report.ok {
+        output.paint.paint(Style::Green, "all is well")
+    } else {
+        output.paint.paint(Style::Red, "the trail has problems")
     };
+    output.line(&end)
+}
+
+/// What is wrong with events and their ids.
+fn print_events(output: &mut Output, root: &Path, report: &CheckReport) -> Result<(), Failure> {
     ids(
         output,
         &report.missing_ids,
@@ -96,12 +103,17 @@ fn print(output: &mut Output, root: &Path, report: &Report) -> Result<(), Failur
                 .map_or(String::new(), |id| format!(" (#{id})"));
             format!(
                 "{}, byte {}{id}: {}",
-                inside(&fault.path),
+                inside(root, &fault.path),
                 fault.offset,
                 shown(&fault.reason)
             )
         })?;
     }
+    Ok(())
+}
+
+/// What is wrong with segments and other files.
+fn print_files(output: &mut Output, root: &Path, report: &CheckReport) -> Result<(), Failure> {
     list(
         output,
         &report.torn_tails,
@@ -110,7 +122,7 @@ fn print(output: &mut Output, root: &Path, report: &Report) -> Result<(), Failur
         |tail| {
             format!(
                 "{}, byte {}: {}",
-                inside(&tail.path),
+                inside(root, &tail.path),
                 tail.offset,
                 counted(tail.bytes, "byte", "bytes")
             )
@@ -124,7 +136,7 @@ fn print(output: &mut Output, root: &Path, report: &Report) -> Result<(), Failur
         |gap| {
             format!(
                 "{}: segment {}",
-                inside(&gap.path),
+                inside(root, &gap.path),
                 range(gap.first, gap.last)
             )
         },
@@ -134,15 +146,16 @@ fn print(output: &mut Output, root: &Path, report: &Report) -> Result<(), Failur
         &report.foreign_files,
         "file does not belong",
         "files do not belong",
-        |file| inside(file),
+        |file| inside(root, file),
     )?;
-    index(output, report)?;
-    let end = if report.ok {
-        output.paint.paint(Style::Green, "all is well")
-    } else {
-        output.paint.paint(Style::Red, "the trail has problems")
-    };
-    output.line(&end)
+    Ok(())
+}
+
+/// A path as it is within the trail.
+fn inside(root: &Path, path: &str) -> String {
+    let path = Path::new(path);
+    let inside = path.strip_prefix(root).unwrap_or(path);
+    shown(&inside.display().to_string())
 }
 
 /// What there is of one thing that is wrong; nothing where there is none.
@@ -199,7 +212,7 @@ fn range(first: u64, last: u64) -> String {
     }
 }
 
-fn index(output: &mut Output, report: &Report) -> Result<(), Failure> {
+fn index(output: &mut Output, report: &CheckReport) -> Result<(), Failure> {
     let last = report.index.last_event_id.unwrap_or(0);
     let (style, text) = match report.index.state {
         IndexState::Equal => return Ok(()),

@@ -8,7 +8,7 @@ use crate::text::{Style, counted, grouped, shown};
 use crate::time::utc;
 use crate::trail;
 use auditrail::Filter;
-use auditrail::proof::{Verification, VerifyReport as Report};
+use auditrail::proof::{Verification, VerifyReport};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -71,7 +71,7 @@ impl Verify {
     }
 }
 
-fn print(output: &mut Output, report: &Report) -> Result<(), Failure> {
+fn print(output: &mut Output, report: &VerifyReport) -> Result<(), Failure> {
     let paint = output.paint;
     if let Some(checkpoint) = &report.checkpoint {
         output.line(&format!(

@@ -70,10 +70,15 @@ pub(super) fn read_payload(pass: &mut Pass) -> Result<Option<Range<usize>>> {
     if in_order {
         return Ok(Some(place..pass.place()));
     }
+    Ok(Some(put_in_order(pass, known.into_iter().chain(others))))
+}
+
+/// Writes the members anew, in the order of the line; says where in the output.
+fn put_in_order(pass: &mut Pass, members: impl Iterator<Item = (usize, usize)>) -> Range<usize> {
     let out = pass.out();
     out.extend_from_slice(REORDERED_PAYLOAD);
     let place = out.len();
-    for (start, end) in known.into_iter().chain(others) {
+    for (start, end) in members {
         if start < end {
             out.push(b',');
             out.extend_from_within(start..end);
@@ -84,7 +89,7 @@ pub(super) fn read_payload(pass: &mut Pass) -> Result<Option<Range<usize>>> {
         None => out.push(b'{'),
     }
     out.push(b'}');
-    Ok(Some(place..out.len()))
+    place..out.len()
 }
 
 /// Reads a delta: an object whose values have `old` and `new`.

@@ -30,8 +30,6 @@ const HEADER: &str = "c2sp.org/tlog-proof@v1";
 /// The most hashes that a proof in a tree of 2^64 leaves can have.
 const MAX_HASHES: usize = 65;
 
-/// What stands before the id in every line.
-
 /// That an event is in a trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InclusionProof {

@@ -207,7 +207,7 @@ fn check_index(
     let found = |what: String| Finding::new(FindingKind::Index, what).at(&layout.index(), None);
     match index_file::read(storage, layout)? {
         IndexContent::Unreadable(why) => {
-            report.find(found(format!("the index cannot be read: {why}")))
+            report.find(found(format!("the index cannot be read: {why}")));
         }
         IndexContent::Last(id) if id == given => {}
         IndexContent::Last(id) if id > given || closed => report.find(found(format!(
@@ -218,7 +218,7 @@ fn check_index(
              work, or was not closed"
         ))),
         IndexContent::Missing if closed && given > 0 => {
-            report.find(found("the index is gone".into()))
+            report.find(found("the index is gone".into()));
         }
         IndexContent::Missing => report.note(found("there is no index".into())),
     }

@@ -189,6 +189,7 @@ fn timestamps_are_integers_of_64_bits() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines)] // a table
 fn wrong_fields_are_refused_by_name() {
     fails(
         "",
@@ -442,6 +443,7 @@ fn payloads_have_their_order_too() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines)] // a table
 fn wrong_payloads_are_refused_by_path() {
     payload_fails("5", 0, "payload: expected an object or null, found `5`");
     payload_fails("{\"a\":[0,nil]}", 8, "payload.a[1]: expected `null`");
