@@ -17,31 +17,22 @@
 //! # }
 //! ```
 //!
-//! # The way of one append
+//! # How it is built
 //!
-//! ```text
-//! ffi        C arguments -> Rust values; a panic ends here
-//!  |
-//! writer     json + event: the text is checked and its line rendered, in one
-//!  |         pass, on the caller's thread, outside any lock
-//!  |
-//! commit     the line joins the batch that is being gathered; one of the
-//!  |         threads in it becomes its leader and commits it for all, the
-//!  |         others sleep on one word
-//!  |
-//! trail      ids are given; lines go to their streams, all of them or none;
-//!  |         SYNCED: the batch goes to the journal, which is synced
-//!  |
-//! segment    whole lines are appended to the stream's newest file; a full one
-//!  |         is left for the next number
-//!  |
-//! storage    the few calls that touch files
-//! ```
+//! | module | what it holds |
+//! | --- | --- |
+//! | `error`, `warning`, `limits`, `os`, `sync` | what all others use |
+//! | `event` | an event and its rules; the JSON pass; a line read back |
+//! | `store` | what is on disk: one module a file, and the calls that touch files |
+//! | `recover` | what opening does with what a crash has left |
+//! | [`proof`] | Merkle tree, checkpoints, verification |
+//! | `write` | from a caller's event to bytes in a segment |
+//! | `read` | from segments to events, and answers about whole trails |
+//! | `ffi` | the C interface |
 //!
-//! Opening a trail recovers it (`recover`); who may write is settled by `lock`;
-//! how far the trail is known to be whole stands in `state`. What is where on
-//! disk is told in `layout`, `journal` and `state`. A lower room never names a
-//! higher one.
+//! A lower one never names a higher one. `docs/architecture.md` draws the way of
+//! an append, a commit, an opening and a read; `docs/format.md` describes every
+//! byte on disk.
 
 mod error;
 mod event;
