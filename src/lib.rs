@@ -51,7 +51,7 @@ pub use error::{Error, Kind, Result};
 pub use event::{Event, Names, Rules};
 pub use read::{
     Change, Damage, DamageKind, Filter, History, HistoryEntry, Order, Reader, Record, Replay,
-    check, history, replay,
+    SegmentFile, check, history, replay, segments,
 };
 pub use warning::{Warning, WarningKind};
 pub use write::{Durability, Options, Stats, WarningHandler, Writer};

@@ -42,7 +42,12 @@ const LAYERS: &[&[&str]] = &[
     &["read::cursor"],
     &["read::record"],
     &["read::reader"],
-    &["read::replay", "read::history", "read::check"],
+    &[
+        "read::replay",
+        "read::history",
+        "read::check",
+        "read::segment_files",
+    ],
     &["ffi"],
 ];
 

@@ -57,7 +57,7 @@ impl Show {
         let mut output = Output::new(look);
         let mut found = false;
         let mut damage = (Vec::new(), 0);
-        for (domain, category) in trail::streams(&self.trail) {
+        for (domain, category) in trail::streams(&self.trail)? {
             let wanted =
                 |only: &Option<String>, name: &str| only.as_deref().is_none_or(|only| only == name);
             if !wanted(&self.domain, &domain) || !wanted(&self.category, &category) {

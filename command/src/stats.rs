@@ -9,7 +9,7 @@ use crate::progress::{Progress, Unit};
 use crate::text::{Style, bytes, counted, grouped, pad, width};
 use crate::time::utc;
 use crate::trail;
-use auditrail::{Filter, Order, Record};
+use auditrail::{Filter, Order, Record, segments};
 use clap::Args;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -114,9 +114,9 @@ impl Stats {
         let mut reader = trail::open(&self.trail, &filter)?;
         let mut streams: BTreeMap<(String, String), Sum> = BTreeMap::new();
         let mut all = Sum::default();
-        for segment in trail::segments(&self.trail) {
+        for segment in segments(&self.trail)? {
             streams
-                .entry(segment.stream)
+                .entry((segment.domain, segment.category))
                 .or_default()
                 .add_file(segment.bytes);
             all.add_file(segment.bytes);

@@ -3,9 +3,8 @@
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::text::{counted, grouped, shown};
-use auditrail::{Damage, Filter, Reader};
-use std::fs;
-use std::path::{Path, PathBuf};
+use auditrail::{Damage, Filter, Reader, segments};
+use std::path::Path;
 
 /// How many damaged lines to name.
 const NAMED: usize = 20;
@@ -23,7 +22,7 @@ pub fn must_be_one(root: &Path) -> Result<(), Failure> {
     let traces = ["index.json", ".auditrail"];
     if !root.is_dir()
         || traces.iter().any(|name| root.join(name).exists())
-        || !segments(root).is_empty()
+        || !segments(root)?.is_empty()
     {
         // That there is no folder at all, the library says.
         return Ok(());
@@ -67,55 +66,11 @@ pub fn tell(damage: &Damage) {
 }
 
 /// The domains and categories of the trail, sorted.
-pub fn streams(root: &Path) -> Vec<(String, String)> {
-    let mut streams: Vec<_> = segments(root)
+pub fn streams(root: &Path) -> Result<Vec<(String, String)>, Failure> {
+    let mut streams: Vec<_> = segments(root)?
         .into_iter()
-        .map(|segment| segment.stream)
+        .map(|segment| (segment.domain, segment.category))
         .collect();
-    streams.sort_unstable();
     streams.dedup();
-    streams
-}
-
-/// A segment's file.
-pub struct Segment {
-    /// Domain and category.
-    pub stream: (String, String),
-    pub bytes: u64,
-}
-
-/// All segments of the trail, as far as they can be listed.
-pub fn segments(root: &Path) -> Vec<Segment> {
-    let mut segments = Vec::new();
-    for (domain, folder) in entries(root) {
-        for (category, folder) in entries(&folder) {
-            for (name, path) in entries(&folder) {
-                let is_segment =
-                    name.starts_with("audit-") && path.extension().is_some_and(|e| e == "jsonl");
-                if is_segment
-                    && let Ok(about) = fs::metadata(&path)
-                    && about.is_file()
-                {
-                    segments.push(Segment {
-                        stream: (domain.clone(), category.clone()),
-                        bytes: about.len(),
-                    });
-                }
-            }
-        }
-    }
-    segments
-}
-
-/// The names and paths in a folder; nothing if it is none. What is hidden is
-/// not the trail's.
-fn entries(folder: &Path) -> Vec<(String, PathBuf)> {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    entries
-        .filter_map(Result::ok)
-        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
-        .filter(|(name, _)| !name.starts_with('.'))
-        .collect()
+    Ok(streams)
 }

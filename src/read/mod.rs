@@ -7,6 +7,7 @@
 //! | `segments` | the segments of one stream, and where in them an id is |
 //! | `filter` | which events pass |
 //! | `record`, `damage` | what a reader returns, and what it could not return |
+//! | `segment_files` | which segment files there are |
 //! | `replay` | the state of every record at one event |
 //! | `history` | the changes of one record |
 //! | `check` | a whole trail: is it sound? |
@@ -19,6 +20,7 @@ mod history;
 mod reader;
 mod record;
 mod replay;
+mod segment_files;
 mod segments;
 
 pub use check::check;
@@ -28,3 +30,4 @@ pub use history::{Change, History, HistoryEntry, history};
 pub use reader::Reader;
 pub use record::Record;
 pub use replay::{Replay, replay};
+pub use segment_files::{SegmentFile, segments};
