@@ -1,7 +1,7 @@
 //! Committed trails: copied, changed, opened; what they must come to; and what
 //! `read.py` says of them.
 
-use auditrail::proof::{ProofOptions, Report, SigningKey, Verification, VerifierKey};
+use auditrail::proof::{ProofOptions, VerifyReport, SigningKey, Verification, VerifierKey};
 use auditrail::{Durability, Filter, Options, Order, Reader, WarningKind, Writer};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -102,7 +102,7 @@ impl Trail {
         read(self.root(), &filter)
     }
 
-    pub fn verify(&self, witnesses: usize) -> Report {
+    pub fn verify(&self, witnesses: usize) -> VerifyReport {
         let keys = ["keys/log.vkey", "keys/witness.vkey"]
             .map(|name| VerifierKey::parse(text(format_1(name)).trim()).unwrap());
         Verification::new(&keys)
