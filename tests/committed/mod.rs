@@ -1,7 +1,7 @@
 //! Committed trails: copied, changed, opened; what they must come to; and what
 //! `read.py` says of them.
 
-use auditrail::proof::{ProofOptions, VerifyReport, SigningKey, Verification, VerifierKey};
+use auditrail::proof::{ProofOptions, SigningKey, Verification, VerifierKey, VerifyReport};
 use auditrail::{Durability, Filter, Options, Order, Reader, WarningKind, Writer};
 use serde_json::Value;
 use std::collections::BTreeMap;
