@@ -40,6 +40,8 @@ pub struct Events {
     /// Rows that wait for the widths.
     waiting: Vec<Piece>,
     started: bool,
+    /// Whether anything was printed.
+    any: bool,
 }
 
 impl Events {
@@ -58,11 +60,13 @@ impl Events {
             }),
             waiting: Vec::new(),
             started: false,
+            any: false,
         }
     }
 
     /// Prints the event, now or at the next [`Events::flush`].
     pub fn print(&mut self, record: &Record<'_>) -> Result<(), Failure> {
+        self.any = true;
         if self.output.table {
             let piece = self.piece(record);
             self.put(piece)
@@ -92,6 +96,7 @@ impl Events {
     }
 
     pub fn put(&mut self, piece: Piece) -> Result<(), Failure> {
+        self.any = true;
         match &piece {
             Piece::Line(line) => {
                 self.output.bytes(line)?;
@@ -114,6 +119,15 @@ impl Events {
             self.start()?;
         }
         self.output.flush()
+    }
+
+    /// The last flush; a person is told if there was nothing to print.
+    pub fn finish(&mut self) -> Result<(), Failure> {
+        self.flush()?;
+        if !self.any {
+            self.output.note_nothing("no event matches");
+        }
+        Ok(())
     }
 
     /// Whether nobody is there any more to read.

@@ -44,7 +44,8 @@ pub struct Range {
     /// To this event id
     #[arg(long, value_name = "ID")]
     pub to_id: Option<u64>,
-    /// From this time: Unix seconds, 2026-01-31, 2026-01-31T12:00:00Z, or an age such as 2h
+    /// From this time: Unix seconds (@1764000000 in any case), 2026-01-31,
+    /// 2026-01-31T12:00:00Z, or an age such as 2h
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub since: Option<Given>,
     /// To this time

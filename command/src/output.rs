@@ -5,6 +5,8 @@ use crate::exit::Failure;
 use crate::text::Paint;
 use clap::{Args, ValueEnum};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, major, minor};
+use rustix::io::Errno;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 /// How to print; the same options for every subcommand.
@@ -49,6 +51,10 @@ pub struct Output {
     /// How many columns there are; `None`: as many as needed.
     pub columns: Option<usize>,
     pub quiet: bool,
+    /// Whether a person looks at it.
+    terminal: bool,
+    /// Whether the caller has closed it.
+    missing: bool,
 }
 
 impl Output {
@@ -73,6 +79,8 @@ impl Output {
             paint: Paint(colour(look.color, terminal)),
             columns,
             quiet: look.quiet,
+            terminal,
+            missing: is_missing(),
         }
     }
 
@@ -82,7 +90,17 @@ impl Output {
     }
 
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        if self.missing {
+            return Err(Failure::output(&Errno::BADF.into()));
+        }
         self.out.write_all(bytes).map_err(|e| Failure::output(&e))
+    }
+
+    /// Tells a person who would see an empty terminal that nothing was found.
+    pub fn note_nothing(&self, what: &str) {
+        if self.terminal && !self.quiet {
+            eprintln!("auditrail: {what}");
+        }
     }
 
     pub fn flush(&mut self) -> Result<(), Failure> {
@@ -103,6 +121,20 @@ impl Output {
             Err(_) => false,
         }
     }
+}
+
+/// Whether the program was started with standard output closed. The runtime then
+/// opens /dev/null in its place, to be read and written, which nobody who redirects
+/// output there does: without asking, all output would be lost without a word.
+fn is_missing() -> bool {
+    let stdout = io::stdout();
+    let (Ok(flags), Ok(stat)) = (fcntl_getfl(&stdout), fstat(&stdout)) else {
+        return true;
+    };
+    let null = (1, 3);
+    flags.contains(OFlags::RDWR)
+        && FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+        && (major(stat.st_rdev), minor(stat.st_rdev)) == null
 }
 
 /// Whether to colour.

@@ -72,7 +72,7 @@ impl Read {
             progress.advance(1);
         }
         drop(progress);
-        events.flush()?;
+        events.finish()?;
         trail::outcome(reader.damage(), reader.damage_count())
     }
 }

@@ -30,10 +30,11 @@ impl Tail {
         let filter = self.which.filter()?;
         let mut events = Events::new(Output::new(look));
         let (last, damage) = self.last(&filter, &mut events)?;
-        events.flush()?;
         if !self.follow {
+            events.finish()?;
             return trail::outcome(damage.damage(), damage.damage_count());
         }
+        events.flush()?;
         let (from, to) = self.which.range.ids();
         let mut rest = filter;
         let from = from.max(last.saturating_add(1));

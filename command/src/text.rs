@@ -10,8 +10,11 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// The text, with everything that is not plainly visible as an escape.
 pub fn shown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    // A name with blanks at its end looks like the one without.
+    let visible = text.trim_end_matches(' ');
+    for (at, c) in text.char_indices() {
         match c {
+            ' ' if at >= visible.len() => out.push_str("\\u{20}"),
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
@@ -25,11 +28,14 @@ pub fn shown(text: &str) -> String {
     out
 }
 
-/// Controls, marks of direction, and what takes no room and joins with nothing.
+/// Controls, marks of direction, what takes no room and joins with nothing, and what
+/// is drawn as a blank but is none.
 fn is_hidden(c: char) -> bool {
     c.is_control()
+        || (c.is_whitespace() && c != ' ')
         || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
@@ -165,6 +171,30 @@ mod tests {
             "a\\u{1b}[31m\\n\\u{202e}b\\u{7f}\\u{9b}"
         );
         assert_eq!(shown("\u{e9}\u{4e2d}\u{1f600}"), "\u{e9}\u{4e2d}\u{1f600}");
+    }
+
+    #[test]
+    fn what_looks_like_nothing_or_like_a_blank_is_seen() {
+        for c in [
+            '\u{a0}',
+            '\u{2003}',
+            '\u{3000}',
+            '\u{3164}',
+            '\u{2800}',
+            '\u{fe0f}',
+            '\u{34f}',
+            '\u{115f}',
+            '\u{ffa0}',
+            '\u{e0100}',
+            '\u{200b}',
+        ] {
+            let escape = format!("\\u{{{:x}}}", u32::from(c));
+            assert_eq!(shown(&format!("a{c}")), format!("a{escape}"));
+            assert_eq!(shown(&format!("{c}a")), format!("{escape}a"));
+        }
+        assert_eq!(shown("a b"), "a b");
+        assert_eq!(shown("a "), "a\\u{20}");
+        assert_eq!(shown("  "), "\\u{20}\\u{20}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Points in time, as people write and read them.
 //!
-//! Taken are Unix seconds (`1764000000`), RFC 3339 (`2026-01-31T12:00:00Z`, with
+//! Taken are Unix seconds (`1764000000`, `@1764000000`), RFC 3339 (`2026-01-31T12:00:00Z`, with
 //! any offset, a blank for the `T`; without an offset it is UTC), a day
 //! (`2026-01-31`) and an age (`90m`, `2h`, `3d`). Printed is UTC, always.
 
@@ -23,8 +23,11 @@ impl std::str::FromStr for Given {
             first: second,
             last: second,
         };
-        if let Ok(second) = text.parse::<i64>() {
+        if let Some(second) = text.strip_prefix('@').and_then(|text| text.parse().ok()) {
             return Ok(at(second));
+        }
+        if let Ok(second) = text.parse::<i64>() {
+            return plain_seconds(text, second).map(at);
         }
         if let Some(age) = age(text) {
             return Ok(at(now().saturating_sub(age)));
@@ -41,6 +44,32 @@ impl std::str::FromStr for Given {
                 .to_owned()
         })
     }
+}
+
+/// A number without a mark: Unix seconds, unless it looks like something else that
+/// people write so, for which a wrong answer without a word would be the worst.
+fn plain_seconds(text: &str, second: i64) -> Result<i64, String> {
+    // 100,000,000,000 seconds are the year 5138; as milliseconds, 1973.
+    if second.unsigned_abs() >= 100_000_000_000 {
+        return Err(format!(
+            "{text} seconds are thousands of years; for milliseconds write {}, \
+             or @{text} if it is meant",
+            second / 1000
+        ));
+    }
+    if text.len() == 8
+        && let Some(named) = text
+            .get(..4)
+            .zip(text.get(4..6))
+            .zip(text.get(6..))
+            .map(|((year, month), of_month)| format!("{year}-{month}-{of_month}"))
+        && day(&named).is_some()
+    {
+        return Err(format!(
+            "{text} seconds are in 1970; write {named} for the day, or @{text} if it is meant"
+        ));
+    }
+    Ok(second)
 }
 
 /// `2026-01-31 12:00:00`; a year that no calendar prints is left in seconds.
@@ -204,6 +233,20 @@ mod tests {
     }
 
     #[test]
+    fn what_looks_like_another_unit_is_refused_unless_it_is_marked() {
+        for text in ["20250101", "20241231", "1764000000000", "-1764000000000"] {
+            let why = text.parse::<Given>().expect_err(text);
+            assert!(why.contains(&format!("@{text}")), "{why}");
+            let marked = format!("@{text}");
+            assert_eq!(second(&marked), text.parse::<i64>().unwrap());
+        }
+        // No day, and no millisecond.
+        for text in ["20251301", "12345678", "0", "99999999999"] {
+            assert_eq!(second(text), text.parse::<i64>().unwrap());
+        }
+    }
+
+    #[test]
     fn what_is_no_time_is_refused() {
         for text in [
             "",
@@ -217,6 +260,9 @@ mod tests {
             "2025-11-24T12:60:00Z",
             "2025-11-24T12:00:00+1",
             "h",
+            "@",
+            "@2025-11-24",
+            "99999999999999999999",
             "5y",
             "1.5h",
             "2025-11-24T12:00:00.Z",

@@ -39,10 +39,46 @@ fn a_missing_trail_is_3() {
 }
 
 #[test]
+fn a_closed_output_is_an_error() {
+    let place = told();
+    for (name, arguments) in READERS {
+        let mut shell = std::process::Command::new("sh");
+        shell
+            .args([
+                "-c",
+                r#""$@" >&-"#,
+                "sh",
+                env!("CARGO_BIN_EXE_auditrail"),
+                name,
+            ])
+            .arg(place.root())
+            .args(arguments);
+        let ran = finish(&mut shell);
+        assert_eq!(ran.code, 6, "{name}: {ran:?}");
+        assert!(ran.err.contains("write the output"), "{name}: {}", ran.err);
+        shell = std::process::Command::new("sh");
+        shell
+            .args([
+                "-c",
+                r#""$@" >/dev/null"#,
+                "sh",
+                env!("CARGO_BIN_EXE_auditrail"),
+                name,
+            ])
+            .arg(place.root())
+            .args(arguments);
+        let ran = finish(&mut shell);
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{name}: {ran:?}");
+    }
+}
+
+#[test]
 fn wrong_arguments_are_2() {
     let place = told();
     for (name, arguments) in [
         ("read", &["--since", "yesterday"][..]),
+        ("read", &["--since", "20250101"]),
+        ("read", &["--until", "1764000000000"]),
         ("read", &["--from-id", "5", "--to-id", "4"]),
         ("read", &["--domain", "../x"]),
         ("read", &["--limit", "0"]),

@@ -249,3 +249,21 @@ fn nothing_of_progress_goes_into_a_pipe_or_on_a_quiet_terminal() {
     assert!(child.wait().expect("an end").success());
     assert_eq!(screen.text(), "");
 }
+
+#[test]
+fn an_empty_answer_is_said_to_be_one() {
+    let place = told();
+    for (name, arguments) in [
+        ("read", &["--user", "nobody"][..]),
+        ("tail", &["--user", "nobody"]),
+    ] {
+        assert_eq!(
+            seen(&place, 80, name, arguments),
+            "auditrail: no event matches\n"
+        );
+        let quiet = [arguments, &["-q"]].concat();
+        assert_eq!(seen(&place, 80, name, &quiet), "");
+        let piped = place.run(name, arguments);
+        assert_eq!((piped.out.as_str(), piped.err.as_str()), ("", ""), "{name}");
+    }
+}
