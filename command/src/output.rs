@@ -44,7 +44,8 @@ pub enum When {
 
 /// Standard output.
 pub struct Output {
-    out: BufWriter<StdoutLock<'static>>,
+    /// `None`: the caller has closed it.
+    out: Option<BufWriter<StdoutLock<'static>>>,
     /// Whether for people.
     pub table: bool,
     pub paint: Paint,
@@ -53,8 +54,6 @@ pub struct Output {
     pub quiet: bool,
     /// Whether a person looks at it.
     terminal: bool,
-    /// Whether the caller has closed it.
-    missing: bool,
 }
 
 impl Output {
@@ -70,7 +69,7 @@ impl Output {
             None
         };
         Self {
-            out: BufWriter::with_capacity(64 * 1024, stdout.lock()),
+            out: (!is_missing()).then(|| BufWriter::with_capacity(64 * 1024, stdout.lock())),
             table: match look.format {
                 Format::Auto => terminal,
                 Format::Json => false,
@@ -80,7 +79,6 @@ impl Output {
             columns,
             quiet: look.quiet,
             terminal,
-            missing: is_missing(),
         }
     }
 
@@ -90,10 +88,9 @@ impl Output {
     }
 
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        if self.missing {
-            return Err(Failure::output(&Errno::BADF.into()));
-        }
-        self.out.write_all(bytes).map_err(|e| Failure::output(&e))
+        self.out()?
+            .write_all(bytes)
+            .map_err(|e| Failure::output(&e))
     }
 
     /// Tells a person who would see an empty terminal that nothing was found.
@@ -104,13 +101,21 @@ impl Output {
     }
 
     pub fn flush(&mut self) -> Result<(), Failure> {
-        self.out.flush().map_err(|e| Failure::output(&e))
+        self.out()?.flush().map_err(|e| Failure::output(&e))
+    }
+
+    fn out(&mut self) -> Result<&mut BufWriter<StdoutLock<'static>>, Failure> {
+        self.out
+            .as_mut()
+            .ok_or_else(|| Failure::output(&Errno::BADF.into()))
     }
 
     /// Whether whoever read our output is gone. Without asking, a command that
     /// waits for events would only notice when it next has one to print.
     pub fn is_closed(&self) -> bool {
-        let stdout = self.out.get_ref();
+        let Some(stdout) = self.out.as_ref().map(BufWriter::get_ref) else {
+            return true;
+        };
         let mut fds = [PollFd::new(stdout, PollFlags::empty())];
         let at_once = Timespec {
             tv_sec: 0,
