@@ -38,7 +38,7 @@ for mode in buffered written batch; do
     [ "$mode" != batch ] || function=auditrail_writer_append_batch
     events=$(valgrind --quiet --tool=callgrind --callgrind-out-file="$work/$mode.out" \
         --collect-atstart=no --toggle-collect="$function" \
-        "$work/instructions" "$work/$mode" benches/data/events.jsonl "$mode" 20)
+        "$work/instructions" "$work/$mode" tests/data/events.jsonl "$mode" 20)
     total=$(sed -n 's/^\(summary\|totals\): *\([0-9]*\).*/\2/p' "$work/$mode.out" | tail -1)
     echo "$mode $((total / events))" >>"$work/counted"
 done

@@ -18,8 +18,9 @@ use serde::de::IgnoredAny;
 use std::sync::LazyLock;
 
 static CORPUS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let path = std::env::var("AUDITRAIL_CORPUS")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/data/events.jsonl").to_owned());
+    let path = std::env::var("AUDITRAIL_CORPUS").unwrap_or_else(|_| {
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/events.jsonl").to_owned()
+    });
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
     text.lines().map(str::to_owned).collect()
 });

@@ -63,4 +63,4 @@ else
 fi
 
 say "How fast, against a bare loop of write(2) with the same lines"
-"$build/rate" "$repository/benches/data/events.jsonl" "$build/demo-rate"
+"$build/rate" "$repository/tests/data/events.jsonl" "$build/demo-rate"

@@ -891,7 +891,7 @@ proptest! {
 }
 
 /// Events like those that callers send, one a line.
-const EVENTS: &str = include_str!("../../../benches/data/events.jsonl");
+const EVENTS: &str = include_str!("../../../tests/data/events.jsonl");
 
 /// `AUDITRAIL_TEST_MUTATIONS` sets how many.
 #[test]
