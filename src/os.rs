@@ -23,7 +23,7 @@ static LOCK_FILES: [AtomicI32; 256] = [const { AtomicI32::new(-1) }; 256];
 
 /// `/dev/null`, opened ahead: a child of a threaded process may only make
 /// async-signal-safe calls.
-static NULL: OnceCell<File> = OnceCell::new();
+static DEV_NULL: OnceCell<File> = OnceCell::new();
 
 /// How many forks lie between the process that loaded the library and this one. A
 /// writer keeps the value of its opening; another value means that this process is a
@@ -33,14 +33,14 @@ pub(crate) fn fork_generation() -> u64 {
 }
 
 /// Starts to count forks, once a process.
-pub(crate) fn watch_forks() -> io::Result<()> {
-    static NULL_FD: AtomicI32 = AtomicI32::new(-1);
+pub(crate) fn register_fork_handler() -> io::Result<()> {
+    static DEV_NULL_FD: AtomicI32 = AtomicI32::new(-1);
 
     extern "C" fn in_child() {
         FORK_GENERATION.fetch_add(1, Ordering::Relaxed);
-        let null = NULL_FD.load(Ordering::Relaxed);
-        for place in &LOCK_FILES {
-            let fd = place.swap(-1, Ordering::Relaxed);
+        let null = DEV_NULL_FD.load(Ordering::Relaxed);
+        for entry in &LOCK_FILES {
+            let fd = entry.swap(-1, Ordering::Relaxed);
             if fd >= 0 {
                 // SAFETY: dup3 is async-signal-safe and takes any two numbers;
                 // `fd` is a lock file of ours, whose owner is refused in this
@@ -50,17 +50,18 @@ pub(crate) fn watch_forks() -> io::Result<()> {
         }
     }
 
-    NULL.get_or_try_init(|| {
-        let null = File::options().read(true).write(true).open("/dev/null")?;
-        NULL_FD.store(null.as_raw_fd(), Ordering::Relaxed);
-        // SAFETY: the handler is a plain function of this library that makes
-        // only async-signal-safe calls; glibc forgets it if the library is unloaded.
-        match unsafe { libc::pthread_atfork(None, None, Some(in_child)) } {
-            0 => Ok(null),
-            error => Err(io::Error::from_raw_os_error(error)),
-        }
-    })
-    .map(|_| ())
+    DEV_NULL
+        .get_or_try_init(|| {
+            let null = File::options().read(true).write(true).open("/dev/null")?;
+            DEV_NULL_FD.store(null.as_raw_fd(), Ordering::Relaxed);
+            // SAFETY: the handler is a plain function of this library that makes
+            // only async-signal-safe calls; glibc forgets it if the library is unloaded.
+            match unsafe { libc::pthread_atfork(None, None, Some(in_child)) } {
+                0 => Ok(null),
+                error => Err(io::Error::from_raw_os_error(error)),
+            }
+        })
+        .map(|_| ())
 }
 
 /// A lock file that a forked child lets go of, for as long as this lives. It
@@ -70,21 +71,21 @@ pub(crate) struct ReleasedInChild(Option<(usize, RawFd)>);
 
 impl ReleasedInChild {
     pub fn register(fd: RawFd) -> Self {
-        let place = LOCK_FILES.iter().position(|place| {
-            place
+        let index = LOCK_FILES.iter().position(|entry| {
+            entry
                 .compare_exchange(-1, fd, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
         });
-        Self(place.map(|place| (place, fd)))
+        Self(index.map(|index| (index, fd)))
     }
 }
 
 impl Drop for ReleasedInChild {
     fn drop(&mut self) {
-        if let Some((place, fd)) = self.0 {
+        if let Some((index, fd)) = self.0 {
             // In a forked child the place is free already, or taken anew.
             let _ =
-                LOCK_FILES[place].compare_exchange(fd, -1, Ordering::Relaxed, Ordering::Relaxed);
+                LOCK_FILES[index].compare_exchange(fd, -1, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 }

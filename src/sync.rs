@@ -11,18 +11,18 @@ mod real {
     pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 
     /// Sleeps while the word has this value; may also wake for no reason.
-    pub(crate) fn sleep_while(word: &AtomicU32, value: u32) {
-        atomic_wait::wait(word, value);
+    pub(crate) fn sleep_while(atomic: &AtomicU32, value: u32) {
+        atomic_wait::wait(atomic, value);
     }
 
     /// Wakes one who sleeps on the word.
-    pub(crate) fn wake_one(word: &AtomicU32) {
-        atomic_wait::wake_one(&raw const *word);
+    pub(crate) fn wake_one(atomic: &AtomicU32) {
+        atomic_wait::wake_one(&raw const *atomic);
     }
 
     /// Wakes all who sleep on the word.
-    pub(crate) fn wake_all(word: &AtomicU32) {
-        atomic_wait::wake_all(&raw const *word);
+    pub(crate) fn wake_all(atomic: &AtomicU32) {
+        atomic_wait::wake_all(&raw const *atomic);
     }
 
     /// Lets another thread run, if one wants to.
@@ -57,15 +57,15 @@ mod model {
         static ref SLEEPERS: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
     }
 
-    pub(crate) fn sleep_while(word: &AtomicU32, value: u32) {
+    pub(crate) fn sleep_while(atomic: &AtomicU32, value: u32) {
         let guard = SLEEPERS.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if word.load(Ordering::SeqCst) == value {
+        if atomic.load(Ordering::SeqCst) == value {
             let _guard = SLEEPERS.1.wait(guard);
         }
     }
 
-    pub(crate) fn wake_one(word: &AtomicU32) {
-        wake_all(word);
+    pub(crate) fn wake_one(atomic: &AtomicU32) {
+        wake_all(atomic);
     }
 
     pub(crate) fn wake_all(_: &AtomicU32) {

@@ -103,15 +103,15 @@ pub(crate) fn trail(
     let mut last_id = indexed.max(journaled.unwrap_or(0));
     if let Some(state) = state {
         let same_boot = !boot.is_empty() && state.boot == boot;
-        let whole = if same_boot {
+        let intact_id = if same_boot {
             state.written
         } else {
             state.synced.max(journaled.unwrap_or(0))
         };
-        last_id = last_id.max(whole);
+        last_id = last_id.max(intact_id);
         if state.phase != Phase::Clean && (!same_boot || state.phase == Phase::Busy) {
-            let (found, given) = scan::events_after(storage, layout, whole, !same_boot, report)?;
-            last_id = scan::report_missing(whole, last_id.max(given), found, report);
+            let (found, max_id) = scan::scan_after(storage, layout, intact_id, !same_boot, report)?;
+            last_id = scan::report_missing(intact_id, last_id.max(max_id), found, report);
         }
     }
     last_id = last_id.max(tails(storage, layout, report)?);

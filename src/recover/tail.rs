@@ -1,14 +1,14 @@
 //! The tail of a stream: what a crash has left at the end of its newest segment.
 
 use super::RecoveryReport;
-use super::quarantine::cut_off;
+use super::quarantine::quarantine_tail;
 use crate::error::{Error, Result};
 use crate::event::header::checked_id;
 use crate::store::layout::Layout;
 use crate::store::lines::Lines;
 use crate::store::listing;
 use crate::store::segment::Stream;
-use crate::store::storage::{Open, Storage};
+use crate::store::storage::{Open, Storage, open_file};
 use crate::warning::WarningKind;
 use std::io;
 use std::path::Path;
@@ -28,15 +28,15 @@ pub(crate) fn stream(
     let Some(&newest) = numbers.last() else {
         return Ok((Stream::new(name), 0));
     };
-    let (len, mut last) = tail(storage, layout, name, newest, report)?;
+    let (len, mut last) = repair_tail(storage, layout, name, newest, report)?;
     // A segment that was opened and not yet written to says nothing.
     for &number in numbers.iter().rev().skip(1) {
         if last.is_some() {
             break;
         }
-        last = tail(storage, layout, name, number, report)?.1;
+        last = repair_tail(storage, layout, name, number, report)?.1;
     }
-    Ok((Stream::at(name, newest, len), last.unwrap_or(0)))
+    Ok((Stream::resume_at(name, newest, len), last.unwrap_or(0)))
 }
 
 /// Looks at the tails of all streams; says the largest id.
@@ -53,7 +53,7 @@ pub(crate) fn tails(
 }
 
 /// Mends the tail of a segment; says its length and the id of its last event.
-fn tail(
+fn repair_tail(
     storage: &dyn Storage,
     layout: &Layout,
     name: &str,
@@ -62,9 +62,7 @@ fn tail(
 ) -> Result<(u64, Option<u64>)> {
     let path = layout.segment(name, number);
     let failed = |e: io::Error| Error::io("read", &path, &e);
-    let file = storage
-        .open(&path, Open::Read)
-        .map_err(|e| Error::io("open", &path, &e))?;
+    let file = open_file(storage, &path, Open::Read)?;
     let len = file.stat().map_err(failed)?.len;
     let mut keep = len;
     let mut lacks_newline = false;
@@ -90,17 +88,17 @@ fn tail(
         end = line.offset;
     }
     if keep < len {
-        cut_off(storage, layout, &path, keep, len, report)?;
+        quarantine_tail(storage, layout, &path, keep, len, report)?;
     }
     if lacks_newline {
-        end_line(storage, &path)?;
+        append_newline(storage, &path)?;
         keep += 1;
     }
     Ok((keep, last))
 }
 
 /// Gives the last line of a segment the newline that it lacks.
-pub(super) fn end_line(storage: &dyn Storage, path: &Path) -> Result<()> {
+pub(super) fn append_newline(storage: &dyn Storage, path: &Path) -> Result<()> {
     storage
         .open(path, Open::Append)
         .and_then(|file| file.append(b"\n"))

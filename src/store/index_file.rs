@@ -7,9 +7,8 @@
 
 use crate::error::{Error, Result};
 use crate::store::layout::Layout;
-use crate::store::storage::{Open, Storage, read_range};
+use crate::store::storage::{Open, Storage, open_if_exists, read_range, sync_folder};
 use serde::{Deserialize, Serialize};
-use std::io;
 
 #[derive(Serialize, Deserialize)]
 struct Index {
@@ -32,10 +31,8 @@ const MAX_LEN: usize = 64 * 1024;
 
 pub(crate) fn read(storage: &dyn Storage, layout: &Layout) -> Result<IndexContent> {
     let path = layout.index();
-    let file = match storage.open(&path, Open::Read) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(IndexContent::Missing),
-        Err(error) => return Err(Error::io("open", &path, &error)),
+    let Some(file) = open_if_exists(storage, &path, Open::Read)? else {
+        return Ok(IndexContent::Missing);
     };
     let text = read_range(&*file, 0, MAX_LEN).map_err(|e| Error::io("read", &path, &e))?;
     Ok(match serde_json::from_slice::<Index>(&text) {
@@ -59,7 +56,5 @@ pub(crate) fn write(storage: &dyn Storage, layout: &Layout, last_event_id: u64) 
     storage
         .rename(&temporary, &path)
         .map_err(|e| Error::io("replace", &path, &e))?;
-    storage
-        .sync_dir(layout.root())
-        .map_err(|e| Error::io("sync", layout.root(), &e))
+    sync_folder(storage, layout.root())
 }

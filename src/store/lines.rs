@@ -62,7 +62,7 @@ pub(crate) struct Lines {
     from: usize,
     to: usize,
     /// Forward: where `to` is in the file. Backward: where `from` is.
-    edge: u64,
+    file_offset: u64,
     current: Option<Line>,
     ahead: Option<Line>,
 }
@@ -78,35 +78,35 @@ impl Lines {
         Self::new(Direction::Backward, offset, block)
     }
 
-    fn new(direction: Direction, edge: u64, block: usize) -> Self {
+    fn new(direction: Direction, file_offset: u64, block: usize) -> Self {
         Self {
             direction,
             block,
             buffer: Vec::new(),
             from: 0,
             to: 0,
-            edge,
+            file_offset,
             current: None,
             ahead: None,
         }
     }
 
     /// Moves on by one line. `None`: there is no further one. Forward, with
-    /// `last` unset, an unfinished line at the end is none.
+    /// `accept_partial` unset, an unfinished line at the end is none.
     #[inline]
     pub fn advance(
         &mut self,
         file: &(impl ReadAt + ?Sized),
-        last: bool,
+        accept_partial: bool,
     ) -> io::Result<Option<Line>> {
         self.current = self.ahead.take();
         if self.current.is_none() {
-            self.current = self.pull(file, last)?;
+            self.current = self.read_next(file, accept_partial)?;
         }
         if self.current.is_some() {
-            self.ahead = self.at_hand();
+            self.ahead = self.next_buffered();
             if self.ahead.is_none() {
-                self.ahead = self.pull(file, last)?;
+                self.ahead = self.read_next(file, accept_partial)?;
             }
         }
         Ok(self.current)
@@ -114,7 +114,7 @@ impl Lines {
 
     /// The next line, if it is in the buffer as a whole: the usual case.
     #[inline]
-    fn at_hand(&mut self) -> Option<Line> {
+    fn next_buffered(&mut self) -> Option<Line> {
         let unread = self.buffer.get(self.from..self.to)?;
         match self.direction {
             Direction::Forward => {
@@ -153,22 +153,26 @@ impl Lines {
     pub fn position(&self) -> u64 {
         match (self.direction, self.ahead) {
             (Direction::Forward, Some(ahead)) => ahead.offset,
-            (Direction::Forward, None) => self.edge - (self.to - self.from) as u64,
+            (Direction::Forward, None) => self.file_offset - (self.to - self.from) as u64,
             (Direction::Backward, _) => 0,
         }
     }
 
-    fn pull(&mut self, file: &(impl ReadAt + ?Sized), last: bool) -> io::Result<Option<Line>> {
+    fn read_next(
+        &mut self,
+        file: &(impl ReadAt + ?Sized),
+        accept_partial: bool,
+    ) -> io::Result<Option<Line>> {
         match self.direction {
-            Direction::Forward => self.pull_forward(file, last),
-            Direction::Backward => self.pull_backward(file),
+            Direction::Forward => self.read_forward(file, accept_partial),
+            Direction::Backward => self.read_backward(file),
         }
     }
 
-    fn pull_forward(
+    fn read_forward(
         &mut self,
         file: &(impl ReadAt + ?Sized),
-        last: bool,
+        accept_partial: bool,
     ) -> io::Result<Option<Line>> {
         let mut searched = self.from;
         let mut nul = false;
@@ -181,18 +185,18 @@ impl Lines {
             }
             nul |= memchr(0, new).is_some();
             let held = self.to - self.from;
-            let hopeless = nul || !could_begin(&self.buffer[self.from..self.to]);
-            if held >= self.block && hopeless || held >= MAX_LINE_BYTES {
-                return self.skip_forward(file, last, nul);
+            let cannot_be_event = nul || !may_start_event(&self.buffer[self.from..self.to]);
+            if held >= self.block && cannot_be_event || held >= MAX_LINE_BYTES {
+                return self.skip_forward(file, accept_partial, nul);
             }
             self.make_room_after()?;
             searched = self.to;
-            let read = file.read_at(&mut self.buffer[self.to..], self.edge)?;
+            let read = file.read_at(&mut self.buffer[self.to..], self.file_offset)?;
             self.to += read;
-            self.edge += read as u64;
+            self.file_offset += read as u64;
             if read == 0 {
-                if !last {
-                    self.edge -= held as u64;
+                if !accept_partial {
+                    self.file_offset -= held as u64;
                     self.to = self.from;
                     return Ok(None);
                 }
@@ -206,8 +210,8 @@ impl Lines {
     #[inline]
     fn line(&self, start: usize, end: usize, whole: bool) -> Line {
         let offset = match self.direction {
-            Direction::Forward => self.edge - (self.to - start) as u64,
-            Direction::Backward => self.edge + (start - self.from) as u64,
+            Direction::Forward => self.file_offset - (self.to - start) as u64,
+            Direction::Backward => self.file_offset + (start - self.from) as u64,
         };
         Line {
             offset,
@@ -250,7 +254,7 @@ impl Lines {
     fn skip_forward(
         &mut self,
         file: &(impl ReadAt + ?Sized),
-        last: bool,
+        accept_partial: bool,
         nul: bool,
     ) -> io::Result<Option<Line>> {
         let mut line = Line {
@@ -258,7 +262,7 @@ impl Lines {
             nul,
             ..self.line(self.from, self.from, true)
         };
-        let mut at = self.edge;
+        let mut at = self.file_offset;
         self.to = self.from;
         let mut block = vec![0; self.block];
         loop {
@@ -266,19 +270,19 @@ impl Lines {
             let newline = memchr(b'\n', &block[..read]);
             line.nul |= memchr(0, &block[..newline.unwrap_or(read)]).is_some();
             if let Some(newline) = newline {
-                self.edge = at + newline as u64 + 1;
+                self.file_offset = at + newline as u64 + 1;
                 return Ok(Some(line));
             }
             at += read as u64;
             if read == 0 {
-                self.edge = if last { at } else { line.offset };
+                self.file_offset = if accept_partial { at } else { line.offset };
                 line.whole = false;
-                return Ok(last.then_some(line));
+                return Ok(accept_partial.then_some(line));
             }
         }
     }
 
-    fn pull_backward(&mut self, file: &(impl ReadAt + ?Sized)) -> io::Result<Option<Line>> {
+    fn read_backward(&mut self, file: &(impl ReadAt + ?Sized)) -> io::Result<Option<Line>> {
         if self.to == self.from && !self.read_before(file)? {
             return Ok(None);
         }
@@ -296,8 +300,8 @@ impl Lines {
             }
             nul |= memchr(0, new).is_some();
             let held = text_end - self.from;
-            let hopeless = nul || !could_end(&self.buffer[self.from..text_end]);
-            if held >= self.block && hopeless || held >= MAX_LINE_BYTES {
+            let cannot_be_event = nul || !may_end_event(&self.buffer[self.from..text_end]);
+            if held >= self.block && cannot_be_event || held >= MAX_LINE_BYTES {
                 return self.skip_backward(file, whole, nul);
             }
             let before = self.to;
@@ -314,12 +318,12 @@ impl Lines {
 
     /// Reads the block before `from` into the buffer; `false` at the beginning.
     fn read_before(&mut self, file: &(impl ReadAt + ?Sized)) -> io::Result<bool> {
-        if self.edge == 0 {
+        if self.file_offset == 0 {
             return Ok(false);
         }
         // By doubling, as above.
         let wanted = self.block.max(self.to - self.from);
-        let size = usize::try_from(self.edge).map_or(wanted, |edge| edge.min(wanted));
+        let size = usize::try_from(self.file_offset).map_or(wanted, |left| left.min(wanted));
         let keep = self.current.map_or(self.to, |line| line.end.max(self.to));
         if self.buffer.len() < size + keep {
             grow(&mut self.buffer, size + keep)?;
@@ -331,10 +335,13 @@ impl Lines {
             line.end += size;
         }
         self.to += size;
-        self.edge -= size as u64;
+        self.file_offset -= size as u64;
         let mut filled = 0;
         while filled < size {
-            match file.read_at(&mut self.buffer[filled..size], self.edge + filled as u64)? {
+            match file.read_at(
+                &mut self.buffer[filled..size],
+                self.file_offset + filled as u64,
+            )? {
                 0 => return Err(io::Error::other("the file was cut while it was read")),
                 read => filled += read,
             }
@@ -349,7 +356,7 @@ impl Lines {
         mut nul: bool,
     ) -> io::Result<Option<Line>> {
         let mut block = vec![0; self.block];
-        let mut end = self.edge;
+        let mut end = self.file_offset;
         let mut start = 0;
         while end > 0 {
             let begin = end.saturating_sub(self.block as u64);
@@ -365,7 +372,7 @@ impl Lines {
             end = begin;
         }
         self.to = self.from;
-        self.edge = start;
+        self.file_offset = start;
         Ok(Some(Line {
             offset: start,
             start: 0,
@@ -387,12 +394,12 @@ fn grow(buffer: &mut Vec<u8>, len: usize) -> io::Result<()> {
 }
 
 /// Whether a line that begins so can be an event: an object.
-fn could_begin(text: &[u8]) -> bool {
+fn may_start_event(text: &[u8]) -> bool {
     text.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{')
 }
 
 /// Whether a line that ends so can be an event.
-fn could_end(text: &[u8]) -> bool {
+fn may_end_event(text: &[u8]) -> bool {
     text.iter().rfind(|b| !b.is_ascii_whitespace()) == Some(&b'}')
 }
 
@@ -429,10 +436,10 @@ mod tests {
         file
     }
 
-    fn read(mut lines: Lines, file: &dyn File, last: bool) -> Vec<(u64, Vec<u8>, bool)> {
+    fn read(mut lines: Lines, file: &dyn File, accept_partial: bool) -> Vec<(u64, Vec<u8>, bool)> {
         let mut found = Vec::new();
         let mut ahead: Option<Vec<u8>> = None;
-        while let Some(line) = lines.advance(file, last).expect("reading") {
+        while let Some(line) = lines.advance(file, accept_partial).expect("reading") {
             let text = lines.text(line).to_vec();
             if let Some(ahead) = ahead {
                 assert_eq!(ahead, text);
@@ -454,13 +461,13 @@ mod tests {
             };
             // Whether a line is skipped depends on where blocks end; the tests
             // use texts that are clearly on one side.
-            let hopeless = text.contains(&0)
+            let cannot_be_event = text.contains(&0)
                 || if forward {
-                    !could_begin(text)
+                    !may_start_event(text)
                 } else {
-                    !could_end(text)
+                    !may_end_event(text)
                 };
-            if text.len() > 4 * block && hopeless {
+            if text.len() > 4 * block && cannot_be_event {
                 lines.push((offset, Vec::new(), whole));
             } else {
                 lines.push((offset, text.to_vec(), whole));

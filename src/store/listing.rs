@@ -27,20 +27,20 @@ impl StreamId {
 
 /// All streams, sorted.
 pub(crate) fn streams(storage: &dyn Storage, layout: &Layout) -> Result<Vec<StreamId>> {
-    streams_of(storage, layout, |_| true, |_| true)
+    streams_matching(storage, layout, |_| true, |_| true)
 }
 
 /// The streams whose domains and categories pass, sorted.
-pub(crate) fn streams_of(
+pub(crate) fn streams_matching(
     storage: &dyn Storage,
     layout: &Layout,
     domain_passes: impl Fn(&str) -> bool,
     category_passes: impl Fn(&str) -> bool,
 ) -> Result<Vec<StreamId>> {
     let mut streams = Vec::new();
-    for domain in names(storage, layout.root())? {
+    for domain in subfolders(storage, layout.root())? {
         if domain_passes(&domain) {
-            for category in names(storage, &layout.domain(&domain))? {
+            for category in subfolders(storage, &layout.domain(&domain))? {
                 if category_passes(&category) {
                     let domain = domain.clone();
                     streams.push(StreamId { domain, category });
@@ -57,25 +57,25 @@ pub(crate) fn streams_and_foreign(
     layout: &Layout,
 ) -> Result<(Vec<StreamId>, Vec<PathBuf>)> {
     let (mut streams, mut foreign) = (Vec::new(), Vec::new());
-    for domain in entries(storage, layout.root())? {
+    for domain in list_sorted(storage, layout.root())? {
         let folder = layout.domain(&domain.name);
-        if !is_named_folder(&domain) {
+        if !has_valid_name(&domain) {
             if !is_own(&domain) {
                 foreign.push(folder);
             }
             continue;
         }
-        for category in entries(storage, &folder)? {
+        for category in list_sorted(storage, &folder)? {
             let folder = folder.join(&category.name);
-            if !is_named_folder(&category) {
+            if !has_valid_name(&category) {
                 foreign.push(folder);
                 continue;
             }
-            let files = entries(storage, &folder)?;
+            let files = list_sorted(storage, &folder)?;
             foreign.extend(
                 files
                     .iter()
-                    .filter(|file| number_of(file).is_none())
+                    .filter(|file| segment_number_of(file).is_none())
                     .map(|file| folder.join(&file.name)),
             );
             streams.push(StreamId {
@@ -91,14 +91,14 @@ pub(crate) fn streams_and_foreign(
 pub(crate) fn segments(storage: &dyn Storage, folder: &Path) -> Result<Vec<u64>> {
     let mut numbers: Vec<u64> = list(storage, folder)?
         .iter()
-        .filter_map(number_of)
+        .filter_map(segment_number_of)
         .collect();
     numbers.sort_unstable();
     Ok(numbers)
 }
 
 /// An error if there is no trail at the root.
-pub(crate) fn must_be_there(storage: &dyn Storage, layout: &Layout) -> Result<()> {
+pub(crate) fn require_trail(storage: &dyn Storage, layout: &Layout) -> Result<()> {
     let root = layout.root();
     match storage.stat(root) {
         Ok(stat) if stat.is_dir => Ok(()),
@@ -115,10 +115,10 @@ pub(crate) fn must_be_there(storage: &dyn Storage, layout: &Layout) -> Result<()
 }
 
 /// The folders in a folder that may be domains or categories, sorted.
-fn names(storage: &dyn Storage, parent: &Path) -> Result<Vec<String>> {
+fn subfolders(storage: &dyn Storage, parent: &Path) -> Result<Vec<String>> {
     let mut names: Vec<String> = list(storage, parent)?
         .into_iter()
-        .filter(is_named_folder)
+        .filter(has_valid_name)
         .map(|entry| entry.name)
         .collect();
     names.sort_unstable();
@@ -126,7 +126,7 @@ fn names(storage: &dyn Storage, parent: &Path) -> Result<Vec<String>> {
 }
 
 /// What is in a folder, sorted.
-fn entries(storage: &dyn Storage, folder: &Path) -> Result<Vec<DirEntry>> {
+fn list_sorted(storage: &dyn Storage, folder: &Path) -> Result<Vec<DirEntry>> {
     let mut entries = list(storage, folder)?;
     entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)
@@ -141,7 +141,7 @@ fn list(storage: &dyn Storage, folder: &Path) -> Result<Vec<DirEntry>> {
 }
 
 /// Whether it can be the folder of a domain or category.
-fn is_named_folder(entry: &DirEntry) -> bool {
+fn has_valid_name(entry: &DirEntry) -> bool {
     entry.is_dir && name_fault(entry.name.as_bytes()).is_none()
 }
 
@@ -155,6 +155,6 @@ fn is_own(entry: &DirEntry) -> bool {
 }
 
 /// The number of the segment that an entry is, if it is one.
-fn number_of(entry: &DirEntry) -> Option<u64> {
+fn segment_number_of(entry: &DirEntry) -> Option<u64> {
     segment_number(&entry.name).filter(|_| !entry.is_dir)
 }

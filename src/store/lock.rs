@@ -40,32 +40,32 @@ impl WriteLock {
     /// Takes the trail for this writer alone, or says who has it.
     pub fn exclusive(storage: &dyn Storage, layout: &Layout) -> Result<Self> {
         let lock = Self::open(storage, layout)?;
-        if lock.take(layout, Lock::Exclusive)? {
-            lock.sign(layout)?;
+        if lock.try_acquire(layout, Lock::Exclusive)? {
+            lock.write_pid(layout)?;
             return Ok(lock);
         }
-        Err(lock.busy(layout))
+        Err(lock.busy_error(layout))
     }
 
-    /// Joins the shared writers of the trail, in a turn. `first` is run while no
+    /// Joins the shared writers of the trail, in a turn. `initialize` is run while no
     /// other writer can be there; it is not run when others are.
     pub fn shared(
         storage: &dyn Storage,
         layout: &Layout,
-        _turn: &Turn<'_>,
-        first: impl FnOnce() -> Result<()>,
+        _commit_guard: &CommitGuard<'_>,
+        initialize: impl FnOnce() -> Result<()>,
     ) -> Result<Self> {
         let lock = Self::open(storage, layout)?;
-        if lock.take(layout, Lock::Exclusive)? {
-            first()?;
+        if lock.try_acquire(layout, Lock::Exclusive)? {
+            initialize()?;
         }
         // Between giving up the exclusive lock and taking the shared one, an
         // exclusive writer may come first: that one finds a trail at rest.
-        if lock.take(layout, Lock::Shared)? {
-            lock.sign(layout)?;
+        if lock.try_acquire(layout, Lock::Shared)? {
+            lock.write_pid(layout)?;
             return Ok(lock);
         }
-        Err(lock.busy(layout))
+        Err(lock.busy_error(layout))
     }
 
     fn open(storage: &dyn Storage, layout: &Layout) -> Result<Self> {
@@ -80,15 +80,15 @@ impl WriteLock {
         })
     }
 
-    fn take(&self, layout: &Layout, sort: Lock) -> Result<bool> {
+    fn try_acquire(&self, layout: &Layout, mode: Lock) -> Result<bool> {
         self.file
-            .try_lock(sort)
+            .try_lock(mode)
             .map_err(|e| Error::io("lock", &layout.hidden_file("lock"), &e))
     }
 
     /// Leaves our process id for those who find the trail taken. Of shared
     /// writers, it is that of the last one that came.
-    fn sign(&self, layout: &Layout) -> Result<()> {
+    fn write_pid(&self, layout: &Layout) -> Result<()> {
         // As wide as any, so that it covers the last one with one write.
         let text = format!("{:<20}\n", std::process::id());
         self.file
@@ -96,7 +96,7 @@ impl WriteLock {
             .map_err(|e| Error::io("write", &layout.hidden_file("lock"), &e))
     }
 
-    fn busy(&self, layout: &Layout) -> Error {
+    fn busy_error(&self, layout: &Layout) -> Error {
         let holder = read_range(&*self.file, 0, 32)
             .ok()
             .and_then(|text| String::from_utf8(text).ok())
@@ -121,16 +121,16 @@ impl WriteLock {
 
 /// Whose turn it is among shared writers.
 #[derive(Debug)]
-pub(crate) struct TurnLock {
+pub(crate) struct CommitLock {
     // Before the file, for it must be dropped before the file is closed.
     _released_in_child: ReleasedInChild,
     file: Arc<dyn File>,
 }
 
 /// Held for one batch.
-pub(crate) struct Turn<'a>(&'a dyn File);
+pub(crate) struct CommitGuard<'a>(&'a dyn File);
 
-impl TurnLock {
+impl CommitLock {
     pub fn open(storage: &dyn Storage, layout: &Layout) -> Result<Self> {
         let path = layout.hidden_file("commit-lock");
         let file = storage
@@ -143,15 +143,15 @@ impl TurnLock {
     }
 
     /// Waits for the turn.
-    pub fn wait(&self, layout: &Layout) -> Result<Turn<'_>> {
+    pub fn acquire(&self, layout: &Layout) -> Result<CommitGuard<'_>> {
         self.file
             .lock()
             .map_err(|e| Error::io("lock", &layout.hidden_file("commit-lock"), &e))?;
-        Ok(Turn(&*self.file))
+        Ok(CommitGuard(&*self.file))
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for CommitGuard<'_> {
     fn drop(&mut self) {
         // An flock that cannot be given back goes with the file at close.
         let _ = self.0.unlock();

@@ -13,7 +13,7 @@
 use crate::error::{Error, Kind, Result};
 use crate::os;
 use crate::store::layout::Layout;
-use crate::store::storage::{File, Open, Stat, Storage};
+use crate::store::storage::{File, Open, Stat, Storage, ensure_folder, open_file, sync_failed};
 use crate::store::times::TimeRange;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 /// Milliseconds after which a writer checks again that its file is still there: what
 /// it writes to a deleted file is at most what it writes in this time.
-const CHECK_EVERY: u64 = 10;
+const CHECK_INTERVAL_MS: u64 = 10;
 
 /// Files that are checked in a millisecond, at most: a check takes a microsecond or
 /// two, and all of them must stay below a hundredth of the time with any number of files.
@@ -44,7 +44,7 @@ pub(crate) struct Stream {
     unsynced_from: Option<u64>,
     /// The newest segment whose name is known to be on disk or will be with the
     /// next sync; 0: not even the folders' are.
-    named: u64,
+    names_synced_to: u64,
     /// The times of the newest segment's events; `None`: not all are known.
     times: Option<TimeRange>,
     /// Bytes of an append that failed: past `len`, a part of them may be there.
@@ -55,12 +55,12 @@ pub(crate) struct Stream {
 struct OpenSegment {
     file: Arc<dyn File>,
     identity: (u64, u64),
-    looked: u64,
+    checked_at: u64,
 }
 
 /// A place in a stream to which it can be cut back.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Mark {
+pub(crate) struct Savepoint {
     number: u64,
     len: u64,
     unsynced_from: Option<u64>,
@@ -84,13 +84,9 @@ impl UnsyncedSegments {
             let path = layout.segment(&self.stream, number);
             let file = match &self.newest {
                 Some(file) if number == self.to => file.clone(),
-                _ => storage
-                    .open(&path, Open::Update)
-                    .map_err(|e| Error::io("open", &path, &e))?,
+                _ => open_file(storage, &path, Open::Update)?,
             };
-            file.sync().map_err(|e| {
-                Error::io("sync", &path, &e).wrap(Kind::Failed, "what is on disk is not known")
-            })?;
+            file.sync().map_err(|e| sync_failed(&path, &e))?;
         }
         Ok(())
     }
@@ -105,26 +101,26 @@ impl Stream {
             len: 0,
             file: None,
             unsynced_from: None,
-            named: 0,
-            times: Some(TimeRange::NONE),
+            names_synced_to: 0,
+            times: Some(TimeRange::EMPTY),
             partial_bytes: 0,
         }
     }
 
     /// A stream that goes on at `len` bytes of segment `number`.
-    pub fn at(name: &str, number: u64, len: u64) -> Self {
+    pub fn resume_at(name: &str, number: u64, len: u64) -> Self {
         Self {
             number,
             len,
-            named: number,
-            times: (len == 0).then_some(TimeRange::NONE),
+            names_synced_to: number,
+            times: (len == 0).then_some(TimeRange::EMPTY),
             ..Self::new(name)
         }
     }
 
     /// Others may have made files and folders, and not synced them.
-    pub fn distrust_names(&mut self) {
-        self.named = 0;
+    pub fn assume_names_unsynced(&mut self) {
+        self.names_synced_to = 0;
     }
 
     pub fn number(&self) -> u64 {
@@ -143,8 +139,8 @@ impl Stream {
         self.file = None;
     }
 
-    pub fn mark(&self) -> Mark {
-        Mark {
+    pub fn savepoint(&self) -> Savepoint {
+        Savepoint {
             number: self.number,
             len: self.len,
             unsynced_from: self.unsynced_from,
@@ -152,52 +148,52 @@ impl Stream {
     }
 
     /// Opens the newest segment's file, making it and its folders where they
-    /// are missing. Folders whose names changed are added to `changed`.
+    /// are missing. Folders whose names changed are added to `unsynced_folders`.
     pub fn open_file(
         &mut self,
         storage: &dyn Storage,
         layout: &Layout,
-        changed: &mut Vec<PathBuf>,
+        unsynced_folders: &mut Vec<PathBuf>,
     ) -> Result<()> {
         if self.file.is_some() {
             return Ok(());
         }
         let path = layout.segment(&self.name, self.number);
         let folder = layout.stream(&self.name);
-        let how = if self.len == 0 {
+        let mode = if self.len == 0 {
             make_folders(storage, &folder)?;
             Open::AppendOrCreate
         } else {
             Open::Append
         };
-        if self.named == 0 {
-            changed.push(layout.root().to_owned());
-            changed.extend(folder.parent().map(PathBuf::from));
+        if self.names_synced_to == 0 {
+            unsynced_folders.push(layout.root().to_owned());
+            unsynced_folders.extend(folder.parent().map(PathBuf::from));
         }
-        if self.named < self.number {
-            changed.push(folder);
+        if self.names_synced_to < self.number {
+            unsynced_folders.push(folder);
         }
-        let file = storage.open(&path, how).map_err(|e| {
-            if how == Open::Append && e.kind() == io::ErrorKind::NotFound {
-                self.lost(layout, "was deleted or renamed")
+        let file = storage.open(&path, mode).map_err(|e| {
+            if mode == Open::Append && e.kind() == io::ErrorKind::NotFound {
+                self.changed_from_outside(layout, "was deleted or renamed")
             } else {
                 Error::io("open", &path, &e)
             }
         })?;
         let stat = file.stat().map_err(|e| Error::io("look at", &path, &e))?;
-        let opened = OpenSegment {
+        let open_segment = OpenSegment {
             file,
             identity: stat.identity,
-            looked: os::coarse_millis(),
+            checked_at: os::coarse_millis(),
         };
-        self.verify_stat(layout, &opened, &stat)?;
-        self.file = Some(opened);
-        self.named = self.named.max(self.number);
+        self.verify_stat(layout, &open_segment, &stat)?;
+        self.file = Some(open_segment);
+        self.names_synced_to = self.names_synced_to.max(self.number);
         Ok(())
     }
 
     /// Finds the end of the stream after others have written to it.
-    pub fn go_to_end(&mut self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
+    pub fn seek_to_end(&mut self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
         self.file = None;
         self.len = 0;
         self.times = None;
@@ -223,7 +219,7 @@ impl Stream {
         self.file = None;
         self.number += 1;
         self.len = 0;
-        self.times = Some(TimeRange::NONE);
+        self.times = Some(TimeRange::EMPTY);
     }
 
     pub fn name(&self) -> &str {
@@ -237,7 +233,7 @@ impl Stream {
     }
 
     /// Takes in the times of what was appended; `None`: they are not known.
-    pub fn widen(&mut self, later: Option<TimeRange>) {
+    pub fn extend_times(&mut self, later: Option<TimeRange>) {
         match (&mut self.times, later) {
             (Some(times), Some(later)) => times.extend(later),
             _ => self.times = None,
@@ -247,7 +243,7 @@ impl Stream {
     /// Appends whole lines to the open segment. After an error an unknown part
     /// of them may be there: cut back to a mark.
     pub fn append(&mut self, layout: &Layout, lines: &[u8]) -> Result<()> {
-        if let Err(error) = self.opened(layout)?.file.append(lines) {
+        if let Err(error) = self.open_segment(layout)?.file.append(lines) {
             self.partial_bytes = lines.len() as u64;
             return Err(Error::io("append to", &self.path(layout), &error));
         }
@@ -266,64 +262,73 @@ impl Stream {
         files: usize,
     ) -> Result<()> {
         let now = os::coarse_millis();
-        let opened = self.opened(layout)?;
-        if now < opened.looked + CHECK_EVERY.max(files as u64 / CHECKS_PER_MS) {
+        let open_segment = self.open_segment(layout)?;
+        if now < open_segment.checked_at + CHECK_INTERVAL_MS.max(files as u64 / CHECKS_PER_MS) {
             return Ok(());
         }
         self.check_identity_now(storage, layout)?;
-        if let Some(opened) = &mut self.file {
-            opened.looked = now;
+        if let Some(open_segment) = &mut self.file {
+            open_segment.checked_at = now;
         }
         Ok(())
     }
 
     /// The same, at once.
     pub fn check_identity_now(&self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
-        let Some(opened) = &self.file else {
+        let Some(open_segment) = &self.file else {
             return Ok(());
         };
         let path = self.path(layout);
         match storage.stat(&path) {
-            Ok(stat) => self.verify_stat(layout, opened, &stat),
+            Ok(stat) => self.verify_stat(layout, open_segment, &stat),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                Err(self.lost(layout, "was deleted or renamed"))
+                Err(self.changed_from_outside(layout, "was deleted or renamed"))
             }
             Err(e) => Err(Error::io("look at", &path, &e)),
         }
     }
 
-    fn verify_stat(&self, layout: &Layout, opened: &OpenSegment, stat: &Stat) -> Result<()> {
-        if stat.identity != opened.identity {
-            Err(self.lost(layout, "was replaced by another file"))
+    fn verify_stat(&self, layout: &Layout, open_segment: &OpenSegment, stat: &Stat) -> Result<()> {
+        if stat.identity != open_segment.identity {
+            Err(self.changed_from_outside(layout, "was replaced by another file"))
         } else if stat.len < self.len {
-            Err(self.lost(layout, "was cut"))
+            Err(self.changed_from_outside(layout, "was cut"))
         } else if stat.len > self.len {
-            Err(self.lost(layout, "was written to"))
+            Err(self.changed_from_outside(layout, "was written to"))
         } else {
             Ok(())
         }
     }
 
-    fn lost(&self, layout: &Layout, what: &str) -> Error {
+    fn changed_from_outside(&self, layout: &Layout, what: &str) -> Error {
         Error::new(
             Kind::Failed,
             format!("{} {what} by someone else", self.path(layout).display()),
         )
     }
 
-    /// Takes back what was appended since `mark`, durably: bytes that a power
+    /// Takes back what was appended since `savepoint`, durably: bytes that a power
     /// loss brought back would carry ids that were given to other events since.
     /// Segments that were opened since stay, empty, for a number is used once.
-    pub fn cut(&mut self, storage: &dyn Storage, layout: &Layout, mark: Mark) -> Result<()> {
-        if (self.number, self.len) == (mark.number, mark.len) && self.partial_bytes == 0 {
+    pub fn rollback_to(
+        &mut self,
+        storage: &dyn Storage,
+        layout: &Layout,
+        savepoint: Savepoint,
+    ) -> Result<()> {
+        if (self.number, self.len) == (savepoint.number, savepoint.len) && self.partial_bytes == 0 {
             return Ok(());
         }
         // The newest first: a kill in between must leave a prefix.
-        for number in (mark.number..=self.number).rev() {
-            let len = if number == mark.number { mark.len } else { 0 };
+        for number in (savepoint.number..=self.number).rev() {
+            let len = if number == savepoint.number {
+                savepoint.len
+            } else {
+                0
+            };
             let path = layout.segment(&self.name, number);
             let file = match &self.file {
-                Some(opened) if number == self.number => opened.file.clone(),
+                Some(open_segment) if number == self.number => open_segment.file.clone(),
                 _ => match storage.open(&path, Open::Update) {
                     Ok(file) => file,
                     // It was to be made by the batch that failed.
@@ -335,16 +340,16 @@ impl Stream {
             if number == self.number
                 && file.stat().map_err(failed)?.len > self.len + self.partial_bytes
             {
-                return Err(self.lost(layout, "was written to"));
+                return Err(self.changed_from_outside(layout, "was written to"));
             }
             file.set_len(len)
                 .and_then(|()| file.sync())
                 .map_err(failed)?;
         }
         self.partial_bytes = 0;
-        self.unsynced_from = mark.unsynced_from;
-        self.len = if self.number == mark.number {
-            mark.len
+        self.unsynced_from = savepoint.unsynced_from;
+        self.len = if self.number == savepoint.number {
+            savepoint.len
         } else {
             0
         };
@@ -358,7 +363,10 @@ impl Stream {
             from: self.unsynced_from.take()?,
             // The next segment may have been wanted, and not made.
             to: self.number - u64::from(self.file.is_none() && self.len == 0),
-            newest: self.file.as_ref().map(|opened| opened.file.clone()),
+            newest: self
+                .file
+                .as_ref()
+                .map(|open_segment| open_segment.file.clone()),
             stream: self.name.clone(),
         })
     }
@@ -373,7 +381,7 @@ impl Stream {
         layout.segment(&self.name, self.number)
     }
 
-    fn opened(&self, layout: &Layout) -> Result<&OpenSegment> {
+    fn open_segment(&self, layout: &Layout) -> Result<&OpenSegment> {
         self.file.as_ref().ok_or_else(|| {
             Error::new(
                 Kind::Panic,
@@ -385,14 +393,10 @@ impl Stream {
 
 /// Makes a stream's folder, and its domain's, where they are missing.
 fn make_folders(storage: &dyn Storage, folder: &Path) -> Result<()> {
-    let make = |folder: &Path| match storage.create_dir(folder) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
-        _ => Ok(()),
-    };
-    make(folder)
+    ensure_folder(storage, folder)
         .or_else(|e| match folder.parent() {
             Some(domain) if e.kind() == io::ErrorKind::NotFound => {
-                make(domain).and_then(|()| make(folder))
+                ensure_folder(storage, domain).and_then(|()| ensure_folder(storage, folder))
             }
             _ => Err(e),
         })

@@ -22,8 +22,7 @@
 
 use crate::error::{Error, Result};
 use crate::store::layout::Layout;
-use crate::store::storage::{File, Open, Storage, read_range};
-use std::io;
+use crate::store::storage::{File, Open, Storage, open_file, open_if_exists, read_range};
 use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,20 +87,20 @@ impl State {
         if u32::from_str_radix(crc, 16).ok()? != crc32fast::hash(text.as_bytes()) {
             return None;
         }
-        let mut words = text.strip_prefix(MAGIC)?.split_whitespace();
-        let phase = match words.next()? {
+        let mut fields = text.strip_prefix(MAGIC)?.split_whitespace();
+        let phase = match fields.next()? {
             "clean" => Phase::Clean,
             "open" => Phase::Open,
             "busy" => Phase::Busy,
             _ => return None,
         };
-        let written = words.next()?.parse().ok()?;
-        let synced = words.next()?.parse().ok()?;
-        let boot = match words.next()? {
+        let written = fields.next()?.parse().ok()?;
+        let synced = fields.next()?.parse().ok()?;
+        let boot = match fields.next()? {
             "-" => "",
             boot => boot,
         };
-        let sync_failed = match words.next()? {
+        let sync_failed = match fields.next()? {
             "good" => false,
             "doubtful" => true,
             _ => return None,
@@ -117,12 +116,11 @@ impl State {
 }
 
 /// The state, for who only reads; `None` where there is none.
-pub(crate) fn peek(storage: &dyn Storage, layout: &Layout) -> Result<Option<State>> {
+pub(crate) fn read_state(storage: &dyn Storage, layout: &Layout) -> Result<Option<State>> {
     let path = layout.hidden_file("state");
-    match storage.open(&path, Open::Read) {
-        Ok(file) => StateFile { file }.read(layout),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Error::io("open", &path, &e)),
+    match open_if_exists(storage, &path, Open::Read)? {
+        Some(file) => StateFile { file }.read(layout),
+        None => Ok(None),
     }
 }
 
@@ -135,9 +133,7 @@ pub(crate) struct StateFile {
 impl StateFile {
     pub fn open(storage: &dyn Storage, layout: &Layout) -> Result<Self> {
         let path = layout.hidden_file("state");
-        let file = storage
-            .open(&path, Open::Create)
-            .map_err(|e| Error::io("open", &path, &e))?;
+        let file = open_file(storage, &path, Open::Create)?;
         Ok(Self { file })
     }
 

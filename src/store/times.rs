@@ -37,7 +37,7 @@ pub(crate) struct TimeRange {
 
 impl TimeRange {
     /// That of no event.
-    pub const NONE: Self = Self {
+    pub const EMPTY: Self = Self {
         min: i64::MAX,
         max: i64::MIN,
         last_id: 0,
@@ -46,7 +46,7 @@ impl TimeRange {
 
     /// That with one more event.
     #[inline]
-    pub fn with(self, last_id: u64, last_timestamp: i64) -> Self {
+    pub fn including(self, last_id: u64, last_timestamp: i64) -> Self {
         Self {
             min: self.min.min(last_timestamp),
             max: self.max.max(last_timestamp),
@@ -74,7 +74,7 @@ pub(crate) struct TimesFile {
 impl TimesFile {
     /// Notes what is known of a segment that is finished. If that fails, or
     /// nothing is known, the segment will be read.
-    pub fn note(
+    pub fn record(
         &mut self,
         storage: &dyn Storage,
         layout: &Layout,
@@ -89,7 +89,7 @@ impl TimesFile {
                 .ok();
         }
         // Of one of which nothing is known, what was noted before must not count.
-        let (len, range) = range.map_or((0, TimeRange::NONE), |range| (len, range));
+        let (len, range) = range.map_or((0, TimeRange::EMPTY), |range| (len, range));
         let text = format!(
             "{stream} {number} {len} {} {} {} {}",
             range.last_id, range.last_timestamp, range.min, range.max
@@ -105,15 +105,15 @@ impl TimesFile {
 }
 
 /// A stream and the number of one of its segments.
-type Segment = (Box<str>, u64);
+type SegmentKey = (Box<str>, u64);
 
 /// Its length, and the times of its events.
-type Noted = (u64, TimeRange);
+type RecordedRange = (u64, TimeRange);
 
 /// What was noted.
 #[derive(Debug, Default)]
 pub(crate) struct Times {
-    segments: HashMap<Segment, Noted>,
+    segments: HashMap<SegmentKey, RecordedRange>,
 }
 
 impl Times {
@@ -138,13 +138,13 @@ impl Times {
 
     /// The times of the segment's events, if they are known. `file` is that of
     /// the segment, which must be at rest.
-    pub fn of(&self, stream: &str, number: u64, file: &dyn File) -> Option<TimeRange> {
+    pub fn lookup(&self, stream: &str, number: u64, file: &dyn File) -> Option<TimeRange> {
         let (len, range) = self.segments.get(&(stream.into(), number))?;
         if file.stat().ok()?.len != *len {
             return None;
         }
-        let from = len.saturating_sub(TAIL);
-        let bytes = read_range(file, from, TAIL as usize).ok()?;
+        let from = len.saturating_sub(MAX_LAST_LINE);
+        let bytes = read_range(file, from, MAX_LAST_LINE as usize).ok()?;
         let lines = bytes.strip_suffix(b"\n")?;
         let start = lines.iter().rposition(|&b| b == b'\n').map_or(0, |n| n + 1);
         if start == 0 && from > 0 {
@@ -156,16 +156,16 @@ impl Times {
 }
 
 /// A last line longer than this is not looked for.
-const TAIL: u64 = 16 * 1024;
+const MAX_LAST_LINE: u64 = 16 * 1024;
 
-fn parse(line: &[u8]) -> Option<(Segment, Noted)> {
+fn parse(line: &[u8]) -> Option<(SegmentKey, RecordedRange)> {
     let line = std::str::from_utf8(line).ok()?;
     let (text, crc) = line.rsplit_once(' ')?;
     if u32::from_str_radix(crc, 16).ok()? != crc32fast::hash(text.as_bytes()) {
         return None;
     }
-    let mut words = text.split(' ');
-    let mut next = || words.next();
+    let mut fields = text.split(' ');
+    let mut next = || fields.next();
     let key = (next()?.into(), next()?.parse().ok()?);
     let len = next()?.parse().ok()?;
     let range = TimeRange {

@@ -13,7 +13,7 @@ const NONE: u32 = u32::MAX;
 
 /// Bytes for which an empty batch makes room at once, at most: a large buffer is
 /// not taken from the host before it is used.
-const RESERVED: usize = 4 * 1024 * 1024;
+const MAX_INITIAL_RESERVE: usize = 4 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Batch {
@@ -22,9 +22,9 @@ pub(crate) struct Batch {
     events: Vec<PendingEvent>,
     runs: Vec<Run>,
     /// By slot: the run that takes the next event of that stream.
-    taking: Vec<u32>,
+    open_runs: Vec<u32>,
     /// Bytes of capacity that the empty batch keeps.
-    keep: usize,
+    retained_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -49,13 +49,13 @@ impl Batch {
     /// An empty batch that has, and keeps, room for so many bytes of events: to grow
     /// and shrink moves them, and leaves holes in the memory. Room that is not
     /// used takes no memory; a large one is made only as it is needed.
-    pub fn with_room(bytes: usize) -> Self {
+    pub fn retaining(bytes: usize) -> Self {
         Self {
             bytes: Vec::new(),
             events: Vec::new(),
             runs: Vec::new(),
-            taking: Vec::new(),
-            keep: bytes,
+            open_runs: Vec::new(),
+            retained_bytes: bytes,
         }
     }
 
@@ -84,14 +84,14 @@ impl Batch {
     /// Puts an event at the end of its stream's run, and says its index.
     /// `id` is 0 where it is given at commit.
     pub fn push(&mut self, slot: Slot, body: &[u8], id: u64) -> usize {
-        let place = slot as usize;
-        if place >= self.taking.len() {
-            self.taking.resize(place + 1, NONE);
+        let slot_index = slot as usize;
+        if slot_index >= self.open_runs.len() {
+            self.open_runs.resize(slot_index + 1, NONE);
         }
-        let index = self.add(body, id);
-        match self.taking[place] {
-            NONE => self.taking[place] = self.start_run(slot, index),
-            run => self.extend(run, index),
+        let index = self.push_event(body, id);
+        match self.open_runs[slot_index] {
+            NONE => self.open_runs[slot_index] = self.start_run(slot, index),
+            run => self.extend_run(run, index),
         }
         index as usize
     }
@@ -101,19 +101,20 @@ impl Batch {
     pub fn push_run<'b>(&mut self, slot: Slot, bodies: impl IntoIterator<Item = &'b [u8]>) {
         let mut run = NONE;
         for body in bodies {
-            let index = self.add(body, 0);
+            let index = self.push_event(body, 0);
             if run == NONE {
                 run = self.start_run(slot, index);
             } else {
-                self.extend(run, index);
+                self.extend_run(run, index);
             }
         }
     }
 
-    fn add(&mut self, body: &[u8], id: u64) -> u32 {
+    fn push_event(&mut self, body: &[u8], id: u64) -> u32 {
         let start = self.bytes.len();
         if self.bytes.capacity() == 0 {
-            self.bytes.reserve(self.keep.min(RESERVED));
+            self.bytes
+                .reserve(self.retained_bytes.min(MAX_INITIAL_RESERVE));
         }
         self.bytes.extend_from_slice(body);
         self.events.push(PendingEvent {
@@ -134,7 +135,7 @@ impl Batch {
         u32::try_from(self.runs.len() - 1).unwrap_or(NONE)
     }
 
-    fn extend(&mut self, run: u32, event: u32) {
+    fn extend_run(&mut self, run: u32, event: u32) {
         let last = std::mem::replace(&mut self.runs[run as usize].last, event);
         self.events[last as usize].next = event;
     }
@@ -149,7 +150,7 @@ impl Batch {
 
     /// Gives the id after `last` to the first event, and so on, in the order
     /// of the runs; says the last one given.
-    pub fn number_after(&mut self, mut last: u64) -> u64 {
+    pub fn assign_ids_after(&mut self, mut last: u64) -> u64 {
         for index in 0..self.runs.len() {
             let mut event = self.runs[index].first;
             while event != NONE {
@@ -193,28 +194,28 @@ impl Batch {
     }
 
     /// Writes an event's whole line behind `out`.
-    pub fn render(&self, event: usize, out: &mut Vec<u8>) {
+    pub fn render_line(&self, event: usize, out: &mut Vec<u8>) {
         let pending = &self.events[event];
-        line_of(pending.id, &self.bytes[pending.start..pending.end], out);
+        write_line(pending.id, &self.bytes[pending.start..pending.end], out);
     }
 
     /// Empties the batch, keeping a bounded amount of memory for the next.
     pub fn clear(&mut self) {
         for run in &self.runs {
-            if let Some(taking) = self.taking.get_mut(run.slot as usize) {
-                *taking = NONE;
+            if let Some(run_index) = self.open_runs.get_mut(run.slot as usize) {
+                *run_index = NONE;
             }
         }
         self.bytes.clear();
-        self.bytes.shrink_to(self.keep);
+        self.bytes.shrink_to(self.retained_bytes);
         self.events.clear();
-        self.events.shrink_to(self.keep / 64);
+        self.events.shrink_to(self.retained_bytes / 64);
         self.runs.clear();
     }
 }
 
 /// Writes the line of an event: its opening, its id, and its body.
-pub(crate) fn line_of(id: u64, body: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn write_line(id: u64, body: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(EVENT_ID);
     let mut digits = [0; 20];
     let mut at = digits.len();

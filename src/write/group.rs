@@ -64,7 +64,7 @@ impl Group {
 
     /// A leader is awaited: for the first time, or because the last one found
     /// the trail taken.
-    pub fn await_leader(&self) {
+    pub fn clear_leader(&self) {
         self.transition(LEADER_CHOSEN, WAITING);
     }
 
@@ -76,9 +76,9 @@ impl Group {
     }
 
     fn transition(&self, from: u32, to: u32) -> bool {
-        let turned = self
+        let changed = self
             .state
             .compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst);
-        turned.is_ok()
+        changed.is_ok()
     }
 }

@@ -9,52 +9,52 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// Makes hashers from one secret number.
 #[derive(Clone, Debug)]
-pub(crate) struct Seed(u64);
+pub(crate) struct NameHashBuilder(u64);
 
-impl Default for Seed {
+impl Default for NameHashBuilder {
     fn default() -> Self {
         Self(RandomState::new().hash_one(0))
     }
 }
 
-impl BuildHasher for Seed {
-    type Hasher = Folding;
+impl BuildHasher for NameHashBuilder {
+    type Hasher = NameHasher;
 
-    fn build_hasher(&self) -> Folding {
-        Folding {
+    fn build_hasher(&self) -> NameHasher {
+        NameHasher {
             state: self.0,
             factor: self.0.rotate_left(32) | 1,
         }
     }
 }
 
-pub(crate) struct Folding {
+pub(crate) struct NameHasher {
     state: u64,
     factor: u64,
 }
 
-impl Folding {
-    fn fold(&mut self, word: u64) {
+impl NameHasher {
+    fn mix(&mut self, word: u64) {
         let product = u128::from(self.state ^ word) * u128::from(self.factor);
         // Both halves, so that every bit of the word reaches every bit.
         self.state = (product as u64) ^ ((product >> 64) as u64);
     }
 }
 
-impl Hasher for Folding {
+impl Hasher for NameHasher {
     fn write(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks::<8>();
         for word in words {
-            self.fold(u64::from_le_bytes(*word));
+            self.mix(u64::from_le_bytes(*word));
         }
         let mut last = [0; 8];
         last[..rest.len()].copy_from_slice(rest);
         // With the length, for a name may end in zeros.
-        self.fold(u64::from_le_bytes(last) ^ (bytes.len() as u64) << 56);
+        self.mix(u64::from_le_bytes(last) ^ (bytes.len() as u64) << 56);
     }
 
     fn write_u8(&mut self, byte: u8) {
-        self.fold(u64::from(byte));
+        self.mix(u64::from(byte));
     }
 
     fn finish(&self) -> u64 {
@@ -71,9 +71,9 @@ mod tests {
 
     #[test]
     fn names_that_differ_a_little_spread_over_all_places() {
-        let seed = Seed::default();
+        let builder = NameHashBuilder::default();
         let hashes: Vec<u64> = (0..4096)
-            .map(|n| seed.hash_one(format!("v2/stream_{n}")))
+            .map(|n| builder.hash_one(format!("v2/stream_{n}")))
             .collect();
         let whole: HashSet<_> = hashes.iter().collect();
         assert_eq!(whole.len(), hashes.len());

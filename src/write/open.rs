@@ -12,9 +12,9 @@ use crate::recover::{self, RecoveryReport};
 use crate::store::index_file;
 use crate::store::journal::{self, Journal};
 use crate::store::layout::Layout;
-use crate::store::lock::{TurnLock, WriteLock};
+use crate::store::lock::{CommitLock, WriteLock};
 use crate::store::state::{Phase, State, StateFile};
-use crate::store::storage::Storage;
+use crate::store::storage::{Storage, ensure_folder, sync_folder};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -43,14 +43,19 @@ pub(super) fn open(
     create_folders(&*storage, &layout.hidden())?;
 
     let boot = storage.boot().unwrap_or_default();
-    let turns = if options.shared {
-        Some(Arc::new(TurnLock::open(&*storage, &layout)?))
+    let commit_lock = if options.shared {
+        Some(Arc::new(CommitLock::open(&*storage, &layout)?))
     } else {
         None
     };
     let on_warning = options.on_warning.as_ref();
-    let (lock, recovered) =
-        lock_and_recover(&*storage, &layout, &boot, turns.as_deref(), on_warning)?;
+    let (lock, recovered) = lock_and_recover(
+        &*storage,
+        &layout,
+        &boot,
+        commit_lock.as_deref(),
+        on_warning,
+    )?;
     let journal = open_journal(&*storage, &layout, options)?;
     let prover = match &options.proof {
         Some(proof) => {
@@ -72,7 +77,7 @@ pub(super) fn open(
         mark_batches: options.durability == Durability::Buffered || options.shared,
         state: StateFile::open(&*storage, &layout)?,
         boot,
-        turns,
+        commit_lock,
         journal,
     };
     Ok(OpenedTrail {
@@ -86,16 +91,16 @@ fn lock_and_recover(
     storage: &dyn Storage,
     layout: &Layout,
     boot: &str,
-    turns: Option<&TurnLock>,
+    commit_lock: Option<&CommitLock>,
     on_warning: Option<&WarningHandler>,
 ) -> Result<(WriteLock, RecoveredState)> {
-    let Some(turns) = turns else {
+    let Some(commit_lock) = commit_lock else {
         let lock = WriteLock::exclusive(storage, layout)?;
         return Ok((lock, recover(storage, layout, boot, on_warning)?));
     };
-    let turn = turns.wait(layout)?;
+    let commit_guard = commit_lock.acquire(layout)?;
     let mut recovered = None;
-    let lock = WriteLock::shared(storage, layout, &turn, || {
+    let lock = WriteLock::shared(storage, layout, &commit_guard, || {
         recovered = Some(recover(storage, layout, boot, on_warning)?);
         Ok(())
     })?;
@@ -162,7 +167,7 @@ fn recover(
     file.sync(layout)?;
     sync_folder(storage, &layout.hidden())?;
     if recovered.journal_is_stale {
-        journal::forget(storage, layout)?;
+        journal::discard(storage, layout)?;
     }
     Ok(RecoveredState {
         last_id: recovered.last_id,
@@ -199,10 +204,7 @@ fn create_folders(storage: &dyn Storage, folder: &Path) -> Result<()> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => match folder.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => {
                 create_folders(storage, parent)?;
-                match storage.create_dir(folder) {
-                    Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(failed(&e)),
-                    _ => return Ok(()),
-                }
+                return ensure_folder(storage, folder).map_err(|e| failed(&e));
             }
             _ => return Err(failed(&e)),
         },
@@ -216,10 +218,4 @@ fn create_folders(storage: &dyn Storage, folder: &Path) -> Result<()> {
         )),
         Err(e) => Err(Error::io("look at", folder, &e)),
     }
-}
-
-fn sync_folder(storage: &dyn Storage, folder: &Path) -> Result<()> {
-    storage
-        .sync_dir(folder)
-        .map_err(|e| Error::io("sync", folder, &e))
 }

@@ -8,8 +8,8 @@
 use crate::error::{Error, Kind, Result};
 use crate::recover::{self, RecoveryReport};
 use crate::store::layout::Layout;
-use crate::store::segment::{Mark, Slot, Stream, UnsyncedSegments};
-use crate::store::storage::Storage;
+use crate::store::segment::{Savepoint, Slot, Stream, UnsyncedSegments};
+use crate::store::storage::{Storage, sync_failed};
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -89,20 +89,25 @@ impl StreamTable {
         &self.entries[slot as usize].name
     }
 
-    /// The stream, which [`StreamTable::enter`] has made ready.
+    /// The stream, which [`StreamTable::prepare`] has made ready.
     pub fn stream_mut(&mut self, slot: Slot) -> Result<&mut Stream> {
         self.entries[slot as usize].stream_mut()
     }
 
     /// Another writer has written: the end of each stream is looked for again.
-    pub fn start_generation(&mut self) {
+    pub fn invalidate(&mut self) {
         self.generation += 1;
     }
 
     /// Makes the stream ready for events: knows where it goes on, and has its file
     /// open. Says where it is now, so that a failed batch can be cut back to there.
     /// `last_id` is that of the trail.
-    pub fn enter(&mut self, slot: Slot, last_id: u64, report: &mut RecoveryReport) -> Result<Mark> {
+    pub fn prepare(
+        &mut self,
+        slot: Slot,
+        last_id: u64,
+        report: &mut RecoveryReport,
+    ) -> Result<Savepoint> {
         self.find_end(slot, last_id, report)?;
         let storage = &*self.storage;
         let files = self.open.len();
@@ -118,9 +123,9 @@ impl StreamTable {
             self.open.retain(|&other| other != slot);
             self.open.push_back(slot);
         }
-        let mark = stream.mark();
+        let savepoint = stream.savepoint();
         self.close_oldest();
-        Ok(mark)
+        Ok(savepoint)
     }
 
     /// Finds out where the stream goes on, if that is not known.
@@ -129,7 +134,7 @@ impl StreamTable {
         let entry = &mut self.entries[slot as usize];
         match &mut entry.stream {
             Some(_) if entry.generation == self.generation => return Ok(()),
-            Some(stream) => stream.go_to_end(storage, &self.layout)?,
+            Some(stream) => stream.seek_to_end(storage, &self.layout)?,
             None => {
                 let (mut stream, last) =
                     recover::stream(storage, &self.layout, &entry.name, report)?;
@@ -146,7 +151,7 @@ impl StreamTable {
                     ));
                 }
                 if self.shared {
-                    stream.distrust_names();
+                    stream.assume_names_unsynced();
                 }
                 entry.stream = Some(stream);
             }
@@ -229,9 +234,9 @@ impl Unsynced {
             segments.sync(storage, layout)?;
         }
         for folder in &self.folders {
-            storage.sync_dir(folder).map_err(|e| {
-                Error::io("sync", folder, &e).wrap(Kind::Failed, "what is on disk is not known")
-            })?;
+            storage
+                .sync_dir(folder)
+                .map_err(|e| sync_failed(folder, &e))?;
         }
         Ok(())
     }

@@ -22,8 +22,8 @@ use crate::recover::{self, RecoveryReport};
 use crate::store::index_file;
 use crate::store::journal::{Journal, JournalEntry};
 use crate::store::layout::Layout;
-use crate::store::lock::{Turn, TurnLock};
-use crate::store::segment::Mark;
+use crate::store::lock::{CommitGuard, CommitLock};
+use crate::store::segment::Savepoint;
 use crate::store::segment::Slot;
 use crate::store::state::{Phase, State, StateFile};
 use crate::store::storage::Storage;
@@ -57,7 +57,7 @@ pub(crate) struct Trail {
     /// stream was before.
     lines: Vec<u8>,
     entries: Vec<JournalEntry>,
-    marks: Vec<(Slot, Mark)>,
+    savepoints: Vec<(Slot, Savepoint)>,
     times: TimesFile,
     pub report: RecoveryReport,
     pub rotations: u64,
@@ -78,7 +78,7 @@ pub(crate) struct TrailConfig {
     /// The present run of the machine; empty where that is not known.
     pub boot: String,
     /// Shared writers: the lock by which they take turns.
-    pub turns: Option<Arc<TurnLock>>,
+    pub commit_lock: Option<Arc<CommitLock>>,
     /// SYNCED: where a batch is made durable with one sync.
     pub journal: Option<Journal>,
 }
@@ -101,7 +101,7 @@ impl Trail {
         config: TrailConfig,
         recovered: RecoveredState,
     ) -> Self {
-        let (files, shared) = (config.max_open_files, config.turns.is_some());
+        let (files, shared) = (config.max_open_files, config.commit_lock.is_some());
         Self {
             streams: StreamTable::new(storage.clone(), layout.clone(), files, shared),
             storage,
@@ -112,7 +112,7 @@ impl Trail {
             sync_failed: false,
             lines: Vec::new(),
             entries: Vec::new(),
-            marks: Vec::new(),
+            savepoints: Vec::new(),
             times: TimesFile::default(),
             report: recovered.report,
             rotations: 0,
@@ -145,36 +145,36 @@ impl Trail {
     }
 
     fn is_shared(&self) -> bool {
-        self.config.turns.is_some()
+        self.config.commit_lock.is_some()
     }
 
     /// Makes the batch part of the trail, or leaves the trail as it was.
     pub fn commit(&mut self, batch: &mut Batch, level: CommitLevel) -> Result<()> {
-        match self.config.turns.clone() {
-            Some(turns) => {
-                let turn = turns.wait(&self.layout)?;
-                self.commit_in_turn(batch, level, Some(&turn))
+        match self.config.commit_lock.clone() {
+            Some(commit_lock) => {
+                let commit_guard = commit_lock.acquire(&self.layout)?;
+                self.commit_locked(batch, level, Some(&commit_guard))
             }
-            None => self.commit_in_turn(batch, level, None),
+            None => self.commit_locked(batch, level, None),
         }
     }
 
-    fn commit_in_turn(
+    fn commit_locked(
         &mut self,
         batch: &mut Batch,
         level: CommitLevel,
-        turn: Option<&Turn<'_>>,
+        commit_guard: Option<&CommitGuard<'_>>,
     ) -> Result<()> {
-        if turn.is_some() {
-            self.see_others()?;
+        if commit_guard.is_some() {
+            self.refresh_from_state()?;
         }
         if self.config.mark_batches {
             self.write_state(Phase::Busy, self.last_id)?;
         }
-        self.marks.clear();
+        self.savepoints.clear();
         self.entries.clear();
         self.lines.clear();
-        let last = match self.write(batch, level) {
+        let last = match self.write_batch(batch, level) {
             Ok(last) => last,
             Err(error) => {
                 self.rollback(&error)?;
@@ -201,7 +201,7 @@ impl Trail {
     }
 
     /// Writes the batch to its segments.
-    fn write(&mut self, batch: &mut Batch, level: CommitLevel) -> Result<u64> {
+    fn write_batch(&mut self, batch: &mut Batch, level: CommitLevel) -> Result<u64> {
         let last = if batch.runs() > 0 && batch.id(0) != 0 {
             // A buffered batch has its ids.
             self.last_id + batch.len() as u64
@@ -212,44 +212,46 @@ impl Trail {
                     "the trail has no more event ids",
                 ));
             }
-            batch.number_after(self.last_id)
+            batch.assign_ids_after(self.last_id)
         };
         let keep_lines = level == CommitLevel::Synced && self.config.journal.is_some();
         for index in 0..batch.runs() {
             let run = batch.run(index);
-            let mark = self
+            let savepoint = self
                 .streams
-                .enter(run.slot, self.last_id, &mut self.report)?;
-            self.marks.push((run.slot, mark));
+                .prepare(run.slot, self.last_id, &mut self.report)?;
+            self.savepoints.push((run.slot, savepoint));
             let mut from = self.lines.len();
-            let mut times = Some(TimeRange::NONE);
+            let mut times = Some(TimeRange::EMPTY);
             for event in batch.events(run) {
                 let stream = self.streams.stream_mut(run.slot)?;
-                let ahead = (self.lines.len() - from) as u64;
-                if stream.len() + ahead >= self.config.max_segment_bytes {
-                    self.put(run.slot, from, times, keep_lines)?;
+                let unwritten = (self.lines.len() - from) as u64;
+                if stream.len() + unwritten >= self.config.max_segment_bytes {
+                    self.append_lines(run.slot, from, times, keep_lines)?;
                     self.rotate(run.slot)?;
-                    from = self.start_of_next(keep_lines);
-                    times = Some(TimeRange::NONE);
+                    from = self.start_next_chunk(keep_lines);
+                    times = Some(TimeRange::EMPTY);
                 } else if self.lines.len() - from >= CHUNK {
-                    self.put(run.slot, from, times, keep_lines)?;
-                    from = self.start_of_next(keep_lines);
-                    times = Some(TimeRange::NONE);
+                    self.append_lines(run.slot, from, times, keep_lines)?;
+                    from = self.start_next_chunk(keep_lines);
+                    times = Some(TimeRange::EMPTY);
                 }
-                batch.render(event, &mut self.lines);
+                batch.render_line(event, &mut self.lines);
                 times = match (times, batch.timestamp(event)) {
-                    (Some(times), Some(timestamp)) => Some(times.with(batch.id(event), timestamp)),
+                    (Some(times), Some(timestamp)) => {
+                        Some(times.including(batch.id(event), timestamp))
+                    }
                     _ => None,
                 };
             }
-            self.put(run.slot, from, times, keep_lines)?;
-            self.start_of_next(keep_lines);
+            self.append_lines(run.slot, from, times, keep_lines)?;
+            self.start_next_chunk(keep_lines);
         }
         Ok(last)
     }
 
     /// Where the lines of the next write begin.
-    fn start_of_next(&mut self, keep_lines: bool) -> usize {
+    fn start_next_chunk(&mut self, keep_lines: bool) -> usize {
         if !keep_lines {
             self.lines.clear();
         }
@@ -257,7 +259,7 @@ impl Trail {
     }
 
     /// Appends the lines from `from` on to the stream's segment.
-    fn put(
+    fn append_lines(
         &mut self,
         slot: Slot,
         from: usize,
@@ -278,7 +280,7 @@ impl Trail {
             });
         }
         stream.append(&self.layout, &self.lines[from..])?;
-        stream.widen(times);
+        stream.extend_times(times);
         self.bytes += (self.lines.len() - from) as u64;
         Ok(())
     }
@@ -290,7 +292,7 @@ impl Trail {
         stream.check_identity_now(storage, layout)?;
         let (number, len, times) = (stream.number(), stream.len(), stream.times());
         self.times
-            .note(storage, layout, stream.name(), number, len, times);
+            .record(storage, layout, stream.name(), number, len, times);
         stream.rotate();
         self.rotations += 1;
         self.streams.open_next_file(slot)
@@ -299,10 +301,10 @@ impl Trail {
     /// Leaves nothing of a batch that failed with `cause`.
     fn rollback(&mut self, cause: &Error) -> Result<()> {
         // In reverse, for a stream may have been marked more than once.
-        for (slot, mark) in std::mem::take(&mut self.marks).into_iter().rev() {
+        for (slot, savepoint) in std::mem::take(&mut self.savepoints).into_iter().rev() {
             let stream = self.streams.stream_mut(slot)?;
             stream
-                .cut(&*self.storage, &self.layout, mark)
+                .rollback_to(&*self.storage, &self.layout, savepoint)
                 .map_err(|error| {
                     error.wrap(
                         Kind::Failed,
@@ -333,7 +335,7 @@ impl Trail {
     fn append_to_journal(&mut self, last: u64) -> Result<()> {
         let full = |journal: &Journal| !journal.has_room(&self.entries, self.lines.len());
         if self.config.journal.as_ref().is_some_and(full) {
-            self.empty_journal(last)?;
+            self.recycle_journal(last)?;
             // A state that lags behind costs a longer check_files.
             let _ = self.write_state(Phase::Open, self.last_id);
         }
@@ -345,7 +347,7 @@ impl Trail {
     }
 
     /// Syncs the segments, so that the journal can start anew.
-    fn empty_journal(&mut self, last: u64) -> Result<()> {
+    fn recycle_journal(&mut self, last: u64) -> Result<()> {
         self.sync_segments(last)?;
         match &mut self.config.journal {
             Some(journal) => journal.reset(),
@@ -383,7 +385,7 @@ impl Trail {
     }
 
     /// The same, for whoever opens the trail next.
-    pub fn note_synced(&mut self, id: u64) {
+    pub fn record_synced(&mut self, id: u64) {
         self.set_synced(id);
         if !self.is_shared() {
             // A state that lags behind costs a longer check_files.
@@ -404,7 +406,7 @@ impl Trail {
             return Ok(());
         }
         if self.config.journal.is_some() {
-            self.empty_journal(self.last_id)?;
+            self.recycle_journal(self.last_id)?;
         }
         index_file::write(&*self.storage, &self.layout, self.last_id)?;
         self.write_state(Phase::Clean, self.last_id)?;
@@ -426,25 +428,25 @@ impl Trail {
 
     /// Leaves word, if that is possible, that what the kernel shows need not be
     /// on disk. The writer has failed.
-    pub fn doubt(&mut self) {
+    pub fn mark_sync_failed(&mut self) {
         self.sync_failed = true;
         let _ = self.write_state(Phase::Busy, self.last_id);
     }
 
     /// Learns what other shared writers have written since our last turn.
-    fn see_others(&mut self) -> Result<()> {
+    fn refresh_from_state(&mut self) -> Result<()> {
         let state = self.config.state.read(&self.layout)?;
         self.sync_failed |= state.as_ref().is_some_and(|state| state.sync_failed);
         match state {
             Some(state) if state.phase != Phase::Busy => {
                 if state.written != self.last_id {
                     self.last_id = state.written;
-                    self.streams.start_generation();
+                    self.streams.invalidate();
                 }
             }
             // One was killed in the midst of its batch.
             state => {
-                self.streams.start_generation();
+                self.streams.invalidate();
                 let known = state.map_or(self.last_id, |state| state.written);
                 let found = recover::tails(&*self.storage, &self.layout, &mut self.report)?;
                 self.last_id = self.last_id.max(known).max(found);

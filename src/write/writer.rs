@@ -4,7 +4,7 @@
 //! hands the line to the committer, which decides who writes it and when. What
 //! the durability changes is only what the append waits for.
 
-use super::batch::{CheckedBatch, batch_lines, line_of};
+use super::batch::{CheckedBatch, batch_lines, write_line};
 use super::commit::Committer;
 use super::open::{OpenedTrail, open};
 use super::options::{Durability, Options};
@@ -67,7 +67,8 @@ impl Writer {
     }
 
     fn open_with(storage: Arc<dyn Storage>, root: &Path, options: &Options) -> Result<Self> {
-        os::watch_forks().map_err(|e| Error::io("watch forks with", Path::new("/dev/null"), &e))?;
+        os::register_fork_handler()
+            .map_err(|e| Error::io("watch forks with", Path::new("/dev/null"), &e))?;
         let OpenedTrail {
             trail,
             prover,
@@ -80,7 +81,7 @@ impl Writer {
             fork_generation: os::fork_generation(),
             _lock: lock,
         });
-        core.tell_warnings();
+        core.deliver_warnings();
         let flusher =
             start_flusher(&core).map_err(|e| Error::io("start a thread for", root, &e))?;
         let hasher = start_hasher(&core);
@@ -96,36 +97,36 @@ impl Writer {
     /// once it is as safe as the durability promises. After an error nothing of
     /// it is in the trail.
     pub fn append(&self, event_json: &[u8]) -> Result<u64> {
-        self.core.here()?;
+        self.core.check_process()?;
         let id = with_renderer(|renderer| {
             let line = renderer.render_json(event_json, &self.core.options.rules)?;
             self.core.append(&line)
         });
-        self.core.told(id)
+        self.core.with_warnings_delivered(id)
     }
 
     /// Appends one event, given as fields.
     pub fn append_event(&self, event: &Event<'_>) -> Result<u64> {
-        self.core.here()?;
+        self.core.check_process()?;
         let id = with_renderer(|renderer| {
             let line = renderer.render_event(event, &self.core.options.rules)?;
             self.core.append(&line)
         });
-        self.core.told(id)
+        self.core.with_warnings_delivered(id)
     }
 
     /// Appends one event as [`Writer::append`] does, and gives back its line as
     /// it was persisted, with its newline.
     pub fn append_returning(&self, event_json: &[u8]) -> Result<Vec<u8>> {
-        self.core.here()?;
+        self.core.check_process()?;
         let persisted = with_renderer(|renderer| {
             let line = renderer.render_json(event_json, &self.core.options.rules)?;
             let id = self.core.append(&line)?;
             let mut persisted = Vec::with_capacity(line.body.len() + 32);
-            line_of(id, line.body, &mut persisted);
+            write_line(id, line.body, &mut persisted);
             Ok(persisted)
         });
-        self.core.told(persisted)
+        self.core.with_warnings_delivered(persisted)
     }
 
     /// Appends events, given as lines of JSON, all or none; blank lines are
@@ -133,7 +134,7 @@ impl Writer {
     /// the first id and how many there are; an empty batch is an error. The
     /// offset of an error counts from the start of the batch.
     pub fn append_batch(&self, events_jsonl: &[u8]) -> Result<(u64, usize)> {
-        self.core.here()?;
+        self.core.check_process()?;
         if events_jsonl.len() > MAX_BATCH_BYTES {
             return Err(Error::new(
                 Kind::TooLarge,
@@ -164,14 +165,17 @@ impl Writer {
         if let Ok(first) = first {
             self.core.prove_if_due(first + events.len() as u64 - 1);
         }
-        self.core.told(first).map(|first| (first, events.len()))
+        self.core
+            .with_warnings_delivered(first)
+            .map(|first| (first, events.len()))
     }
 
     /// Gives all events that were accepted so far to the kernel: any reader
     /// sees them, and the end of the process does not lose them.
     pub fn flush(&self) -> Result<()> {
-        self.core.here()?;
-        self.core.told(self.core.committer.flush())
+        self.core.check_process()?;
+        self.core
+            .with_warnings_delivered(self.core.committer.flush())
     }
 
     /// Brings all events that were accepted so far to disk. If the disk fails,
@@ -179,13 +183,13 @@ impl Writer {
     /// [`Options::proof`], a checkpoint over them is signed, and an error may be
     /// about that alone.
     pub fn sync(&self) -> Result<()> {
-        self.core.here()?;
-        self.core.told(self.core.sync())
+        self.core.check_process()?;
+        self.core.with_warnings_delivered(self.core.sync())
     }
 
     /// What the writer has done and where it is.
     pub fn stats(&self) -> Result<Stats> {
-        self.core.here()?;
+        self.core.check_process()?;
         self.core.committer.stats()
     }
 
@@ -193,14 +197,14 @@ impl Writer {
     /// error says what could not be done; the writer is gone in any case. In a
     /// forked child it only forgets what the parent has.
     pub fn close(mut self) -> Result<()> {
-        self.shut()
+        self.close_once()
     }
 
-    fn shut(&mut self) -> Result<()> {
+    fn close_once(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.closed, true) {
             return Ok(());
         }
-        if let Err(error) = self.core.here() {
+        if let Err(error) = self.core.check_process() {
             // The thread is the parent's, and so is what waits.
             std::mem::forget(self.flusher.take());
             std::mem::forget(self.hasher.take());
@@ -222,20 +226,20 @@ impl Writer {
             None => Ok(()),
         };
         let result = self.core.committer.finish();
-        self.core.told(result.and(proved))
+        self.core.with_warnings_delivered(result.and(proved))
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
         // `close` is there for those who want to know.
-        let _ = self.shut();
+        let _ = self.close_once();
     }
 }
 
 impl Core {
     /// An error in a process that did not open the writer.
-    fn here(&self) -> Result<()> {
+    fn check_process(&self) -> Result<()> {
         if os::fork_generation() == self.fork_generation {
             return Ok(());
         }
@@ -289,14 +293,14 @@ impl Core {
     }
 
     /// The same result, after those who asked for warnings have got them.
-    fn told<T>(&self, result: Result<T>) -> Result<T> {
+    fn with_warnings_delivered<T>(&self, result: Result<T>) -> Result<T> {
         if self.committer.has_warnings() {
-            self.tell_warnings();
+            self.deliver_warnings();
         }
         result
     }
 
-    fn tell_warnings(&self) {
+    fn deliver_warnings(&self) {
         let warnings = self.committer.take_warnings();
         if let Some(handler) = &self.options.on_warning {
             for warning in &warnings {
@@ -315,8 +319,8 @@ fn start_flusher(core: &Arc<Core>) -> io::Result<Option<JoinHandle<()>>> {
     };
     let core = core.clone();
     os::spawn_signal_masked("auditrail-flush", move || {
-        let tell = || core.tell_warnings();
-        core.committer.flush_by_time(interval, tell);
+        let deliver_warnings = || core.deliver_warnings();
+        core.committer.flush_by_time(interval, deliver_warnings);
     })
     .map(Some)
 }

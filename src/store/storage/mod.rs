@@ -16,10 +16,15 @@ pub mod memory;
 
 pub use disk::Disk;
 
+use crate::error::{Error, Kind, Result};
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+
+/// How much [`read_blocks`] reads at once.
+const BLOCK: usize = 256 * 1024;
 
 /// How to open a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +75,7 @@ pub struct DirEntry {
 /// Where a trail lives.
 pub trait Storage: Send + Sync + fmt::Debug {
     /// Opens a file.
-    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>>;
+    fn open(&self, path: &Path, mode: Open) -> io::Result<Arc<dyn File>>;
     /// Makes one folder; fails where the name is taken.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// What is in a folder, in no order.
@@ -119,6 +124,73 @@ pub trait File: Send + Sync + fmt::Debug {
     fn unlock(&self) -> io::Result<()>;
     /// The file descriptor, -1 where there is none.
     fn descriptor(&self) -> i32;
+}
+
+/// Opens a file.
+pub(crate) fn open_file(storage: &dyn Storage, path: &Path, mode: Open) -> Result<Arc<dyn File>> {
+    storage
+        .open(path, mode)
+        .map_err(|e| Error::io("open", path, &e))
+}
+
+/// Opens a file; `None` if it does not exist.
+pub(crate) fn open_if_exists(
+    storage: &dyn Storage,
+    path: &Path,
+    mode: Open,
+) -> Result<Option<Arc<dyn File>>> {
+    match storage.open(path, mode) {
+        Ok(file) => Ok(Some(file)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io("open", path, &e)),
+    }
+}
+
+/// Creates one folder unless the name exists.
+pub(crate) fn ensure_folder(storage: &dyn Storage, path: &Path) -> io::Result<()> {
+    match storage.create_dir(path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_folder(storage: &dyn Storage, folder: &Path) -> Result<()> {
+    storage
+        .sync_dir(folder)
+        .map_err(|e| Error::io("sync", folder, &e))
+}
+
+/// The error of a failed sync: the kernel may have dropped the dirty pages, so a
+/// retry could succeed without writing them, and only recovery can tell.
+pub(crate) fn sync_failed(path: &Path, error: &io::Error) -> Error {
+    Error::io("sync", path, error).wrap(Kind::Failed, "what is on disk is not known")
+}
+
+/// Reads the bytes `range` of a file in blocks, each with its offset, up to the
+/// end of the file; the last block may reach beyond the range.
+pub(crate) fn read_blocks(
+    file: &dyn File,
+    range: Range<u64>,
+) -> impl Iterator<Item = io::Result<(u64, Vec<u8>)>> + '_ {
+    let mut at = range.start;
+    std::iter::from_fn(move || {
+        if at >= range.end {
+            return None;
+        }
+        match read_range(file, at, BLOCK) {
+            Ok(block) if block.is_empty() => None,
+            Ok(block) => {
+                let offset = at;
+                at += block.len() as u64;
+                Some(Ok((offset, block)))
+            }
+            Err(error) => {
+                at = range.end;
+                Some(Err(error))
+            }
+        }
+    })
 }
 
 /// Reads `len` bytes at `offset`, or fewer where the file ends before.

@@ -21,7 +21,7 @@ const RETRY_AFTER: u64 = 100;
 
 /// Bytes that gather in one batch of a buffer of so many; the rest is for the one
 /// that is being flushed meanwhile.
-pub(super) fn most_gathered(buffer_bytes: usize) -> usize {
+pub(super) fn batch_share(buffer_bytes: usize) -> usize {
     buffer_bytes / 4 * 3
 }
 
@@ -42,13 +42,13 @@ impl Committer {
         })
     }
 
-    /// Waits until the buffer has room for so many bytes and events, and lets `put`
+    /// Waits until the buffer has room for so many bytes and events, and lets `push_events`
     /// add them. Returns the first one's id.
     fn accept(
         &self,
         size: usize,
         events: usize,
-        put: impl FnOnce(&mut PendingBatch),
+        push_events: impl FnOnce(&mut PendingBatch),
     ) -> Result<u64> {
         self.check()?;
         if size > self.buffer_bytes {
@@ -74,11 +74,11 @@ impl Committer {
                 _ => {}
             }
         }
-        let first = pending.last_id.checked_add(1).ok_or_else(no_more_ids)?;
+        let first = pending.last_id.checked_add(1).ok_or_else(ids_exhausted)?;
         if events as u64 > u64::MAX - pending.last_id {
-            return Err(no_more_ids());
+            return Err(ids_exhausted());
         }
-        put(&mut pending);
+        push_events(&mut pending);
         // Half, so that appends find room while a flush is at work; and not less,
         // so that where there are many streams, each gets one large write.
         let due = pending.batch.bytes() * 2 >= self.buffer_bytes
@@ -103,7 +103,7 @@ impl Committer {
         if pending.batch.is_empty() || pending.batch.id(0) == 0 {
             return Ok(());
         }
-        pending.hand_over(state);
+        pending.swap_into(state);
         pending.unflushed_bytes = state.batch.bytes();
         drop(pending);
         self.flush_batch(state)
@@ -130,7 +130,7 @@ impl Committer {
                         state.batch.len()
                     ),
                 );
-                self.warned.store(true, Ordering::Relaxed);
+                self.warnings_pending.store(true, Ordering::Relaxed);
                 Err(error)
             }
         }
@@ -138,7 +138,7 @@ impl Committer {
 
     /// What the flusher thread runs: flushes the buffer every `interval`, until
     /// [`Committer::close`].
-    pub fn flush_by_time(&self, interval: Duration, tell: impl Fn()) {
+    pub fn flush_by_time(&self, interval: Duration, deliver_warnings: impl Fn()) {
         let Ok(mut closing) = self.closing.lock() else {
             return;
         };
@@ -151,7 +151,7 @@ impl Committer {
                 drop(closing);
                 // A failure is counted and warned of; the events are still here.
                 let _ = self.flush();
-                tell();
+                deliver_warnings();
                 match self.closing.lock() {
                     Ok(guard) => closing = guard,
                     Err(_) => return,
@@ -172,12 +172,12 @@ impl Committer {
 impl PendingBatch {
     /// Whether so many bytes may be added to a buffer of `limit`.
     fn has_room(&self, size: usize, limit: usize) -> bool {
-        let gathered = self.batch.bytes();
-        if gathered + self.unflushed_bytes + size > limit {
+        let batched = self.batch.bytes();
+        if batched + self.unflushed_bytes + size > limit {
             return false;
         }
         // While a flush has failed, up to the last byte.
-        gathered == 0 || self.retry_at > 0 || gathered + size <= most_gathered(limit)
+        batched == 0 || self.retry_at > 0 || batched + size <= batch_share(limit)
     }
 
     /// Puts events of one stream behind the others, with the next ids.
@@ -190,6 +190,6 @@ impl PendingBatch {
     }
 }
 
-fn no_more_ids() -> Error {
+fn ids_exhausted() -> Error {
     Error::new(Kind::TooLarge, "the trail has no more event ids")
 }

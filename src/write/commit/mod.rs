@@ -26,7 +26,7 @@ use crate::sync::{
 use crate::warning::{Warning, WarningKind};
 use crate::write::batch::{Batch, CheckedBatch};
 use crate::write::group::Group;
-use crate::write::name_hash::Seed;
+use crate::write::name_hash::NameHashBuilder;
 use crate::write::stats::Stats;
 use crate::write::trail::{CommitLevel, Trail};
 use std::collections::HashMap;
@@ -50,7 +50,7 @@ pub(crate) struct Committer {
     batches: AtomicU64,
     flush_failures: AtomicU64,
     /// Whether there is something to warn of.
-    warned: AtomicBool,
+    warnings_pending: AtomicBool,
     buffer_bytes: usize,
     /// For the flusher: whether the writer is being closed.
     closing: Mutex<bool>,
@@ -63,7 +63,7 @@ struct PendingBatch {
     batch: Batch,
     /// The threads that wait until this batch is committed, if there are any.
     group: Option<Arc<Group>>,
-    slots: HashMap<Box<str>, Slot, Seed>,
+    slots: HashMap<Box<str>, Slot, NameHashBuilder>,
     /// Streams that the trail does not know yet.
     new_streams: Vec<Box<str>>,
     /// BUFFERED: the last id given.
@@ -82,8 +82,8 @@ struct CommitState {
     /// to be tried again.
     batch: Batch,
     /// SYNCED: how many events the last batch had, how long its commit took.
-    expected: usize,
-    took: Duration,
+    last_len: usize,
+    last_duration: Duration,
 }
 
 /// Gives the group an error if its leader panics.
@@ -137,10 +137,10 @@ fn panicked() -> Error {
 impl Committer {
     pub fn new(trail: Trail, buffer_bytes: usize) -> Self {
         let (last_id, synced_id) = (trail.last_id(), trail.synced_id());
-        let room = buffer::most_gathered(buffer_bytes);
+        let batch_bytes = buffer::batch_share(buffer_bytes);
         Self {
             pending: Mutex::new(PendingBatch {
-                batch: Batch::with_room(room),
+                batch: Batch::retaining(batch_bytes),
                 group: None,
                 slots: HashMap::default(),
                 new_streams: Vec::new(),
@@ -150,9 +150,9 @@ impl Committer {
             }),
             trail: Mutex::new(CommitState {
                 trail,
-                batch: Batch::with_room(room),
-                expected: 0,
-                took: Duration::ZERO,
+                batch: Batch::retaining(batch_bytes),
+                last_len: 0,
+                last_duration: Duration::ZERO,
             }),
             syncing: Mutex::default(),
             failed: OnceLock::new(),
@@ -160,7 +160,7 @@ impl Committer {
             events: AtomicU64::default(),
             batches: AtomicU64::default(),
             flush_failures: AtomicU64::default(),
-            warned: AtomicBool::new(true),
+            warnings_pending: AtomicBool::new(true),
             buffer_bytes,
             closing: Mutex::new(false),
             closed: Condvar::new(),
@@ -208,7 +208,7 @@ impl Committer {
                 Err(TryLockError::WouldBlock) => {}
             }
             let group = pending.group.get_or_insert_default().clone();
-            group.await_leader();
+            group.clear_leader();
             drop(pending);
             pending = loop {
                 match group.wait(yields) {
@@ -240,10 +240,10 @@ impl Committer {
         let mut state = state;
         let mut started = None;
         if level == CommitLevel::Synced {
-            pending = self.gather(&state, pending)?;
+            pending = self.wait_for_joiners(&state, pending)?;
             started = Some(Instant::now());
         }
-        let mut fail_on_panic = FailOnPanic(pending.hand_over(&mut state));
+        let mut fail_on_panic = FailOnPanic(pending.swap_into(&mut state));
         drop(pending);
         let result = self.check().and_then(|()| self.commit(&mut state, level));
         let id = state.batch.id(event);
@@ -253,8 +253,8 @@ impl Committer {
             Err(error) => Err(error.clone()),
         };
         if let Some(started) = started {
-            state.expected = state.batch.len();
-            state.took = started.elapsed();
+            state.last_len = state.batch.len();
+            state.last_duration = started.elapsed();
         }
         state.batch.clear();
         // The next leader first: the disk must not idle until all threads are awake.
@@ -269,13 +269,13 @@ impl Committer {
     /// Waits a moment for the threads of the last batch, which are likely to append
     /// again: one sync for all costs no more than one for the first of them. Where
     /// fewer came than last time, fewer are waited for next time.
-    fn gather<'c>(
+    fn wait_for_joiners<'c>(
         &'c self,
         state: &CommitState,
         mut pending: MutexGuard<'c, PendingBatch>,
     ) -> Result<MutexGuard<'c, PendingBatch>> {
         let since = Instant::now();
-        while pending.batch.len() < state.expected && since.elapsed() < state.took / 4 {
+        while pending.batch.len() < state.last_len && since.elapsed() < state.last_duration / 4 {
             drop(pending);
             yield_now();
             pending = self.pending()?;
@@ -288,12 +288,12 @@ impl Committer {
         let CommitState { trail, batch, .. } = state;
         let result = trail.commit(batch, level);
         if !trail.report.warnings.is_empty() {
-            self.warned.store(true, Ordering::Relaxed);
+            self.warnings_pending.store(true, Ordering::Relaxed);
         }
         if let Err(error) = result {
             if error.kind() == Kind::Failed {
                 let _ = self.failed.set(error.clone());
-                trail.doubt();
+                trail.mark_sync_failed();
             }
             return Err(error);
         }
@@ -341,7 +341,7 @@ impl Committer {
             }
             self.with_trail(|state| {
                 if failed {
-                    state.trail.doubt();
+                    state.trail.mark_sync_failed();
                 } else {
                     state.trail.requeue_unsynced(unsynced);
                 }
@@ -351,7 +351,7 @@ impl Committer {
         }
         self.synced.fetch_max(up_to, Ordering::AcqRel);
         self.with_trail(|state| {
-            state.trail.note_synced(up_to);
+            state.trail.record_synced(up_to);
             Ok(())
         })
     }
@@ -372,7 +372,7 @@ impl Committer {
         self.sync()?;
         self.with_trail(|state| {
             let trail = &mut state.trail;
-            trail.finish().inspect_err(|_| trail.doubt())
+            trail.finish().inspect_err(|_| trail.mark_sync_failed())
         })
     }
 
@@ -426,18 +426,18 @@ impl Committer {
 
     /// Keeps a warning for [`Committer::take_warnings`].
     pub fn warn(&self, kind: WarningKind, message: String) {
-        let warned = self.with_trail(|state| {
+        let added = self.with_trail(|state| {
             state.trail.report.warn(kind, message);
             Ok(())
         });
-        if warned.is_ok() {
-            self.warned.store(true, Ordering::Relaxed);
+        if added.is_ok() {
+            self.warnings_pending.store(true, Ordering::Relaxed);
         }
     }
 
     /// Whether [`Committer::take_warnings`] may have something.
     pub fn has_warnings(&self) -> bool {
-        self.warned.load(Ordering::Relaxed)
+        self.warnings_pending.load(Ordering::Relaxed)
     }
 
     /// What there is to warn of since the last time.
@@ -446,7 +446,7 @@ impl Committer {
         // A writer at work is not waited for: its warnings come next time.
         match self.trail.try_lock() {
             Ok(mut state) => {
-                self.warned.store(false, Ordering::Relaxed);
+                self.warnings_pending.store(false, Ordering::Relaxed);
                 std::mem::take(&mut state.trail.report.warnings)
             }
             Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => Vec::new(),
@@ -485,7 +485,7 @@ impl PendingBatch {
     }
 
     /// Swaps the pending batch for the empty one of the thread that holds the trail.
-    fn hand_over(&mut self, state: &mut CommitState) -> Option<Arc<Group>> {
+    fn swap_into(&mut self, state: &mut CommitState) -> Option<Arc<Group>> {
         std::mem::swap(&mut self.batch, &mut state.batch);
         state.trail.add_streams(self.new_streams.drain(..));
         self.group.take()

@@ -1,7 +1,7 @@
 //! Calls that fail, and processes that end in the midst of one.
 
 use super::loss::{Random, SECTOR};
-use super::{HISTORY, World};
+use super::{HISTORY, MachineState};
 use std::io;
 
 /// The sorts of calls.
@@ -44,7 +44,7 @@ pub struct InjectedFault {
     errno: i32,
     part: bool,
     always: bool,
-    struck: Option<String>,
+    triggered: Option<String>,
 }
 
 impl InjectedFault {
@@ -57,7 +57,7 @@ impl InjectedFault {
             errno,
             part: false,
             always: false,
-            struck: None,
+            triggered: None,
         }
     }
 
@@ -96,11 +96,11 @@ impl InjectedFault {
         self
     }
 
-    pub(super) fn struck(&self) -> Option<&str> {
-        self.struck.as_deref()
+    pub(super) fn triggered(&self) -> Option<&str> {
+        self.triggered.as_deref()
     }
 
-    fn strikes(&mut self, call: Call, what: &str) -> bool {
+    fn triggers(&mut self, call: Call, what: &str) -> bool {
         if self.call.is_some_and(|only| only != call) || !what.contains(&self.path) {
             return false;
         }
@@ -108,10 +108,10 @@ impl InjectedFault {
             self.skip -= 1;
             return false;
         }
-        if self.struck.is_some() && !self.always {
+        if self.triggered.is_some() && !self.always {
             return false;
         }
-        self.struck = Some(format!("{call:?} {what}"));
+        self.triggered = Some(format!("{call:?} {what}"));
         true
     }
 }
@@ -125,8 +125,8 @@ pub(super) struct Process {
 
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Verdict {
-    Go,
+pub(super) enum CallOutcome {
+    Proceed,
     /// It fails; a part of a write may be done.
     Fail {
         errno: i32,
@@ -139,7 +139,7 @@ pub(super) enum Verdict {
     },
 }
 
-impl Verdict {
+impl CallOutcome {
     pub fn dies(self) -> bool {
         matches!(self, Self::Die { .. })
     }
@@ -148,7 +148,7 @@ impl Verdict {
     /// between sectors only.
     pub fn part(self, len: usize, offset: Option<u64>) -> usize {
         let part = match self {
-            Self::Go => len,
+            Self::Proceed => len,
             Self::Fail { part: false, .. } => 0,
             Self::Fail { seed, .. } | Self::Die { seed } => {
                 Random::new(seed).below(len as u64 + 1) as usize
@@ -192,7 +192,7 @@ fn dead() -> io::Error {
     io::Error::other("the process has ended")
 }
 
-impl World {
+impl MachineState {
     pub fn check_alive(&self, process: usize) -> io::Result<()> {
         if self.processes[process].dead {
             return Err(dead());
@@ -201,34 +201,34 @@ impl World {
     }
 
     /// Counts a call, remembers it, and decides what becomes of it.
-    pub fn judge(&mut self, process: usize, call: Call, what: &str) -> io::Result<Verdict> {
+    pub fn intercept(&mut self, process: usize, call: Call, what: &str) -> io::Result<CallOutcome> {
         self.check_alive(process)?;
         self.processes[process].calls += 1;
         let calls = self.processes[process].calls;
         let fault = self.faults.iter_mut().find_map(|fault| {
-            fault.strikes(call, what).then_some(Verdict::Fail {
+            fault.triggers(call, what).then_some(CallOutcome::Fail {
                 errno: fault.errno,
                 part: fault.part,
                 seed: calls,
             })
         });
-        let verdict = match self.processes[process].dies_at {
-            Some((at, seed)) if at <= calls => Verdict::Die { seed },
-            _ => fault.unwrap_or(Verdict::Go),
+        let outcome = match self.processes[process].dies_at {
+            Some((at, seed)) if at <= calls => CallOutcome::Die { seed },
+            _ => fault.unwrap_or(CallOutcome::Proceed),
         };
         if self.history.len() == HISTORY {
             self.history.pop_front();
         }
-        let note = match verdict {
-            Verdict::Go => String::new(),
+        let suffix = match outcome {
+            CallOutcome::Proceed => String::new(),
             other => format!(" -> {other:?}"),
         };
         self.history
-            .push_back(format!("{process}.{calls} {call:?} {what}{note}"));
-        if verdict.dies() {
+            .push_back(format!("{process}.{calls} {call:?} {what}{suffix}"));
+        if outcome.dies() {
             self.end(process);
         }
-        Ok(verdict)
+        Ok(outcome)
     }
 
     /// Ends a process.

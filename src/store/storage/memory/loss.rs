@@ -10,7 +10,7 @@
 //! That is harsher than any one file system. Writes to one sector are atomic,
 //! and bytes that were never written are zeros.
 
-use super::{FileNode, MemoryFolder, Node, NodeId, World};
+use super::{FileNode, FolderNode, MachineState, Node, NodeId};
 
 pub(super) const SECTOR: usize = 512;
 
@@ -79,12 +79,12 @@ pub(super) struct NameChange {
 impl NameChange {
     fn apply(&self, nodes: &mut [Node]) {
         if let Some((folder, name)) = &self.from
-            && let Node::MemoryFolder(folder) = &mut nodes[*folder]
+            && let Node::Folder(folder) = &mut nodes[*folder]
             && folder.durable.get(name) == Some(&self.node)
         {
             folder.durable.remove(name);
         }
-        if let Node::MemoryFolder(folder) = &mut nodes[self.to.0] {
+        if let Node::Folder(folder) = &mut nodes[self.to.0] {
             folder.durable.insert(self.to.1.clone(), self.node);
         }
     }
@@ -160,7 +160,7 @@ impl FileNode {
     }
 }
 
-impl World {
+impl MachineState {
     /// Makes durable the names that `which` says.
     pub fn sync_names(&mut self, which: impl Fn(&NameChange) -> bool) {
         let (synced, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.changes)
@@ -179,16 +179,16 @@ impl World {
 }
 
 /// The nodes as they are found when the machine is started again.
-pub(super) fn after_power_loss(world: &World, random: &mut Random) -> Vec<Node> {
-    let mut nodes = world.nodes.clone();
-    let all = world.changes.len() as u64;
+pub(super) fn after_power_loss(state: &MachineState, random: &mut Random) -> Vec<Node> {
+    let mut nodes = state.nodes.clone();
+    let all = state.changes.len() as u64;
     let (keep_first, keep_some) = match random.below(4) {
         0 => (0, false),
         1 => (all, false),
         2 => (random.below(all + 1), false),
         _ => (0, true),
     };
-    for (place, change) in world.changes.iter().enumerate() {
+    for (place, change) in state.changes.iter().enumerate() {
         if (place as u64) < keep_first || (keep_some && random.one_in(2)) {
             change.apply(&mut nodes);
         }
@@ -203,8 +203,8 @@ pub(super) fn after_power_loss(world: &World, random: &mut Random) -> Vec<Node> 
                     ..FileNode::default()
                 };
             }
-            Node::MemoryFolder(folder) => {
-                *folder = MemoryFolder {
+            Node::Folder(folder) => {
+                *folder = FolderNode {
                     names: folder.durable.clone(),
                     durable: folder.durable.clone(),
                 };
@@ -218,7 +218,7 @@ pub(super) fn after_power_loss(world: &World, random: &mut Random) -> Vec<Node> 
 fn count_links(nodes: &mut [Node]) {
     let mut links = vec![0; nodes.len()];
     for node in nodes.iter() {
-        if let Node::MemoryFolder(folder) = node {
+        if let Node::Folder(folder) = node {
             for &name in folder.names.values() {
                 links[name] += 1;
             }
