@@ -1,9 +1,9 @@
-//! `index.json`: the last id, where the predecessor and people look for it.
+//! `index.json`: the last id, for the predecessor's tools and for people.
 //!
-//! An object with `last_event_id`, replaced as a whole: temporary file, sync,
-//! rename, sync of the folder. Here it is a hint, written at close and after a
-//! recovery: the truth is in the segments, so that a lost or unreadable index
-//! costs a look at their tails and no id.
+//! An object with `last_event_id`, replaced atomically: temporary file, sync,
+//! rename, sync of the folder. It is only a hint, written at close and after a
+//! recovery: the segments are authoritative, so a lost or unreadable index makes
+//! the next open read their tails and loses no id.
 
 use crate::error::{Error, Result};
 use crate::store::layout::Layout;
@@ -15,18 +15,18 @@ struct Index {
     last_event_id: u64,
 }
 
-/// What was found of the index.
+/// The content of the index.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum IndexContent {
-    /// It holds this id.
+    /// The last id.
     Last(u64),
-    /// There is none.
+    /// The file does not exist.
     Missing,
-    /// It does not say a last id, for this reason.
+    /// It cannot be parsed, for this reason.
     Unreadable(String),
 }
 
-/// An index larger than this is none.
+/// No more than this is read: a longer file fails to parse.
 const MAX_LEN: usize = 64 * 1024;
 
 pub(crate) fn read(storage: &dyn Storage, layout: &Layout) -> Result<IndexContent> {

@@ -1,12 +1,13 @@
-//! The redo log of synced commits: one sync a batch, whatever it touches.
+//! The redo log of synced commits: one sync per batch, however many segments it
+//! touches.
 //!
-//! `.auditrail/journal` is made once, filled with zeros and synced, and then
-//! written over and over from its start, so that syncing it never has to write
+//! `.auditrail/journal` is preallocated: filled with zeros and synced once, then
+//! overwritten from its start again and again, so that a sync never has to write
 //! metadata. All numbers are little-endian.
 //!
 //! ```text
 //! 0     8  "ATRJRNL1"
-//! 8     8  epoch: records of another one are left-overs
+//! 8     8  epoch: records of another epoch are stale
 //! 16    4  CRC-32 of the 16 bytes before it
 //! 4096     the records, one after the other
 //!
@@ -23,14 +24,13 @@
 //!          4  length, then the bytes: whole lines
 //! ```
 //!
-//! The records of an epoch end at the first one whose epoch, sequence number
-//! or checksum is not what it has to be: a torn record was never acknowledged.
+//! The records of an epoch end at the first one whose epoch, sequence number or
+//! checksum does not match: a torn record was never acknowledged.
 //!
-//! The journal is reset, to the next epoch, only when all segments that its records
-//! went into have been synced. Redoing it is idempotent: each entry has
-//! its place. Redo only fills what a power loss can have left (bytes that are
-//! missing or zero); where there are other bytes, someone else has written them, and
-//! the entry goes to quarantine instead.
+//! The journal is reset, to the next epoch, only after all segments that its records
+//! refer to were synced. Redo is idempotent, because each entry has a fixed offset.
+//! It only overwrites what a power loss can leave (bytes that are missing or zero);
+//! other bytes were written by someone else, and the entry is quarantined instead.
 
 use crate::error::{Error, Result};
 use crate::limits::MAX_STREAM_NAME_BYTES;
@@ -61,7 +61,7 @@ pub(crate) struct JournalEntry {
     pub to: usize,
 }
 
-/// The same, read back.
+/// An entry as read by recovery.
 #[derive(Debug)]
 pub(crate) struct RedoEntry {
     pub stream: String,
@@ -82,8 +82,8 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal, making it where it is missing, in a new epoch: the
-    /// caller has redone what was in it.
+    /// Opens the journal, creating it if it is missing, in a new epoch: the caller
+    /// has already replayed its records.
     pub fn open(storage: &dyn Storage, layout: &Layout, capacity: u64) -> Result<Self> {
         let path = layout.hidden_file("journal");
         let file = open_file(storage, &path, Open::Create)?;
@@ -108,8 +108,8 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Forgets all records, durably. What they went into must be synced. After
-    /// an error there is no room until it was done with success.
+    /// Discards all records, durably. Their segments must be synced. After an error
+    /// the journal counts as full until a reset succeeds.
     pub fn reset(&mut self) -> Result<()> {
         self.end = self.capacity;
         self.epoch = next_epoch(self.epoch);
@@ -127,18 +127,18 @@ impl Journal {
             as u64
     }
 
-    /// Whether such a batch can be journaled at all.
+    /// Whether such a batch fits into an empty journal.
     pub fn fits(&self, entries: &[JournalEntry], lines: usize) -> bool {
         RECORDS_OFFSET + Self::record_len(entries, lines) <= self.capacity
     }
 
-    /// Whether it can be journaled now.
+    /// Whether it fits behind the records that are there.
     pub fn has_room(&self, entries: &[JournalEntry], lines: usize) -> bool {
         self.end + Self::record_len(entries, lines) <= self.capacity
     }
 
-    /// Writes a batch behind the last one, and syncs. After an error of the kind
-    /// `Failed` nobody knows whether it is there; after another it is not.
+    /// Appends a batch and syncs. After an error of kind `Failed` it is unknown
+    /// whether the batch is on disk; after any other error it is not.
     pub fn append<'n>(
         &mut self,
         last_id: u64,
@@ -190,8 +190,8 @@ impl Journal {
     }
 }
 
-/// Hands the entries in the journal, if there is one, to `redo`, oldest first.
-/// Says the last event id of the last batch.
+/// Passes the entries of the journal, if there is one, to `redo`, oldest first.
+/// Returns the last event id of the last batch.
 pub(crate) fn replay(
     storage: &dyn Storage,
     layout: &Layout,
@@ -202,8 +202,8 @@ pub(crate) fn replay(
     let Some(file) = open_if_exists(storage, &path, Open::Read)? else {
         return Ok(None);
     };
-    // A header that is no header was being written when the power went, and it
-    // is only written when there is nothing to redo.
+    // An invalid header was torn by a power loss, and a header is only written when
+    // there is nothing to redo.
     let Some(epoch) = read_epoch(&*file).map_err(failed)? else {
         return Ok(None);
     };
@@ -226,7 +226,7 @@ pub(crate) fn replay(
     Ok(last_id)
 }
 
-/// Forgets what was replayed, and is durable elsewhere by now.
+/// Discards the records once they are replayed and their segments synced.
 pub(crate) fn discard(storage: &dyn Storage, layout: &Layout) -> Result<()> {
     let path = layout.hidden_file("journal");
     storage
@@ -303,17 +303,17 @@ fn file_header(epoch: u64) -> Vec<u8> {
     head
 }
 
-/// An epoch that no left-over record can have, even when the header was lost:
-/// the clock, unless the last one is ahead of it.
+/// An epoch that no stale record can have, even if the header was lost: the clock,
+/// or the successor of the last epoch if that is ahead of the clock.
 fn next_epoch(last: u64) -> u64 {
     let clock = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| since.as_micros() as u64);
-    // After the largest number, which only damage can bring, the clock's will do.
+    // The largest number can only come from damage; wrapping then yields the clock.
     clock.max(last.wrapping_add(1))
 }
 
-/// Writes zeros, so that no later write has to allocate.
+/// Writes zeros, so that no later write allocates blocks.
 fn preallocate(file: &dyn File, from: u64, to: u64) -> io::Result<()> {
     let zeros = vec![0; 256 * 1024];
     let mut at = from;

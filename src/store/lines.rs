@@ -1,22 +1,21 @@
 //! The lines of a file, forward or backward, in large blocks.
 //!
-//! [`Lines::advance`] moves to the next line and knows the one after it too,
-//! so that a line can be checked against its neighbour. Bytes are read into one
-//! buffer and lines are borrowed from it. Memory is bounded by the longest line
-//! that could be an event; what cannot be one (because of how it begins or ends,
-//! because of a NUL in it, or because it is longer than any event may be) is
-//! skipped without being held. Where there is no memory for a line, reading fails
-//! with an error.
+//! [`Lines::advance`] moves to the next line and reads one line ahead, so that a
+//! line can be checked against its neighbour. Bytes are read into one buffer, and
+//! lines are borrowed from it. Memory is bounded by the longest line that could be
+//! an event; a long line that cannot be one (by its first or last character, by a
+//! NUL in it, or by its length) is skipped without being buffered. If there is no
+//! memory for a line, reading fails with an error.
 //!
-//! A file may grow while it is read: at its end, an unfinished line is let go
-//! and read again next time, for it may be cut off and overwritten meanwhile.
+//! A file may grow while it is read: an unfinished line at its end is dropped and
+//! read again next time, because it may be cut off and overwritten meanwhile.
 
 use crate::limits::MAX_LINE_BYTES;
 use crate::store::storage::File;
 use memchr::{memchr, memrchr};
 use std::io;
 
-/// What lines are read from.
+/// A source of lines.
 pub(crate) trait ReadAt {
     /// Reads up to `buf.len()` bytes at `offset`; 0 at the end.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
@@ -36,44 +35,44 @@ pub(crate) enum Direction {
     Backward,
 }
 
-/// Where a line is, and what sort of line.
+/// Position and properties of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// Where it begins in the file.
+    /// Where it starts in the file.
     pub offset: u64,
     start: usize,
     end: usize,
-    /// Whether it ends in a newline; else it ends with the file.
+    /// Whether it ends in a newline; otherwise it ends with the file.
     pub whole: bool,
-    /// It is long and cannot be an event; its bytes are not held.
+    /// It is long and cannot be an event; its bytes are not buffered.
     pub skipped: bool,
-    /// Of a skipped line: whether there is a NUL in it.
+    /// For a skipped line: whether it contains a NUL.
     nul: bool,
 }
 
-/// Goes through the lines of a file.
+/// Iterates over the lines of a file, in one direction.
 #[derive(Debug)]
 pub(crate) struct Lines {
     direction: Direction,
     block: usize,
-    /// Unread lines are in `buffer[from..to]`, lines that were given out are on
-    /// one side of it.
+    /// Unread lines are in `buffer[from..to]`; the lines already returned are beside
+    /// it: before it when reading forward, behind it backward.
     buffer: Vec<u8>,
     from: usize,
     to: usize,
-    /// Forward: where `to` is in the file. Backward: where `from` is.
+    /// The file offset of `to` when reading forward, of `from` backward.
     file_offset: u64,
     current: Option<Line>,
     ahead: Option<Line>,
 }
 
 impl Lines {
-    /// From `offset`, where a line begins, to the end.
+    /// Reads from `offset`, where a line starts, to the end.
     pub fn forward(offset: u64, block: usize) -> Self {
         Self::new(Direction::Forward, offset, block)
     }
 
-    /// From `offset`, where a line begins or the file ends, to the beginning.
+    /// Reads from `offset`, where a line starts or the file ends, to the beginning.
     pub fn backward(offset: u64, block: usize) -> Self {
         Self::new(Direction::Backward, offset, block)
     }
@@ -91,8 +90,8 @@ impl Lines {
         }
     }
 
-    /// Moves on by one line. `None`: there is no further one. Forward, with
-    /// `accept_partial` unset, an unfinished line at the end is none.
+    /// Moves to the next line; `None` if there is none. Forward, an unfinished line
+    /// at the end is returned only if `accept_partial` is set.
     #[inline]
     pub fn advance(
         &mut self,
@@ -112,7 +111,7 @@ impl Lines {
         Ok(self.current)
     }
 
-    /// The next line, if it is in the buffer as a whole: the usual case.
+    /// The next line, if the buffer holds all of it: the usual case.
     #[inline]
     fn next_buffered(&mut self) -> Option<Line> {
         let unread = self.buffer.get(self.from..self.to)?;
@@ -132,24 +131,23 @@ impl Lines {
         }
     }
 
-    /// The line after the one moved to last, if it is there already.
+    /// The line after the current one, if there is one already.
     pub fn ahead(&self) -> Option<&[u8]> {
         self.ahead.map(|line| self.text(line))
     }
 
-    /// Whether there is a NUL in the line moved to last: a hole that a loss of
-    /// power left, for no text that is written holds one.
+    /// Whether the current line contains a NUL: a hole left by a power loss, since no
+    /// text that is written contains one.
     pub fn has_nul(&self, line: Line) -> bool {
         line.nul || memchr(0, self.text(line)).is_some()
     }
 
-    /// A line's bytes, without its newline; as long as the line is the one
-    /// moved to last.
+    /// The bytes of the current line, without its newline.
     pub fn text(&self, line: Line) -> &[u8] {
         self.buffer.get(line.start..line.end).unwrap_or_default()
     }
 
-    /// Where the next line to be moved to begins; going forward.
+    /// The file offset of the next line; only when reading forward.
     pub fn position(&self) -> u64 {
         match (self.direction, self.ahead) {
             (Direction::Forward, Some(ahead)) => ahead.offset,
@@ -223,8 +221,8 @@ impl Lines {
         }
     }
 
-    /// Moves what is in use to the buffer's front, and sees to it that there is
-    /// room for a block behind it.
+    /// Moves the bytes in use to the front of the buffer, and makes room for a block
+    /// behind them.
     fn make_room_after(&mut self) -> io::Result<()> {
         if self.buffer.len() - self.to >= self.block {
             return Ok(());
@@ -237,7 +235,7 @@ impl Lines {
         }
         self.from -= keep;
         self.to -= keep;
-        // By doubling, so that a long line is moved a few times only.
+        // Doubling, so that a long line is moved only a few times.
         let wanted = self.to + self.block.max(self.to - self.from);
         if self.buffer.len() < wanted {
             return grow(&mut self.buffer, wanted);
@@ -249,8 +247,8 @@ impl Lines {
         Ok(())
     }
 
-    /// Passes over a line that cannot be an event; `nul`: whether one was met in
-    /// what is held of it.
+    /// Skips a line that cannot be an event; `nul`: whether its buffered part contains
+    /// one.
     fn skip_forward(
         &mut self,
         file: &(impl ReadAt + ?Sized),
@@ -316,12 +314,13 @@ impl Lines {
         }
     }
 
-    /// Reads the block before `from` into the buffer; `false` at the beginning.
+    /// Reads the block before `from` into the buffer; `false` at the beginning of the
+    /// file.
     fn read_before(&mut self, file: &(impl ReadAt + ?Sized)) -> io::Result<bool> {
         if self.file_offset == 0 {
             return Ok(false);
         }
-        // By doubling, as above.
+        // Doubling, as above.
         let wanted = self.block.max(self.to - self.from);
         let size = usize::try_from(self.file_offset).map_or(wanted, |left| left.min(wanted));
         let keep = self.current.map_or(self.to, |line| line.end.max(self.to));
@@ -384,7 +383,7 @@ impl Lines {
     }
 }
 
-/// Makes a buffer longer, or says that there is no memory for it.
+/// Extends a buffer, or fails if there is no memory for it.
 fn grow(buffer: &mut Vec<u8>, len: usize) -> io::Result<()> {
     buffer
         .try_reserve_exact(len - buffer.len())
@@ -393,12 +392,12 @@ fn grow(buffer: &mut Vec<u8>, len: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a line that begins so can be an event: an object.
+/// Whether a line that starts with this text can be an event: an object.
 fn may_start_event(text: &[u8]) -> bool {
     text.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{')
 }
 
-/// Whether a line that ends so can be an event.
+/// Whether a line that ends with this text can be an event.
 fn may_end_event(text: &[u8]) -> bool {
     text.iter().rfind(|b| !b.is_ascii_whitespace()) == Some(&b'}')
 }
@@ -410,8 +409,7 @@ mod tests {
 
     #[test]
     fn a_hole_is_passed_over_without_being_held() {
-        // A gigabyte that takes no room on the disk, within a line that begins
-        // and ends as an event does.
+        // A sparse gigabyte inside a line that starts and ends as an event does.
         let file = holding(b"{}\n{\"event_id\":");
         let hole = 1 << 30;
         file.write_at(b"}\n{}\n", hole).expect("writing");
@@ -459,8 +457,8 @@ mod tests {
                 Some((b'\n', text)) => (text, true),
                 _ => (piece, false),
             };
-            // Whether a line is skipped depends on where blocks end; the tests
-            // use texts that are clearly on one side.
+            // Whether a line is skipped depends on where blocks end; the tests only
+            // use lines for which it does not.
             let cannot_be_event = text.contains(&0)
                 || if forward {
                     !may_start_event(text)

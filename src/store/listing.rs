@@ -1,8 +1,8 @@
-//! Which streams a trail has, which segments a stream has, and what else lies there.
+//! Lists the streams of a trail, the segments of a stream, and foreign files.
 //!
-//! Folders whose names no domain or category can have are passed over, as the
-//! predecessor's reader does; `check` reports them. What is taken away while it is
-//! listed counts as not there.
+//! Folders whose names are not valid for a domain or category are skipped, as the
+//! predecessor's reader does; `check` reports them. What is removed during a listing
+//! counts as missing.
 
 use crate::error::{Error, Kind, Result};
 use crate::event::name::name_fault;
@@ -11,7 +11,7 @@ use crate::store::storage::{DirEntry, Storage};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A stream: the events of one domain and category. Ordered as a reader walks them.
+/// A stream: the events of one domain and category. Ordered as readers visit them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct StreamId {
     pub domain: String,
@@ -19,7 +19,7 @@ pub(crate) struct StreamId {
 }
 
 impl StreamId {
-    /// `domain/category`, which is also its folder in the trail's root.
+    /// `domain/category`, which is also its folder's path in the trail's root.
     pub fn name(&self) -> String {
         format!("{}/{}", self.domain, self.category)
     }
@@ -30,7 +30,7 @@ pub(crate) fn streams(storage: &dyn Storage, layout: &Layout) -> Result<Vec<Stre
     streams_matching(storage, layout, |_| true, |_| true)
 }
 
-/// The streams whose domains and categories pass, sorted.
+/// The streams whose domain and category pass the predicates, sorted.
 pub(crate) fn streams_matching(
     storage: &dyn Storage,
     layout: &Layout,
@@ -51,7 +51,7 @@ pub(crate) fn streams_matching(
     Ok(streams)
 }
 
-/// All streams, sorted, and the paths of all that is no part of the trail.
+/// All streams, sorted, and the paths of everything that does not belong to the trail.
 pub(crate) fn streams_and_foreign(
     storage: &dyn Storage,
     layout: &Layout,
@@ -87,7 +87,7 @@ pub(crate) fn streams_and_foreign(
     Ok((streams, foreign))
 }
 
-/// The numbers of the segments in a stream's folder, rising.
+/// The numbers of the segments in a stream's folder, ascending.
 pub(crate) fn segments(storage: &dyn Storage, folder: &Path) -> Result<Vec<u64>> {
     let mut numbers: Vec<u64> = list(storage, folder)?
         .iter()
@@ -97,7 +97,7 @@ pub(crate) fn segments(storage: &dyn Storage, folder: &Path) -> Result<Vec<u64>>
     Ok(numbers)
 }
 
-/// An error if there is no trail at the root.
+/// Fails if there is no trail at the root.
 pub(crate) fn require_trail(storage: &dyn Storage, layout: &Layout) -> Result<()> {
     let root = layout.root();
     match storage.stat(root) {
@@ -114,7 +114,7 @@ pub(crate) fn require_trail(storage: &dyn Storage, layout: &Layout) -> Result<()
     }
 }
 
-/// The folders in a folder that may be domains or categories, sorted.
+/// The subfolders with names valid for a domain or category, sorted.
 fn subfolders(storage: &dyn Storage, parent: &Path) -> Result<Vec<String>> {
     let mut names: Vec<String> = list(storage, parent)?
         .into_iter()
@@ -125,7 +125,7 @@ fn subfolders(storage: &dyn Storage, parent: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// What is in a folder, sorted.
+/// The entries of a folder, sorted.
 fn list_sorted(storage: &dyn Storage, folder: &Path) -> Result<Vec<DirEntry>> {
     let mut entries = list(storage, folder)?;
     entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -140,12 +140,12 @@ fn list(storage: &dyn Storage, folder: &Path) -> Result<Vec<DirEntry>> {
     }
 }
 
-/// Whether it can be the folder of a domain or category.
+/// Whether an entry can be the folder of a domain or category.
 fn has_valid_name(entry: &DirEntry) -> bool {
     entry.is_dir && name_fault(entry.name.as_bytes()).is_none()
 }
 
-/// Whether it is one of the trail's own files beside the domains.
+/// Whether an entry of the root is one of the trail's own besides the domains.
 fn is_own(entry: &DirEntry) -> bool {
     match &*entry.name {
         HIDDEN => entry.is_dir,
@@ -154,7 +154,7 @@ fn is_own(entry: &DirEntry) -> bool {
     }
 }
 
-/// The number of the segment that an entry is, if it is one.
+/// The segment number of an entry; `None` if it is not a segment.
 fn segment_number_of(entry: &DirEntry) -> Option<u64> {
     segment_number(&entry.name).filter(|_| !entry.is_dir)
 }

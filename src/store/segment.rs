@@ -1,14 +1,15 @@
-//! One stream's files: where its next line goes.
+//! The segments of one stream: append, rotate, roll back.
 //!
-//! A [`Stream`] appends whole lines to its newest segment, and opens the next
-//! number once that one has reached its limit; so a segment can pass the limit
-//! by less than a line, and a line is never split. It knows its length without
-//! asking, because nobody else may write; it checks now and then that this still
-//! holds, and fails when its file was deleted, replaced, cut or written to from
-//! outside, instead of writing to a file that nobody will find.
+//! A [`Stream`] appends whole lines to its newest segment; when that has reached the
+//! size limit, its owner rotates it to the next number. So a segment can exceed the
+//! limit by less than a line, and a line is never split.
 //!
-//! Left to others: which lines, in what order and with which ids (`trail`);
-//! what to do about a tail that a crash left (`recover`).
+//! The length of the segment is kept in memory, because no one else may write. From
+//! time to time it is verified: if the file was deleted, replaced, cut or written to
+//! from outside, the stream fails instead of writing to a file that no reader finds.
+//!
+//! Left to others: which lines are written, in what order and with which ids
+//! (`trail`); repair of a tail that a crash left (`recover`).
 
 use crate::error::{Error, Kind, Result};
 use crate::os;
@@ -19,15 +20,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Milliseconds after which a writer checks again that its file is still there: what
-/// it writes to a deleted file is at most what it writes in this time.
+/// How often a writer checks that its file is unchanged: at most the events of this
+/// time are written to a deleted file.
 const CHECK_INTERVAL_MS: u64 = 10;
 
-/// Files that are checked in a millisecond, at most: a check takes a microsecond or
-/// two, and all of them must stay below a hundredth of the time with any number of files.
+/// The most files checked in a millisecond: a check takes a microsecond or two, and
+/// checks must take less than a hundredth of the time with any number of files.
 const CHECKS_PER_MS: u64 = 4;
 
-/// A stream's place in the writer's table of streams.
+/// A stream's index in the writer's table of streams.
 pub(crate) type Slot = u32;
 
 #[derive(Debug)]
@@ -36,18 +37,18 @@ pub(crate) struct Stream {
     name: Box<str>,
     /// The newest segment.
     number: u64,
-    /// Its length, as far as it was written with success.
+    /// Its length, counting successful appends only.
     len: u64,
-    /// Open while the stream is in use; the trail bounds how many are.
+    /// Open while the stream is in use; the stream table limits how many are.
     file: Option<OpenSegment>,
-    /// The oldest segment that holds bytes which are not known to be on disk.
+    /// The oldest segment with bytes that are not known to be on disk.
     unsynced_from: Option<u64>,
-    /// The newest segment whose name is known to be on disk or will be with the
-    /// next sync; 0: not even the folders' are.
+    /// The newest segment whose directory entry is on disk or in the next sync; 0 if
+    /// not even those of its folders are.
     names_synced_to: u64,
-    /// The times of the newest segment's events; `None`: not all are known.
+    /// The time range of the newest segment's events; `None` if not all are known.
     times: Option<TimeRange>,
-    /// Bytes of an append that failed: past `len`, a part of them may be there.
+    /// Bytes of a failed append: a part of them may be in the file, after `len`.
     partial_bytes: u64,
 }
 
@@ -58,7 +59,7 @@ struct OpenSegment {
     checked_at: u64,
 }
 
-/// A place in a stream to which it can be cut back.
+/// A position in a stream to which it can be rolled back.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Savepoint {
     number: u64,
@@ -77,8 +78,8 @@ pub(crate) struct UnsyncedSegments {
 }
 
 impl UnsyncedSegments {
-    /// Makes them durable. An error of the kind `Failed` is that of a sync;
-    /// after another nothing is known to be lost.
+    /// Makes them durable. An error of kind `Failed` comes from a failed sync; after
+    /// any other, no sync has failed and it may be retried.
     pub fn sync(&self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
         for number in self.from..=self.to {
             let path = layout.segment(&self.stream, number);
@@ -93,7 +94,7 @@ impl UnsyncedSegments {
 }
 
 impl Stream {
-    /// A stream that has no segment yet.
+    /// A stream without segments.
     pub fn new(name: &str) -> Self {
         Self {
             name: name.into(),
@@ -107,7 +108,7 @@ impl Stream {
         }
     }
 
-    /// A stream that goes on at `len` bytes of segment `number`.
+    /// A stream that continues at `len` bytes of segment `number`.
     pub fn resume_at(name: &str, number: u64, len: u64) -> Self {
         Self {
             number,
@@ -118,7 +119,8 @@ impl Stream {
         }
     }
 
-    /// Others may have made files and folders, and not synced them.
+    /// Makes the next open sync all names: another writer may have created the files
+    /// and folders without syncing them.
     pub fn assume_names_unsynced(&mut self) {
         self.names_synced_to = 0;
     }
@@ -147,8 +149,8 @@ impl Stream {
         }
     }
 
-    /// Opens the newest segment's file, making it and its folders where they
-    /// are missing. Folders whose names changed are added to `unsynced_folders`.
+    /// Opens the newest segment's file; creates it and its folders if they are
+    /// missing. Folders with new names are added to `unsynced_folders`.
     pub fn open_file(
         &mut self,
         storage: &dyn Storage,
@@ -192,7 +194,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Finds the end of the stream after others have written to it.
+    /// Finds the end of the stream after other writers have appended to it.
     pub fn seek_to_end(&mut self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
         self.file = None;
         self.len = 0;
@@ -214,7 +216,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Goes on to the next number.
+    /// Moves to the next segment number.
     pub fn rotate(&mut self) {
         self.file = None;
         self.number += 1;
@@ -226,13 +228,13 @@ impl Stream {
         &self.name
     }
 
-    /// The times of the newest segment's events, if all are known. Those of
-    /// events that were taken back may be among them.
+    /// The time range of the newest segment's events, if all are known. It may include
+    /// events that were rolled back.
     pub fn times(&self) -> Option<TimeRange> {
         self.times
     }
 
-    /// Takes in the times of what was appended; `None`: they are not known.
+    /// Adds the time range of appended events; `None` if it is not known.
     pub fn extend_times(&mut self, later: Option<TimeRange>) {
         match (&mut self.times, later) {
             (Some(times), Some(later)) => times.extend(later),
@@ -240,8 +242,8 @@ impl Stream {
         }
     }
 
-    /// Appends whole lines to the open segment. After an error an unknown part
-    /// of them may be there: cut back to a mark.
+    /// Appends whole lines to the open segment. After an error an unknown part of them
+    /// may be in the file: the caller must roll back to a savepoint.
     pub fn append(&mut self, layout: &Layout, lines: &[u8]) -> Result<()> {
         if let Err(error) = self.open_segment(layout)?.file.append(lines) {
             self.partial_bytes = lines.len() as u64;
@@ -252,9 +254,9 @@ impl Stream {
         Ok(())
     }
 
-    /// Checks, if the last check is a while ago, that the open file is still the one
-    /// under its name and as long as this writer made it. `files` is how many are
-    /// open, of all streams.
+    /// Checks, if a check is due, that the path still leads to the open file and that
+    /// its length is the one this writer knows. `files` is the number of open files of
+    /// all streams.
     pub fn check_identity(
         &mut self,
         storage: &dyn Storage,
@@ -273,7 +275,7 @@ impl Stream {
         Ok(())
     }
 
-    /// The same, at once.
+    /// The same, without waiting for the interval.
     pub fn check_identity_now(&self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
         let Some(open_segment) = &self.file else {
             return Ok(());
@@ -307,9 +309,9 @@ impl Stream {
         )
     }
 
-    /// Takes back what was appended since `savepoint`, durably: bytes that a power
-    /// loss brought back would carry ids that were given to other events since.
-    /// Segments that were opened since stay, empty, for a number is used once.
+    /// Removes what was appended since `savepoint`, durably: bytes that reappeared after
+    /// a power loss would carry ids that were since assigned to other events. Segments
+    /// created since then stay, empty, because a number is never reused.
     pub fn rollback_to(
         &mut self,
         storage: &dyn Storage,
@@ -319,7 +321,7 @@ impl Stream {
         if (self.number, self.len) == (savepoint.number, savepoint.len) && self.partial_bytes == 0 {
             return Ok(());
         }
-        // The newest first: a kill in between must leave a prefix.
+        // Newest first: a kill in between must leave a prefix of the ids.
         for number in (savepoint.number..=self.number).rev() {
             let len = if number == savepoint.number {
                 savepoint.len
@@ -331,7 +333,7 @@ impl Stream {
                 Some(open_segment) if number == self.number => open_segment.file.clone(),
                 _ => match storage.open(&path, Open::Update) {
                     Ok(file) => file,
-                    // It was to be made by the batch that failed.
+                    // The failed batch did not get to create it.
                     Err(e) if e.kind() == io::ErrorKind::NotFound && len == 0 => continue,
                     Err(e) => return Err(Error::io("open", &path, &e)),
                 },
@@ -356,12 +358,12 @@ impl Stream {
         Ok(())
     }
 
-    /// The segments that hold bytes not known to be on disk; from here on they
-    /// count as synced.
+    /// The segments with bytes that are not known to be on disk. They count as synced
+    /// from now on: the caller must sync or requeue them.
     pub fn take_unsynced(&mut self) -> Option<UnsyncedSegments> {
         Some(UnsyncedSegments {
             from: self.unsynced_from.take()?,
-            // The next segment may have been wanted, and not made.
+            // The stream may have rotated to a segment that was not created yet.
             to: self.number - u64::from(self.file.is_none() && self.len == 0),
             newest: self
                 .file
@@ -371,7 +373,7 @@ impl Stream {
         })
     }
 
-    /// They could not be synced, and still have to be.
+    /// Marks segments that could not be synced as unsynced again.
     pub fn requeue_unsynced(&mut self, segments: &UnsyncedSegments) {
         let from = self.unsynced_from.unwrap_or(segments.from);
         self.unsynced_from = Some(from.min(segments.from));
@@ -391,7 +393,7 @@ impl Stream {
     }
 }
 
-/// Makes a stream's folder, and its domain's, where they are missing.
+/// Creates a stream's folder, and its domain's, if they are missing.
 fn make_folders(storage: &dyn Storage, folder: &Path) -> Result<()> {
     ensure_folder(storage, folder)
         .or_else(|e| match folder.parent() {

@@ -1,24 +1,23 @@
-//! `.auditrail/state`: how far the trail is known to be whole.
+//! `.auditrail/state`: up to which id the trail is known to be intact.
 //!
-//! One line of text, rewritten in place, in one write that fits a sector:
+//! One line of text, rewritten in place by a single write of one sector:
 //!
 //! ```text
 //! auditrail-state 1 <phase> <written> <synced> <boot> <disk> <crc-32 of all before it, in hex>\n
 //! ```
 //!
-//! - `phase`: `clean`, closed with nothing pending; `open`, a writer is or was
-//!   at work, and between two of its batches when it wrote this; `busy`, it was
-//!   in the midst of one.
-//! - `written`: all ids up to this one had been given to the kernel.
+//! - `phase`: `clean`, the trail was closed with nothing pending; `open`, a writer
+//!   had it open and was between two batches; `busy`, a writer was in the middle of
+//!   one.
+//! - `written`: all ids up to this one were in the kernel.
 //! - `synced`: all ids up to this one were on disk.
-//! - `boot`: which run of the machine wrote it. If it is still the same, the
-//!   kernel has lost nothing that it was given, and `written` holds; otherwise
-//!   only `synced` does.
-//! - `disk`: `good`, or `doubtful` once a sync has failed: what the kernel shows
-//!   then need not be on disk, and a later sync does not bring it there.
+//! - `boot`: the boot id of the machine that wrote it. If it has not changed, the
+//!   kernel has lost nothing, and `written` holds; otherwise only `synced` does.
+//! - `disk`: `good`, or `doubtful` once a sync has failed: what reads return then
+//!   need not be on disk, and a later sync does not write it.
 //!
-//! No state: the trail is new, or someone else's. A state that cannot be read
-//! says that nothing is known, and all of the trail is looked at.
+//! Without a state file the trail is new, or written by other software. A state that
+//! cannot be parsed counts as knowing nothing, and the whole trail is scanned.
 
 use crate::error::{Error, Result};
 use crate::store::layout::Layout;
@@ -41,13 +40,13 @@ pub(crate) struct State {
     pub sync_failed: bool,
 }
 
-/// The width of the line: one sector is written whole or not at all.
+/// The length of the line: a sector is written atomically.
 const LEN: usize = 512;
 
 const MAGIC: &str = "auditrail-state 1";
 
 impl State {
-    /// What is known where the state cannot be read.
+    /// The state to assume if the file cannot be parsed.
     pub fn unknown() -> Self {
         Self {
             phase: Phase::Busy,
@@ -75,7 +74,7 @@ impl State {
             self.written, self.synced
         );
         let mut line = format!("{text} {:08x}", crc32fast::hash(text.as_bytes())).into_bytes();
-        // Padded with blanks, so that a shorter line covers a longer one.
+        // Padded, so that a shorter line overwrites a longer one.
         line.resize(LEN - 1, b' ');
         line.push(b'\n');
         line
@@ -115,7 +114,7 @@ impl State {
     }
 }
 
-/// The state, for who only reads; `None` where there is none.
+/// Reads the state without creating the file; `None` if there is none.
 pub(crate) fn read_state(storage: &dyn Storage, layout: &Layout) -> Result<Option<State>> {
     let path = layout.hidden_file("state");
     match open_if_exists(storage, &path, Open::Read)? {

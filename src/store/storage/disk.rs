@@ -19,7 +19,7 @@ impl Storage for Disk {
         let mut options = fs::OpenOptions::new();
         options.read(true);
         match mode {
-            // A pipe in the place of a file must not be waited for.
+            // Opening must not block if the path is a pipe.
             Open::Read => options.custom_flags(libc::O_NONBLOCK),
             Open::Append => options.append(true),
             Open::AppendOrCreate => options.append(true).create(true),

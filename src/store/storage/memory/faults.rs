@@ -1,19 +1,19 @@
-//! Calls that fail, and processes that end in the midst of one.
+//! Injected faults: calls that fail, and processes that die during a call.
 
 use super::loss::{Random, SECTOR};
 use super::{HISTORY, MachineState};
 use std::io;
 
-/// The sorts of calls.
+/// The kinds of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     /// Opening or creating a file.
     Open,
-    /// Making a folder.
+    /// Creating a folder.
     CreateDir,
     /// Listing a folder.
     List,
-    /// Looking at a path or file.
+    /// Reading the metadata of a path or file.
     Stat,
     /// Renaming.
     Rename,
@@ -27,15 +27,15 @@ pub enum Call {
     Append,
     /// Writing at an offset.
     WriteAt,
-    /// Cutting or extending.
+    /// Truncating or extending.
     SetLen,
     /// Making a file durable.
     Sync,
-    /// Taking a lock or giving it back.
+    /// Acquiring or releasing a lock.
     Lock,
 }
 
-/// Calls that are made to fail.
+/// Describes which calls fail, and how.
 #[derive(Clone, Debug)]
 pub struct InjectedFault {
     call: Option<Call>,
@@ -48,7 +48,7 @@ pub struct InjectedFault {
 }
 
 impl InjectedFault {
-    /// The next call fails, once, with nothing done.
+    /// The next call fails, once, without effect.
     pub fn new(errno: i32) -> Self {
         Self {
             call: None,
@@ -61,7 +61,7 @@ impl InjectedFault {
         }
     }
 
-    /// Only calls of this sort count.
+    /// Only calls of this kind count.
     #[must_use]
     pub fn call(mut self, call: Call) -> Self {
         self.call = Some(call);
@@ -75,14 +75,14 @@ impl InjectedFault {
         self
     }
 
-    /// So many calls are let through first.
+    /// This many calls succeed first.
     #[must_use]
     pub fn after(mut self, calls: u64) -> Self {
         self.skip = calls;
         self
     }
 
-    /// A part of a write is done before it fails.
+    /// A write takes effect in part before it fails.
     #[must_use]
     pub fn short(mut self) -> Self {
         self.part = true;
@@ -123,17 +123,17 @@ pub(super) struct Process {
     pub dies_at: Option<(u64, u64)>,
 }
 
-/// What becomes of a call.
+/// How a call ends.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum CallOutcome {
     Proceed,
-    /// It fails; a part of a write may be done.
+    /// It fails; a write may take effect in part.
     Fail {
         errno: i32,
         part: bool,
         seed: u64,
     },
-    /// The process ends in the midst of it.
+    /// The process dies during it.
     Die {
         seed: u64,
     },
@@ -144,8 +144,8 @@ impl CallOutcome {
         matches!(self, Self::Die { .. })
     }
 
-    /// How many of a write's bytes are written. One at a given offset is torn
-    /// between sectors only.
+    /// How many of a write's bytes are written. A write at an offset is torn only
+    /// between sectors.
     pub fn part(self, len: usize, offset: Option<u64>) -> usize {
         let part = match self {
             Self::Proceed => len,
@@ -162,7 +162,7 @@ impl CallOutcome {
         }
     }
 
-    /// What decides about a call that fails.
+    /// The seed for the effects of a call that fails.
     pub fn fails(self) -> Option<u64> {
         match self {
             Self::Fail { seed, .. } => Some(seed),
@@ -170,7 +170,7 @@ impl CallOutcome {
         }
     }
 
-    /// The failure of a call that does nothing.
+    /// The error of a call that ends before it takes effect.
     pub fn before(self) -> io::Result<()> {
         match self {
             Self::Fail { errno, .. } => Err(io::Error::from_raw_os_error(errno)),
@@ -179,7 +179,7 @@ impl CallOutcome {
         }
     }
 
-    /// The failure of a call that has done its work.
+    /// The error of a call that ends after it took effect.
     pub fn after(self) -> io::Result<()> {
         match self {
             Self::Die { .. } => Err(dead()),
@@ -200,7 +200,7 @@ impl MachineState {
         Ok(())
     }
 
-    /// Counts a call, remembers it, and decides what becomes of it.
+    /// Counts a call, records it in the history, and decides how it ends.
     pub fn intercept(&mut self, process: usize, call: Call, what: &str) -> io::Result<CallOutcome> {
         self.check_alive(process)?;
         self.processes[process].calls += 1;

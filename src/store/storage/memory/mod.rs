@@ -1,19 +1,17 @@
-//! A file system in memory that tears, fails and loses, for the tests.
+//! A simulated file system in memory with crashes and faults, for the tests.
 //!
-//! A [`Memory`] is one process's view of a machine. It keeps apart what a
-//! process sees and what is on the disk: each file has its bytes, those that
-//! are durable, and the writes in between; each folder likewise. So it can
-//! play what the real thing may do:
+//! A [`Memory`] is one process's view of a machine. It separates what processes see
+//! from what is on disk: each file has its current bytes, its durable bytes, and the
+//! writes in between; folders likewise. So it can simulate:
 //!
-//! - [`Memory::kill`]: the process is gone; what it gave to the kernel stays.
-//! - [`Memory::power_loss`]: another machine, with what a disk may hold after
-//!   the power went: writes lost, kept or torn at sectors, in no order but that
-//!   of the syncs (see `loss`).
+//! - [`Memory::kill`]: the process dies; what it wrote to the kernel stays.
+//! - [`Memory::power_loss`]: a rebooted machine with what a disk may hold: writes
+//!   lost, kept or torn at sectors, ordered only by syncs (see `loss`).
 //! - [`Memory::fail`], [`Memory::die_at`], [`Memory::set_capacity`]: calls that
-//!   fail, before or after a part of their work; a process that ends in the
-//!   midst of a call; a full disk.
+//!   fail, with or without partial effect; a process that dies during a call; a full
+//!   disk.
 //!
-//! All of it is decided by seeds: the same calls give the same states.
+//! Everything is decided by seeds: the same calls give the same states.
 
 mod faults;
 mod loss;
@@ -43,22 +41,22 @@ struct Machine {
     unlocked: Condvar,
 }
 
-/// A file or folder, by its place in [`MachineState::nodes`].
+/// A file or folder, as an index into [`MachineState::nodes`].
 type NodeId = usize;
 
 const ROOT: NodeId = 0;
 
-/// Calls that are remembered, to be shown when a test fails.
+/// How many calls the history keeps, to be shown when a test fails.
 const HISTORY: usize = 2000;
 
 #[derive(Debug)]
 struct MachineState {
     nodes: Vec<Node>,
-    /// Changes of names that are not known to be durable, oldest first.
+    /// Name changes that are not known to be durable, oldest first.
     changes: Vec<NameChange>,
     processes: Vec<Process>,
     faults: Vec<InjectedFault>,
-    /// Bytes that all files may have together.
+    /// The size of the disk in bytes.
     capacity: u64,
     used: u64,
     history: VecDeque<String>,
@@ -75,10 +73,10 @@ enum Node {
 struct FileNode {
     bytes: Vec<u8>,
     durable: Vec<u8>,
-    /// What lies between the two, oldest first.
+    /// The writes between the two, oldest first.
     writes: Vec<Write>,
     links: u64,
-    /// Who holds a lock: process, opening, sort.
+    /// The held locks: process, id of the open file, mode.
     locks: Vec<(usize, u64, Lock)>,
 }
 
@@ -142,15 +140,15 @@ impl Memory {
         }
     }
 
-    /// Ends the process: all it does from now on fails, its locks are gone,
-    /// what it wrote is there.
+    /// Kills the process: all its further calls fail, its locks are released, what it
+    /// wrote stays.
     pub fn kill(&self) {
         self.state().end(self.process);
         self.machine.unlocked.notify_all();
     }
 
-    /// The machine as it may be after a loss of power at this moment, started
-    /// again; this one stays as it is. Another seed gives another state.
+    /// The machine rebooted after a power loss now; this one stays as it is. Each seed
+    /// gives one of the possible states.
     #[must_use]
     pub fn power_loss(&self, seed: u64) -> Self {
         let state = self.state();
@@ -162,31 +160,31 @@ impl Memory {
         after
     }
 
-    /// Makes calls fail.
+    /// Injects a fault.
     pub fn fail(&self, fault: InjectedFault) {
         self.state().faults.push(fault);
     }
 
-    /// Takes all faults back.
+    /// Removes all faults.
     pub fn fail_no_more(&self) {
         self.state().faults.clear();
     }
 
-    /// The call that a fault has made fail.
+    /// The call that an injected fault made fail.
     pub fn failed_call(&self) -> Option<String> {
         let state = self.state();
         let triggered = state.faults.iter().find_map(InjectedFault::triggered);
         triggered.map(str::to_owned)
     }
 
-    /// Ends the process in the midst of its call `call` (1 is its next one).
+    /// Kills the process during its call number `call` (1 is its next one).
     pub fn die_at(&self, call: u64, seed: u64) {
         let state = &mut *self.state();
         let process = &mut state.processes[self.process];
         process.dies_at = Some((process.calls + call, seed));
     }
 
-    /// Whether the process has ended.
+    /// Whether the process is dead.
     pub fn is_dead(&self) -> bool {
         self.state().processes[self.process].dead
     }
@@ -196,17 +194,17 @@ impl Memory {
         self.state().processes[self.process].calls
     }
 
-    /// Sets how many bytes all files may have together.
+    /// Sets the size of the disk in bytes.
     pub fn set_capacity(&self, bytes: u64) {
         self.state().capacity = bytes;
     }
 
-    /// Bytes that all files have together.
+    /// The total length of all files in bytes.
     pub fn used(&self) -> u64 {
         self.state().used
     }
 
-    /// The last calls, for a person.
+    /// The last calls, as readable text.
     pub fn history(&self) -> String {
         let state = self.state();
         let mut text = String::new();
@@ -237,7 +235,7 @@ impl Memory {
         files
     }
 
-    /// Puts a file there from outside, durably; its folder must be there.
+    /// Creates or replaces a file from outside, durably; its folder must exist.
     pub fn put_file(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.state();
         let (folder, name) = state.find_parent(path)?;
@@ -272,7 +270,7 @@ impl Memory {
         state.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a call: counts it, remembers it, decides whether it fails.
+    /// Begins a call: counts and records it, and decides how it ends.
     fn begin(
         &self,
         call: Call,
@@ -441,7 +439,7 @@ impl OpenFile {
         let taken = file.locks.iter().any(|&(_, holder, held)| {
             holder != self.id && (held == Lock::Exclusive || lock == Lock::Exclusive)
         });
-        // As with flock, a lock of another sort is given up first.
+        // As with flock, changing the mode releases the old lock first.
         file.locks.retain(|&(_, holder, _)| holder != self.id);
         if !taken {
             file.locks.push((self.memory.process, self.id, lock));
@@ -485,7 +483,7 @@ impl File for OpenFile {
         let (mut state, outcome) = self.begin(Call::Sync, "")?;
         let file = state.file_mut(self.node)?;
         if let Some(seed) = outcome.fails() {
-            // What a failed sync has not brought to disk, no later one will.
+            // What a failed sync did not write, no later sync will write.
             file.lose_some(&mut Random::new(seed));
         }
         outcome.before()?;
