@@ -1,4 +1,4 @@
-//! Bytes that are taken out of a segment, kept under `.auditrail/torn/`.
+//! Quarantine: bytes cut from a segment are saved under `.auditrail/torn/`.
 
 use super::RecoveryReport;
 use crate::error::{Error, Kind, Result};
@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Cuts `keep..len` off the file, after it was kept aside.
+/// Truncates the file from `len` to `keep` bytes, after saving the rest durably.
 pub(super) fn quarantine_tail(
     storage: &dyn Storage,
     layout: &Layout,
@@ -42,8 +42,8 @@ pub(super) fn quarantine_tail(
     Ok(())
 }
 
-/// A file under `.auditrail/torn/` for bytes that are taken out of a segment.
-/// Its name says which segment and from which byte on.
+/// A file under `.auditrail/torn/` for bytes of a segment. Its name tells the segment
+/// and the offset of the first byte.
 pub(super) struct QuarantineFile {
     path: PathBuf,
     file: Arc<dyn File>,

@@ -1,4 +1,4 @@
-//! Redo: what a synced commit has lost is put back from the journal.
+//! Redo: restores from the journal what synced commits have lost.
 
 use super::RecoveryReport;
 use super::quarantine::QuarantineFile;
@@ -10,7 +10,7 @@ use crate::store::storage::{Open, Storage, ensure_folder, read_range};
 use crate::warning::WarningKind;
 use std::io;
 
-/// Redoes the journal; says the last id that it holds, if it holds any.
+/// Redoes the journal; returns the last id in it, if it has any.
 pub(super) fn redo(
     storage: &dyn Storage,
     layout: &Layout,
@@ -30,7 +30,7 @@ pub(super) fn redo(
     Ok(last)
 }
 
-/// Puts an entry where it was written to; returns how many bytes had been lost.
+/// Writes an entry back to its offset if it is missing; returns the bytes written.
 fn redo_entry(
     storage: &dyn Storage,
     layout: &Layout,
@@ -60,7 +60,7 @@ fn redo_entry(
         .zip(&entry.bytes)
         .all(|(on_disk, journaled)| on_disk == journaled || *on_disk == 0);
     if len < entry.offset || !lost {
-        // Not what a power loss leaves: someone has written there, or cut.
+        // A power loss does not leave this: someone has overwritten or cut the file.
         let mut quarantine = QuarantineFile::new(storage, layout, &path, entry.offset)?;
         quarantine.write(&entry.bytes)?;
         let kept = quarantine.finish(storage, layout)?;

@@ -1,5 +1,5 @@
-//! The events after the last point that is known to be whole: which are there,
-//! which a crash took, and what a loss of power has torn.
+//! Scans the events after the last id known to be intact: finds missing ids, and cuts
+//! what a power loss has torn.
 
 use super::RecoveryReport;
 use super::quarantine::quarantine_tail;
@@ -13,13 +13,12 @@ use crate::store::storage::{Open, Storage, open_file, read_blocks};
 use crate::warning::WarningKind;
 use std::io;
 
-/// How much is read at once.
+/// How much is read at a time.
 const BLOCK: usize = 256 * 1024;
 
-/// Reads all events after id `whole`; says their ids, as rising runs, and the
-/// largest that was given, which may be that of an event that was cut. With
-/// `may_be_torn`, cuts each segment where, after that id, a loss of power has
-/// left a hole in it or no end of a line.
+/// Reads all events after `intact_id`; returns their ids, as ascending ranges, and
+/// the largest id seen behind a torn line. With `may_be_torn`, cuts each segment at
+/// the first line after `intact_id` that contains zeros or has no newline.
 pub(super) fn scan_after(
     storage: &dyn Storage,
     layout: &Layout,
@@ -40,7 +39,7 @@ pub(super) fn scan_after(
             let mut lacks_newline = false;
             while let Some(line) = lines.advance(&*file, true).map_err(failed)? {
                 match checked_id(lines.text(line)) {
-                    // Damage before an event that was on disk has another cause.
+                    // Damage before an intact event was not caused by the power loss.
                     Some(id) if id <= intact_id => torn_at = None,
                     Some(id) if torn_at.is_none() => {
                         add_run(&mut runs, id);
@@ -49,9 +48,9 @@ pub(super) fn scan_after(
                     None if !line.whole || lines.has_nul(line) => {
                         torn_at = torn_at.or(Some(line.offset));
                     }
-                    // Behind a hole.
+                    // Behind a torn line: to be cut, but its id was assigned.
                     Some(id) => max_id = max_id.max(id),
-                    // Damage of another cause: it is not cut.
+                    // Damage with another cause: it is not cut.
                     None => {}
                 }
             }
@@ -69,7 +68,7 @@ pub(super) fn scan_after(
     Ok((runs, max_id))
 }
 
-/// The segments of a stream, rising, that can hold events after id `whole`.
+/// The segments of a stream, ascending, that can hold events after `intact_id`.
 fn segments_after(
     storage: &dyn Storage,
     layout: &Layout,
@@ -95,8 +94,8 @@ fn segments_after(
     Ok(numbers)
 }
 
-/// Writes the segments that can hold events after id `whole` once more, as they
-/// are: after a failed sync, the kernel has forgotten that it should.
+/// Rewrites, unchanged, the segments that can hold events after `intact_id`: after a
+/// failed sync, the kernel considers the lost pages clean and would not write them.
 pub(super) fn rewrite(storage: &dyn Storage, layout: &Layout, intact_id: u64) -> Result<()> {
     for stream in listing::streams(storage, layout)? {
         let name = stream.name();
@@ -120,14 +119,16 @@ fn add_run(runs: &mut Vec<(u64, u64)>, id: u64) {
     }
 }
 
-/// Reports the ids after `whole` that are in no run; says the largest id.
+/// Reports the ids after `intact_id` up to `known` that are in no range; returns the
+/// largest id.
 pub(super) fn report_missing(
     intact_id: u64,
     known: u64,
     runs: Vec<(u64, u64)>,
     report: &mut RecoveryReport,
 ) -> u64 {
-    // All ids up to this one are known of. The largest there is may be among them.
+    // All ids up to this one are accounted for. A run may end at the largest id, so
+    // there may be no next one.
     let mut seen = intact_id;
     let mut holes = Vec::new();
     for (first, last) in runs {

@@ -1,4 +1,4 @@
-//! The tail of a stream: what a crash has left at the end of its newest segment.
+//! Repairs the tail of a stream: what a crash left at the end of its newest segment.
 
 use super::RecoveryReport;
 use super::quarantine::quarantine_tail;
@@ -13,11 +13,11 @@ use crate::warning::WarningKind;
 use std::io;
 use std::path::Path;
 
-/// How much is read at once: the last line is seldom longer.
+/// How much is read at a time: the last line is seldom longer.
 const BLOCK: usize = 16 * 1024;
 
-/// Where a stream goes on, after its tail was looked at, and its last id (0:
-/// none was found).
+/// Repairs a stream's tail; returns the stream, ready to be appended to, and its last
+/// id (0 if there is none).
 pub(crate) fn stream(
     storage: &dyn Storage,
     layout: &Layout,
@@ -29,7 +29,7 @@ pub(crate) fn stream(
         return Ok((Stream::new(name), 0));
     };
     let (len, mut last) = repair_tail(storage, layout, name, newest, report)?;
-    // A segment that was opened and not yet written to says nothing.
+    // A segment that was created but not yet written to has no id.
     for &number in numbers.iter().rev().skip(1) {
         if last.is_some() {
             break;
@@ -39,7 +39,7 @@ pub(crate) fn stream(
     Ok((Stream::resume_at(name, newest, len), last.unwrap_or(0)))
 }
 
-/// Looks at the tails of all streams; says the largest id.
+/// Repairs the tails of all streams; returns the largest id.
 pub(crate) fn tails(
     storage: &dyn Storage,
     layout: &Layout,
@@ -52,7 +52,7 @@ pub(crate) fn tails(
     Ok(last)
 }
 
-/// Mends the tail of a segment; says its length and the id of its last event.
+/// Repairs the tail of a segment; returns its length and the id of its last event.
 fn repair_tail(
     storage: &dyn Storage,
     layout: &Layout,
@@ -67,7 +67,7 @@ fn repair_tail(
     let mut keep = len;
     let mut lacks_newline = false;
     let mut last = None;
-    // From the end on, line by line, until one is an event.
+    // Backward from the end, line by line, to the last event.
     let mut lines = Lines::backward(len, BLOCK);
     let mut end = len;
     while last.is_none()
@@ -97,7 +97,7 @@ fn repair_tail(
     Ok((keep, last))
 }
 
-/// Gives the last line of a segment the newline that it lacks.
+/// Appends the newline that the last line of a segment lacks.
 pub(super) fn append_newline(storage: &dyn Storage, path: &Path) -> Result<()> {
     storage
         .open(path, Open::Append)

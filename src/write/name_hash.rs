@@ -1,13 +1,12 @@
-//! A hash for short names, looked up once an append behind a lock.
+//! A fast hash for stream names, which every append looks up under a lock.
 //!
-//! std's is made for any key and takes as long as the rest of what is done
-//! there. This one folds eight bytes at a time by one multiplication, from a
-//! seed that std draws anew for each process, so that names that collide cannot
-//! be prepared. Only the speed of a table depends on it.
+//! std's hash takes as long as everything else under that lock. This one mixes in
+//! eight bytes per multiplication, starting from a random seed per process, so that
+//! colliding names cannot be prepared. Only the speed of the table depends on it.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// Makes hashers from one secret number.
+/// Builds hashers from one random seed.
 #[derive(Clone, Debug)]
 pub(crate) struct NameHashBuilder(u64);
 
@@ -36,7 +35,7 @@ pub(crate) struct NameHasher {
 impl NameHasher {
     fn mix(&mut self, word: u64) {
         let product = u128::from(self.state ^ word) * u128::from(self.factor);
-        // Both halves, so that every bit of the word reaches every bit.
+        // XOR of both halves, so that every bit of the word affects every bit.
         self.state = (product as u64) ^ ((product >> 64) as u64);
     }
 }
@@ -49,7 +48,7 @@ impl Hasher for NameHasher {
         }
         let mut last = [0; 8];
         last[..rest.len()].copy_from_slice(rest);
-        // With the length, for a name may end in zeros.
+        // With the length, because zero padding is not unique.
         self.mix(u64::from_le_bytes(last) ^ (bytes.len() as u64) << 56);
     }
 
@@ -58,7 +57,7 @@ impl Hasher for NameHasher {
     }
 
     fn finish(&self) -> u64 {
-        // Once more, so that the last word has reached the upper bits too.
+        // Once more, so that the last word affects the upper bits too.
         let product = u128::from(self.state) * u128::from(self.factor);
         (product as u64) ^ ((product >> 64) as u64)
     }
@@ -77,10 +76,10 @@ mod tests {
             .collect();
         let whole: HashSet<_> = hashes.iter().collect();
         assert_eq!(whole.len(), hashes.len());
-        // A table takes the place from the lower bits and a tag from the upper.
+        // A hash table uses the lower bits as index and the upper bits as tag.
         for part in [|hash: u64| hash & 0xfff, |hash: u64| hash >> 52] {
             let places: HashSet<_> = hashes.iter().map(|&hash| part(hash)).collect();
-            // By chance 1 - 1/e of 4,096, which is 2,589.
+            // Random hashes fill 1 - 1/e of 4,096 places, which is 2,589.
             assert!(places.len() > 2300, "{} places of 4096", places.len());
         }
     }
