@@ -199,7 +199,7 @@ fn check_index(
     last_id: u64,
     report: &mut VerifyReport,
 ) -> Result<()> {
-    let state = state::peek(storage, layout)?;
+    let state = state::read_state(storage, layout)?;
     let given = state
         .as_ref()
         .map_or(last_id, |state| state.written.max(last_id));

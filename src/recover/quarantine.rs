@@ -1,16 +1,16 @@
-//! Bytes that are taken out of a segment, kept under `.auditrail/torn/`.
+//! Quarantine: bytes cut from a segment are saved under `.auditrail/torn/`.
 
 use super::RecoveryReport;
 use crate::error::{Error, Kind, Result};
 use crate::store::layout::Layout;
-use crate::store::storage::{File, Open, Storage, read_range};
+use crate::store::storage::{File, Open, Storage, ensure_folder, open_file, read_blocks};
 use crate::warning::WarningKind;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Cuts `keep..len` off the file, after it was kept aside.
-pub(super) fn cut_off(
+/// Truncates the file from `len` to `keep` bytes, after saving the rest durably.
+pub(super) fn quarantine_tail(
     storage: &dyn Storage,
     layout: &Layout,
     path: &Path,
@@ -18,18 +18,11 @@ pub(super) fn cut_off(
     len: u64,
     report: &mut RecoveryReport,
 ) -> Result<()> {
-    let file = storage
-        .open(path, Open::Update)
-        .map_err(|e| Error::io("open", path, &e))?;
+    let file = open_file(storage, path, Open::Update)?;
     let mut torn = QuarantineFile::new(storage, layout, path, keep)?;
-    let mut at = keep;
-    while at < len {
-        let bytes = read_range(&*file, at, 256 * 1024).map_err(|e| Error::io("read", path, &e))?;
-        if bytes.is_empty() {
-            break;
-        }
+    for block in read_blocks(&*file, keep..len) {
+        let (_, bytes) = block.map_err(|e| Error::io("read", path, &e))?;
         torn.write(&bytes)?;
-        at += bytes.len() as u64;
     }
     let kept = torn.finish(storage, layout)?;
     file.set_len(keep)
@@ -49,8 +42,8 @@ pub(super) fn cut_off(
     Ok(())
 }
 
-/// A file under `.auditrail/torn/` for bytes that are taken out of a segment.
-/// Its name says which segment and from which byte on.
+/// A file under `.auditrail/torn/` for bytes of a segment. Its name tells the segment
+/// and the offset of the first byte.
 pub(super) struct QuarantineFile {
     path: PathBuf,
     file: Arc<dyn File>,
@@ -65,12 +58,7 @@ impl QuarantineFile {
         offset: u64,
     ) -> Result<Self> {
         let folder = layout.hidden_file("torn");
-        match storage.create_dir(&folder) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(Error::io("create the folder", &folder, &e));
-            }
-            _ => {}
-        }
+        ensure_folder(storage, &folder).map_err(|e| Error::io("create the folder", &folder, &e))?;
         let stem: Vec<_> = segment
             .strip_prefix(layout.root())
             .unwrap_or(segment)

@@ -1,8 +1,8 @@
-//! Opening a trail for writing: lock, recover, open what is written to.
+//! Opening a trail for writing: lock, recover, open the files to write.
 //!
-//! An exclusive writer holds the trail's lock before it looks at anything. A
-//! shared one takes its turn, recovers if no other writer is there, and otherwise
-//! continues from the state that the others keep.
+//! An exclusive writer acquires the write lock before it reads anything. A shared
+//! writer acquires the commit lock, recovers the trail if there is no other writer,
+//! and otherwise continues from the state that the others maintain.
 
 use super::options::{Durability, Options, WarningHandler};
 use super::trail::{RecoveredState, Trail, TrailConfig};
@@ -12,21 +12,21 @@ use crate::recover::{self, RecoveryReport};
 use crate::store::index_file;
 use crate::store::journal::{self, Journal};
 use crate::store::layout::Layout;
-use crate::store::lock::{TurnLock, WriteLock};
+use crate::store::lock::{CommitLock, WriteLock};
 use crate::store::state::{Phase, State, StateFile};
-use crate::store::storage::Storage;
+use crate::store::storage::{Storage, ensure_folder, sync_folder};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A trail that is ready to be written to.
+/// A trail that is ready for writing.
 pub(super) struct OpenedTrail {
     pub trail: Trail,
     pub prover: Option<Prover>,
     pub lock: WriteLock,
 }
 
-/// Opens the trail at `root`, making it where it is missing.
+/// Opens the trail at `root`; creates it if it is missing.
 pub(super) fn open(
     storage: Arc<dyn Storage>,
     root: &Path,
@@ -43,14 +43,19 @@ pub(super) fn open(
     create_folders(&*storage, &layout.hidden())?;
 
     let boot = storage.boot().unwrap_or_default();
-    let turns = if options.shared {
-        Some(Arc::new(TurnLock::open(&*storage, &layout)?))
+    let commit_lock = if options.shared {
+        Some(Arc::new(CommitLock::open(&*storage, &layout)?))
     } else {
         None
     };
     let on_warning = options.on_warning.as_ref();
-    let (lock, recovered) =
-        lock_and_recover(&*storage, &layout, &boot, turns.as_deref(), on_warning)?;
+    let (lock, recovered) = lock_and_recover(
+        &*storage,
+        &layout,
+        &boot,
+        commit_lock.as_deref(),
+        on_warning,
+    )?;
     let journal = open_journal(&*storage, &layout, options)?;
     let prover = match &options.proof {
         Some(proof) => {
@@ -72,7 +77,7 @@ pub(super) fn open(
         mark_batches: options.durability == Durability::Buffered || options.shared,
         state: StateFile::open(&*storage, &layout)?,
         boot,
-        turns,
+        commit_lock,
         journal,
     };
     Ok(OpenedTrail {
@@ -86,16 +91,16 @@ fn lock_and_recover(
     storage: &dyn Storage,
     layout: &Layout,
     boot: &str,
-    turns: Option<&TurnLock>,
+    commit_lock: Option<&CommitLock>,
     on_warning: Option<&WarningHandler>,
 ) -> Result<(WriteLock, RecoveredState)> {
-    let Some(turns) = turns else {
+    let Some(commit_lock) = commit_lock else {
         let lock = WriteLock::exclusive(storage, layout)?;
         return Ok((lock, recover(storage, layout, boot, on_warning)?));
     };
-    let turn = turns.wait(layout)?;
+    let commit_guard = commit_lock.acquire(layout)?;
     let mut recovered = None;
-    let lock = WriteLock::shared(storage, layout, &turn, || {
+    let lock = WriteLock::shared(storage, layout, &commit_guard, || {
         recovered = Some(recover(storage, layout, boot, on_warning)?);
         Ok(())
     })?;
@@ -105,7 +110,7 @@ fn lock_and_recover(
         loss: Loss::SameBoot,
         report: RecoveryReport::default(),
     });
-    // A state that cannot be read is dealt with in the first turn.
+    // A state that cannot be parsed is handled at the first commit.
     if let Some(state) = StateFile::open(storage, layout)?.read(layout)? {
         recovered.last_id = state.written;
         recovered.synced_id = state.synced;
@@ -113,7 +118,7 @@ fn lock_and_recover(
     Ok((lock, recovered))
 }
 
-/// Recovers the trail while no other writer is there, and marks it open.
+/// Recovers the trail and marks it as open. There must be no other writer.
 fn recover(
     storage: &dyn Storage,
     layout: &Layout,
@@ -125,7 +130,7 @@ fn recover(
     let mut report = RecoveryReport::default();
     let recovered = recover::trail(storage, layout, state.as_ref(), boot, &mut report)
         .inspect_err(|_| {
-            // A sync may have failed, and the next opening must know.
+            // The failure may be that of a sync, which the next recovery must know.
             let state = state.clone().unwrap_or_else(State::unknown);
             let sync_failed = true;
             let _ = file.write(
@@ -139,7 +144,7 @@ fn recover(
     let kernel_has_all = state
         .as_ref()
         .is_some_and(|state| state.boot == boot && !state.sync_failed);
-    // Told before the state forgets it: the next opening will not find it again.
+    // Delivered before the new state is written: the next open does not find it again.
     for warning in report.warnings.drain(..) {
         if let Some(handler) = on_warning {
             handler(&warning);
@@ -148,7 +153,7 @@ fn recover(
     if recovered.index_is_stale && recovered.last_id > 0 {
         index_file::write(storage, layout, recovered.last_id)?;
     }
-    // Before anything is written, it must be on disk that the trail is open.
+    // The open state must be on disk before the first write to the trail.
     file.write(
         layout,
         &State {
@@ -162,7 +167,7 @@ fn recover(
     file.sync(layout)?;
     sync_folder(storage, &layout.hidden())?;
     if recovered.journal_is_stale {
-        journal::forget(storage, layout)?;
+        journal::discard(storage, layout)?;
     }
     Ok(RecoveredState {
         last_id: recovered.last_id,
@@ -176,7 +181,7 @@ fn recover(
     })
 }
 
-/// The journal, for who appends with SYNCED and alone.
+/// Opens the journal; only exclusive SYNCED writers have one.
 fn open_journal(
     storage: &dyn Storage,
     layout: &Layout,
@@ -190,7 +195,7 @@ fn open_journal(
     Ok(Some(journal))
 }
 
-/// Makes a folder and the parents that it lacks; recovery makes them durable.
+/// Creates a folder and its missing parents; recovery makes them durable.
 fn create_folders(storage: &dyn Storage, folder: &Path) -> Result<()> {
     let failed = |e: &io::Error| Error::io("create the folder", folder, e);
     match storage.create_dir(folder) {
@@ -199,10 +204,7 @@ fn create_folders(storage: &dyn Storage, folder: &Path) -> Result<()> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => match folder.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => {
                 create_folders(storage, parent)?;
-                match storage.create_dir(folder) {
-                    Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(failed(&e)),
-                    _ => return Ok(()),
-                }
+                return ensure_folder(storage, folder).map_err(|e| failed(&e));
             }
             _ => return Err(failed(&e)),
         },
@@ -216,10 +218,4 @@ fn create_folders(storage: &dyn Storage, folder: &Path) -> Result<()> {
         )),
         Err(e) => Err(Error::io("look at", folder, &e)),
     }
-}
-
-fn sync_folder(storage: &dyn Storage, folder: &Path) -> Result<()> {
-    storage
-        .sync_dir(folder)
-        .map_err(|e| Error::io("sync", folder, &e))
 }

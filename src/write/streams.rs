@@ -1,15 +1,14 @@
-//! The table of streams that a writer writes to: what is known of each, and which
-//! files are open.
+//! The table of the streams of a writer, with their positions and open files.
 //!
-//! A stream is looked at when its first event comes, so that a trail with any
-//! number of streams opens without a scan. No more files than the limit are held
-//! open; the one that was opened longest ago is closed first.
+//! A stream's end is found when its first event arrives, so that a trail with any
+//! number of streams opens without a scan. The number of open files is limited; the
+//! one that was opened first is closed first.
 
 use crate::error::{Error, Kind, Result};
 use crate::recover::{self, RecoveryReport};
 use crate::store::layout::Layout;
-use crate::store::segment::{Mark, Slot, Stream, UnsyncedSegments};
-use crate::store::storage::Storage;
+use crate::store::segment::{Savepoint, Slot, Stream, UnsyncedSegments};
+use crate::store::storage::{Storage, sync_failed};
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,13 +19,13 @@ pub(super) struct StreamTable {
     layout: Layout,
     /// By slot.
     entries: Vec<StreamEntry>,
-    /// Slots whose files are open, the longest open first.
+    /// Slots whose files are open, in the order of opening.
     open: VecDeque<Slot>,
     max_open_files: usize,
-    /// Folders with names that are not known to be on disk.
+    /// Folders with directory entries that are not known to be on disk.
     unsynced_folders: BTreeSet<PathBuf>,
-    /// Rises whenever another shared writer has written: what is known of a stream
-    /// is true in one generation only.
+    /// Incremented whenever another shared writer has written, which invalidates the
+    /// known end of every stream.
     generation: u64,
     shared: bool,
 }
@@ -34,13 +33,13 @@ pub(super) struct StreamTable {
 #[derive(Debug)]
 struct StreamEntry {
     name: Box<str>,
-    /// What is known of it; found out at its first event.
+    /// Set at its first event.
     stream: Option<Stream>,
-    /// Of when that is.
+    /// The generation in which its end was found.
     generation: u64,
 }
 
-/// Files and folders that a sync has to make durable, and how far it reaches.
+/// The files and folders that a sync has to make durable, and the last id it covers.
 pub(super) struct Unsynced {
     segments: Vec<(Slot, UnsyncedSegments)>,
     folders: BTreeSet<PathBuf>,
@@ -89,20 +88,24 @@ impl StreamTable {
         &self.entries[slot as usize].name
     }
 
-    /// The stream, which [`StreamTable::enter`] has made ready.
+    /// The stream; [`StreamTable::prepare`] must have been called for it.
     pub fn stream_mut(&mut self, slot: Slot) -> Result<&mut Stream> {
         self.entries[slot as usize].stream_mut()
     }
 
-    /// Another writer has written: the end of each stream is looked for again.
-    pub fn start_generation(&mut self) {
+    /// Makes the end of each stream be found again, after another writer has written.
+    pub fn invalidate(&mut self) {
         self.generation += 1;
     }
 
-    /// Makes the stream ready for events: knows where it goes on, and has its file
-    /// open. Says where it is now, so that a failed batch can be cut back to there.
-    /// `last_id` is that of the trail.
-    pub fn enter(&mut self, slot: Slot, last_id: u64, report: &mut RecoveryReport) -> Result<Mark> {
+    /// Prepares the stream for appends: finds its end and opens its file. Returns a
+    /// savepoint, to which a failed batch is rolled back. `last_id` is the trail's.
+    pub fn prepare(
+        &mut self,
+        slot: Slot,
+        last_id: u64,
+        report: &mut RecoveryReport,
+    ) -> Result<Savepoint> {
         self.find_end(slot, last_id, report)?;
         let storage = &*self.storage;
         let files = self.open.len();
@@ -114,27 +117,27 @@ impl StreamTable {
             let opened = stream.open_file(storage, &self.layout, &mut folders);
             self.unsynced_folders.extend(folders);
             opened?;
-            // It may have been closed elsewhere, and still be in the list.
+            // A rotation or a new generation closes files without updating the list.
             self.open.retain(|&other| other != slot);
             self.open.push_back(slot);
         }
-        let mark = stream.mark();
+        let savepoint = stream.savepoint();
         self.close_oldest();
-        Ok(mark)
+        Ok(savepoint)
     }
 
-    /// Finds out where the stream goes on, if that is not known.
+    /// Finds the end of the stream, if it is not known.
     fn find_end(&mut self, slot: Slot, last_id: u64, report: &mut RecoveryReport) -> Result<()> {
         let storage = &*self.storage;
         let entry = &mut self.entries[slot as usize];
         match &mut entry.stream {
             Some(_) if entry.generation == self.generation => return Ok(()),
-            Some(stream) => stream.go_to_end(storage, &self.layout)?,
+            Some(stream) => stream.seek_to_end(storage, &self.layout)?,
             None => {
                 let (mut stream, last) =
                     recover::stream(storage, &self.layout, &entry.name, report)?;
                 if last > last_id {
-                    // Fails the writer, so that its end is not a clean one.
+                    // Fails the writer, so that the trail is not marked as clean.
                     return Err(Error::new(
                         Kind::Failed,
                         format!(
@@ -146,7 +149,7 @@ impl StreamTable {
                     ));
                 }
                 if self.shared {
-                    stream.distrust_names();
+                    stream.assume_names_unsynced();
                 }
                 entry.stream = Some(stream);
             }
@@ -165,7 +168,7 @@ impl StreamTable {
         }
     }
 
-    /// Opens the file of the stream's newest segment, which is a new one.
+    /// Opens the stream's new segment after a rotation.
     pub fn open_next_file(&mut self, slot: Slot) -> Result<()> {
         let mut folders = Vec::new();
         let stream = self.entries[slot as usize].stream_mut()?;
@@ -174,8 +177,8 @@ impl StreamTable {
         opened
     }
 
-    /// Whether the open files are still the trail's. Not asked of a shared trail,
-    /// where others lengthen them.
+    /// Checks that the open files were not changed from outside. Skipped on a shared
+    /// trail, where other writers append to them.
     pub fn check_files(&self) -> Result<()> {
         if self.shared {
             return Ok(());
@@ -186,7 +189,7 @@ impl StreamTable {
             .try_for_each(|stream| stream.check_identity_now(&*self.storage, &self.layout))
     }
 
-    /// What has to be synced so that all events up to `up_to` are on disk. The
+    /// Takes what has to be synced for all events up to `up_to` to be on disk. The
     /// caller must sync it, requeue it, or fail the writer.
     pub fn take_unsynced(&mut self, up_to: u64) -> Unsynced {
         let segments = self
@@ -202,7 +205,7 @@ impl StreamTable {
         }
     }
 
-    /// What was not synced still has to be.
+    /// Returns what could not be synced to the table.
     pub fn requeue_unsynced(&mut self, unsynced: Unsynced) {
         for (slot, segments) in unsynced.segments {
             if let Some(stream) = &mut self.entries[slot as usize].stream {
@@ -222,16 +225,16 @@ impl StreamEntry {
 }
 
 impl Unsynced {
-    /// Makes it all durable. After an error that is not `Failed` it has to be
-    /// requeued.
+    /// Makes everything durable. After an error of a kind other than `Failed` the
+    /// caller must requeue it.
     pub fn sync(&self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
         for (_, segments) in &self.segments {
             segments.sync(storage, layout)?;
         }
         for folder in &self.folders {
-            storage.sync_dir(folder).map_err(|e| {
-                Error::io("sync", folder, &e).wrap(Kind::Failed, "what is on disk is not known")
-            })?;
+            storage
+                .sync_dir(folder)
+                .map_err(|e| sync_failed(folder, &e))?;
         }
         Ok(())
     }

@@ -1,19 +1,20 @@
-//! The trail's files as one thing: batches go in whole, or not at all.
+//! The atomic commit of a batch to the files of a trail.
 //!
 //! A commit, in this order:
 //!
-//! 1. (shared writers) take the turn, and see what others have done since;
-//! 2. give ids to the batch, if it does not have them, in the order of its runs;
-//! 3. write run after run to the segments. If anything fails, cut every segment
-//!    that was touched back to where it was; the ids are free again. If even
-//!    that fails, the writer has failed;
-//! 4. (SYNCED) write the batch to the journal and sync that. Nobody knows what a
-//!    failed sync has left on disk, so the writer has failed;
-//! 5. move the last id.
+//! 1. (shared writers) acquire the commit lock, and read from the state what others
+//!    have committed since;
+//! 2. assign ids to the batch, if it has none, in the order of its runs;
+//! 3. write the runs to the segments, one after the other. If anything fails, roll
+//!    every touched segment back; the ids are free again. If the rollback fails, the
+//!    writer has failed;
+//! 4. (SYNCED) append the batch to the journal and sync that. What a failed sync left
+//!    on disk is unknown, so the writer has failed;
+//! 5. advance the last id.
 //!
-//! At each moment in between, a kill leaves a prefix of the ids in the
-//! segments. After a loss of power, the journal holds what was acknowledged,
-//! and recovery puts it back where the segments have lost it.
+//! A kill at any moment leaves a prefix of the ids in the segments. After a power
+//! loss, the journal holds what was acknowledged, and recovery restores it where the
+//! segments have lost it.
 
 use super::streams::{StreamTable, Unsynced};
 use crate::error::{Error, Kind, Result};
@@ -22,8 +23,8 @@ use crate::recover::{self, RecoveryReport};
 use crate::store::index_file;
 use crate::store::journal::{Journal, JournalEntry};
 use crate::store::layout::Layout;
-use crate::store::lock::{Turn, TurnLock};
-use crate::store::segment::Mark;
+use crate::store::lock::{CommitGuard, CommitLock};
+use crate::store::segment::Savepoint;
 use crate::store::segment::Slot;
 use crate::store::state::{Phase, State, StateFile};
 use crate::store::storage::Storage;
@@ -31,10 +32,10 @@ use crate::store::times::{TimeRange, TimesFile};
 use crate::write::batch::Batch;
 use std::sync::Arc;
 
-/// Bytes that are gathered before they are written.
+/// Lines are written to a segment in chunks of about this many bytes.
 const CHUNK: usize = 256 * 1024;
 
-/// How a commit is made as safe as its durability asks.
+/// How durable a commit is when it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CommitLevel {
     /// In the kernel.
@@ -53,11 +54,11 @@ pub(crate) struct Trail {
     synced_id: u64,
     /// A sync has failed.
     sync_failed: bool,
-    /// The batch that is being written: its lines, where they went, and where each
-    /// stream was before.
+    /// The batch that is being written: its lines, where they went, and the savepoints
+    /// of its streams.
     lines: Vec<u8>,
     entries: Vec<JournalEntry>,
-    marks: Vec<(Slot, Mark)>,
+    savepoints: Vec<(Slot, Savepoint)>,
     times: TimesFile,
     pub report: RecoveryReport,
     pub rotations: u64,
@@ -65,31 +66,31 @@ pub(crate) struct Trail {
     pub bytes: u64,
 }
 
-/// How a trail is written, and the files that this takes.
+/// The configuration of a trail, and the open files that it needs.
 #[derive(Debug)]
 pub(crate) struct TrailConfig {
     pub max_segment_bytes: u64,
     /// 1 or more.
     pub max_open_files: usize,
-    /// Whether a batch that is being written is marked in the state, so that who
-    /// finds the mark knows that it was not finished.
+    /// Whether the state is `busy` while a batch is written, so that recovery or another
+    /// writer detects an unfinished one.
     pub mark_batches: bool,
     pub state: StateFile,
-    /// The present run of the machine; empty where that is not known.
+    /// The current boot id; empty if it is not known.
     pub boot: String,
-    /// Shared writers: the lock by which they take turns.
-    pub turns: Option<Arc<TurnLock>>,
-    /// SYNCED: where a batch is made durable with one sync.
+    /// Shared writers: the lock under which they commit.
+    pub commit_lock: Option<Arc<CommitLock>>,
+    /// SYNCED: makes a batch durable with one sync.
     pub journal: Option<Journal>,
 }
 
-/// Where opening has found the trail, and what it did to it.
+/// The trail as recovery left it, and what recovery did.
 #[derive(Debug)]
 pub(crate) struct RecoveredState {
     pub last_id: u64,
     /// Ids up to this one are on disk.
     pub synced_id: u64,
-    /// What the machine may have lost since the last writer.
+    /// What may have been lost since the last writer.
     pub loss: Loss,
     pub report: RecoveryReport,
 }
@@ -101,7 +102,7 @@ impl Trail {
         config: TrailConfig,
         recovered: RecoveredState,
     ) -> Self {
-        let (files, shared) = (config.max_open_files, config.turns.is_some());
+        let (files, shared) = (config.max_open_files, config.commit_lock.is_some());
         Self {
             streams: StreamTable::new(storage.clone(), layout.clone(), files, shared),
             storage,
@@ -112,7 +113,7 @@ impl Trail {
             sync_failed: false,
             lines: Vec::new(),
             entries: Vec::new(),
-            marks: Vec::new(),
+            savepoints: Vec::new(),
             times: TimesFile::default(),
             report: recovered.report,
             rotations: 0,
@@ -125,8 +126,7 @@ impl Trail {
         self.last_id
     }
 
-    /// All events up to this one are on disk; on a shared trail, all that were when
-    /// it was opened.
+    /// All events up to this one are on disk; on a shared trail, as of its opening.
     pub fn synced_id(&self) -> u64 {
         self.synced_id
     }
@@ -145,36 +145,36 @@ impl Trail {
     }
 
     fn is_shared(&self) -> bool {
-        self.config.turns.is_some()
+        self.config.commit_lock.is_some()
     }
 
-    /// Makes the batch part of the trail, or leaves the trail as it was.
+    /// Commits the batch, or leaves the trail as it was.
     pub fn commit(&mut self, batch: &mut Batch, level: CommitLevel) -> Result<()> {
-        match self.config.turns.clone() {
-            Some(turns) => {
-                let turn = turns.wait(&self.layout)?;
-                self.commit_in_turn(batch, level, Some(&turn))
+        match self.config.commit_lock.clone() {
+            Some(commit_lock) => {
+                let commit_guard = commit_lock.acquire(&self.layout)?;
+                self.commit_locked(batch, level, Some(&commit_guard))
             }
-            None => self.commit_in_turn(batch, level, None),
+            None => self.commit_locked(batch, level, None),
         }
     }
 
-    fn commit_in_turn(
+    fn commit_locked(
         &mut self,
         batch: &mut Batch,
         level: CommitLevel,
-        turn: Option<&Turn<'_>>,
+        commit_guard: Option<&CommitGuard<'_>>,
     ) -> Result<()> {
-        if turn.is_some() {
-            self.see_others()?;
+        if commit_guard.is_some() {
+            self.refresh_from_state()?;
         }
         if self.config.mark_batches {
             self.write_state(Phase::Busy, self.last_id)?;
         }
-        self.marks.clear();
+        self.savepoints.clear();
         self.entries.clear();
         self.lines.clear();
-        let last = match self.write(batch, level) {
+        let last = match self.write_batch(batch, level) {
             Ok(last) => last,
             Err(error) => {
                 self.rollback(&error)?;
@@ -184,7 +184,7 @@ impl Trail {
         if level == CommitLevel::Synced
             && let Err(error) = self.make_durable(last)
         {
-            // What a failed sync has left, nobody knows.
+            // After a failed sync a rollback could contradict what is on disk.
             if error.kind() != Kind::Failed {
                 self.rollback(&error)?;
             }
@@ -193,17 +193,17 @@ impl Trail {
         self.lines.shrink_to(CHUNK);
         self.last_id = last;
         if self.config.mark_batches {
-            // The batch is in. If this fails, the mark of an unfinished batch
-            // stays, and whoever finds it looks at the segments, which is right.
+            // The batch is committed. If this fails, the state stays `busy`, and
+            // the next to read it rereads the segments, which is correct.
             let _ = self.write_state(Phase::Open, last);
         }
         Ok(())
     }
 
-    /// Writes the batch to its segments.
-    fn write(&mut self, batch: &mut Batch, level: CommitLevel) -> Result<u64> {
+    /// Writes the batch to its segments; returns its last id.
+    fn write_batch(&mut self, batch: &mut Batch, level: CommitLevel) -> Result<u64> {
         let last = if batch.runs() > 0 && batch.id(0) != 0 {
-            // A buffered batch has its ids.
+            // A buffered batch already has its ids.
             self.last_id + batch.len() as u64
         } else {
             if self.last_id.checked_add(batch.len() as u64).is_none() {
@@ -212,44 +212,47 @@ impl Trail {
                     "the trail has no more event ids",
                 ));
             }
-            batch.number_after(self.last_id)
+            batch.assign_ids_after(self.last_id)
         };
         let keep_lines = level == CommitLevel::Synced && self.config.journal.is_some();
         for index in 0..batch.runs() {
             let run = batch.run(index);
-            let mark = self
+            let savepoint = self
                 .streams
-                .enter(run.slot, self.last_id, &mut self.report)?;
-            self.marks.push((run.slot, mark));
+                .prepare(run.slot, self.last_id, &mut self.report)?;
+            self.savepoints.push((run.slot, savepoint));
             let mut from = self.lines.len();
-            let mut times = Some(TimeRange::NONE);
+            let mut times = Some(TimeRange::EMPTY);
             for event in batch.events(run) {
                 let stream = self.streams.stream_mut(run.slot)?;
-                let ahead = (self.lines.len() - from) as u64;
-                if stream.len() + ahead >= self.config.max_segment_bytes {
-                    self.put(run.slot, from, times, keep_lines)?;
+                let unwritten = (self.lines.len() - from) as u64;
+                if stream.len() + unwritten >= self.config.max_segment_bytes {
+                    self.append_lines(run.slot, from, times, keep_lines)?;
                     self.rotate(run.slot)?;
-                    from = self.start_of_next(keep_lines);
-                    times = Some(TimeRange::NONE);
+                    from = self.start_next_chunk(keep_lines);
+                    times = Some(TimeRange::EMPTY);
                 } else if self.lines.len() - from >= CHUNK {
-                    self.put(run.slot, from, times, keep_lines)?;
-                    from = self.start_of_next(keep_lines);
-                    times = Some(TimeRange::NONE);
+                    self.append_lines(run.slot, from, times, keep_lines)?;
+                    from = self.start_next_chunk(keep_lines);
+                    times = Some(TimeRange::EMPTY);
                 }
-                batch.render(event, &mut self.lines);
+                batch.render_line(event, &mut self.lines);
                 times = match (times, batch.timestamp(event)) {
-                    (Some(times), Some(timestamp)) => Some(times.with(batch.id(event), timestamp)),
+                    (Some(times), Some(timestamp)) => {
+                        Some(times.including(batch.id(event), timestamp))
+                    }
                     _ => None,
                 };
             }
-            self.put(run.slot, from, times, keep_lines)?;
-            self.start_of_next(keep_lines);
+            self.append_lines(run.slot, from, times, keep_lines)?;
+            self.start_next_chunk(keep_lines);
         }
         Ok(last)
     }
 
-    /// Where the lines of the next write begin.
-    fn start_of_next(&mut self, keep_lines: bool) -> usize {
+    /// Returns where the lines of the next write start. Lines that the journal needs are
+    /// kept.
+    fn start_next_chunk(&mut self, keep_lines: bool) -> usize {
         if !keep_lines {
             self.lines.clear();
         }
@@ -257,7 +260,7 @@ impl Trail {
     }
 
     /// Appends the lines from `from` on to the stream's segment.
-    fn put(
+    fn append_lines(
         &mut self,
         slot: Slot,
         from: usize,
@@ -278,7 +281,7 @@ impl Trail {
             });
         }
         stream.append(&self.layout, &self.lines[from..])?;
-        stream.widen(times);
+        stream.extend_times(times);
         self.bytes += (self.lines.len() - from) as u64;
         Ok(())
     }
@@ -290,19 +293,19 @@ impl Trail {
         stream.check_identity_now(storage, layout)?;
         let (number, len, times) = (stream.number(), stream.len(), stream.times());
         self.times
-            .note(storage, layout, stream.name(), number, len, times);
+            .record(storage, layout, stream.name(), number, len, times);
         stream.rotate();
         self.rotations += 1;
         self.streams.open_next_file(slot)
     }
 
-    /// Leaves nothing of a batch that failed with `cause`.
+    /// Removes everything of a batch that failed with `cause`.
     fn rollback(&mut self, cause: &Error) -> Result<()> {
-        // In reverse, for a stream may have been marked more than once.
-        for (slot, mark) in std::mem::take(&mut self.marks).into_iter().rev() {
+        // In reverse order, because a stream may have several savepoints.
+        for (slot, savepoint) in std::mem::take(&mut self.savepoints).into_iter().rev() {
             let stream = self.streams.stream_mut(slot)?;
             stream
-                .cut(&*self.storage, &self.layout, mark)
+                .rollback_to(&*self.storage, &self.layout, savepoint)
                 .map_err(|error| {
                     error.wrap(
                         Kind::Failed,
@@ -311,14 +314,14 @@ impl Trail {
                 })?;
         }
         if self.config.mark_batches {
-            // If this fails, the mark of an unfinished batch stays: as below.
+            // If this fails, the state stays `busy`, as in `commit_locked`.
             let _ = self.write_state(Phase::Open, self.last_id);
         }
         Ok(())
     }
 
-    /// Makes the batch that was just written durable. After an error that is
-    /// not `Failed` it is not on disk.
+    /// Makes the batch that was just written durable. After an error of a kind other
+    /// than `Failed` it is not on disk.
     fn make_durable(&mut self, last: u64) -> Result<()> {
         match &self.config.journal {
             Some(journal) if journal.fits(&self.entries, self.lines.len()) => {
@@ -333,8 +336,8 @@ impl Trail {
     fn append_to_journal(&mut self, last: u64) -> Result<()> {
         let full = |journal: &Journal| !journal.has_room(&self.entries, self.lines.len());
         if self.config.journal.as_ref().is_some_and(full) {
-            self.empty_journal(last)?;
-            // A state that lags behind costs a longer check_files.
+            self.recycle_journal(last)?;
+            // A stale state only makes recovery scan more.
             let _ = self.write_state(Phase::Open, self.last_id);
         }
         let names = |slot: Slot| self.streams.name(slot);
@@ -344,8 +347,8 @@ impl Trail {
         }
     }
 
-    /// Syncs the segments, so that the journal can start anew.
-    fn empty_journal(&mut self, last: u64) -> Result<()> {
+    /// Syncs the segments, then resets the journal.
+    fn recycle_journal(&mut self, last: u64) -> Result<()> {
         self.sync_segments(last)?;
         match &mut self.config.journal {
             Some(journal) => journal.reset(),
@@ -362,49 +365,49 @@ impl Trail {
         result
     }
 
-    /// What has to be synced so that all events up to `up_to` are on disk. The
+    /// Takes what has to be synced for all events up to `up_to` to be on disk. The
     /// caller must sync it, requeue it, or fail the writer.
     pub fn take_unsynced(&mut self, up_to: u64) -> Unsynced {
         self.streams.take_unsynced(up_to)
     }
 
-    /// What was not synced still has to be.
+    /// Returns what could not be synced.
     pub fn requeue_unsynced(&mut self, unsynced: Unsynced) {
         self.streams.requeue_unsynced(unsynced);
     }
 
-    /// Remembers that all events up to `id` are on disk.
+    /// Advances the synced id, in memory.
     fn set_synced(&mut self, id: u64) {
         self.syncs += 1;
-        // On a shared trail only our own are, and the state speaks of all.
+        // On a shared trail only this writer's events are synced, and the synced id of
+        // the state is about all.
         if !self.is_shared() {
             self.synced_id = self.synced_id.max(id);
         }
     }
 
-    /// The same, for whoever opens the trail next.
-    pub fn note_synced(&mut self, id: u64) {
+    /// Advances the synced id, in memory and in the state.
+    pub fn record_synced(&mut self, id: u64) {
         self.set_synced(id);
         if !self.is_shared() {
-            // A state that lags behind costs a longer check_files.
+            // A stale state only makes recovery scan more.
             let _ = self.write_state(Phase::Open, self.last_id);
         }
     }
 
-    /// Whether the open files are still the trail's.
+    /// Checks that the open files were not changed from outside.
     pub fn check_files(&self) -> Result<()> {
         self.streams.check_files()
     }
 
-    /// Says in the trail that it was closed whole; all of it must be synced or
-    /// in the journal.
+    /// Marks the trail as cleanly closed. Everything must be synced or in the journal.
     pub fn finish(&mut self) -> Result<()> {
         if self.is_shared() {
-            // Others may be at work; the next to open looks at the segments.
+            // Other writers may be active, so the state stays `open`.
             return Ok(());
         }
         if self.config.journal.is_some() {
-            self.empty_journal(self.last_id)?;
+            self.recycle_journal(self.last_id)?;
         }
         index_file::write(&*self.storage, &self.layout, self.last_id)?;
         self.write_state(Phase::Clean, self.last_id)?;
@@ -424,27 +427,28 @@ impl Trail {
         )
     }
 
-    /// Leaves word, if that is possible, that what the kernel shows need not be
-    /// on disk. The writer has failed.
-    pub fn doubt(&mut self) {
+    /// Records in the state, if that is still possible, that a sync has failed: what
+    /// reads return need not be on disk. The writer has failed.
+    pub fn mark_sync_failed(&mut self) {
         self.sync_failed = true;
         let _ = self.write_state(Phase::Busy, self.last_id);
     }
 
-    /// Learns what other shared writers have written since our last turn.
-    fn see_others(&mut self) -> Result<()> {
+    /// Reads from the state what other shared writers have committed since this one
+    /// held the commit lock.
+    fn refresh_from_state(&mut self) -> Result<()> {
         let state = self.config.state.read(&self.layout)?;
         self.sync_failed |= state.as_ref().is_some_and(|state| state.sync_failed);
         match state {
             Some(state) if state.phase != Phase::Busy => {
                 if state.written != self.last_id {
                     self.last_id = state.written;
-                    self.streams.start_generation();
+                    self.streams.invalidate();
                 }
             }
-            // One was killed in the midst of its batch.
+            // A writer was killed during a batch, or the state cannot be parsed.
             state => {
-                self.streams.start_generation();
+                self.streams.invalidate();
                 let known = state.map_or(self.last_id, |state| state.written);
                 let found = recover::tails(&*self.storage, &self.layout, &mut self.report)?;
                 self.last_id = self.last_id.max(known).max(found);

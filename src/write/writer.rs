@@ -1,10 +1,10 @@
 //! The writer: open, append, flush, sync, close.
 //!
-//! An append renders its event on the caller's thread, outside any lock, and
-//! hands the line to the committer, which decides who writes it and when. What
-//! the durability changes is only what the append waits for.
+//! An append renders its event on the caller's thread, outside any lock, and passes
+//! the line to the committer, which decides which thread writes it and when. The
+//! durability only changes what the append waits for.
 
-use super::batch::{CheckedBatch, batch_lines, line_of};
+use super::batch::{CheckedBatch, batch_lines, write_line};
 use super::commit::Committer;
 use super::open::{OpenedTrail, open};
 use super::options::{Durability, Options};
@@ -24,26 +24,25 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-/// An open trail, to be written to from any number of threads.
+/// An open trail for writing; any number of threads may use it at the same time.
 ///
-/// Dropping it closes it as [`Writer::close`] does, and loses the error that
-/// that may give.
+/// Dropping it closes it as [`Writer::close`] does, but discards the error.
 #[derive(Debug)]
 pub struct Writer {
     core: Arc<Core>,
     flusher: Option<JoinHandle<()>>,
-    /// Hashes what is written, for the proof.
+    /// Hashes written events for the proof.
     hasher: Option<JoinHandle<()>>,
     closed: bool,
 }
 
-/// What the flusher thread shares.
+/// What the writer shares with its threads.
 #[derive(Debug)]
 struct Core {
     committer: Committer,
     options: Options,
     prover: Option<Prover>,
-    /// `os::fork_generation` of the process that opened it.
+    /// `os::fork_generation` of the process that opened the writer.
     fork_generation: u64,
     _lock: WriteLock,
 }
@@ -53,13 +52,13 @@ thread_local! {
 }
 
 impl Writer {
-    /// Opens the trail at `root`, which is made, with its parents, where it is
-    /// missing. Recovers what a crash has left.
+    /// Opens the trail at `root`; creates it, with its parents, if it is missing.
+    /// Recovers it after a crash.
     pub fn open(root: impl AsRef<Path>, options: &Options) -> Result<Self> {
         Self::open_with(Arc::new(Disk), root.as_ref(), options)
     }
 
-    /// The same, on another storage than the machine's file system.
+    /// The same, on a storage other than the machine's file system.
     #[cfg(feature = "internals")]
     #[doc(hidden)]
     pub fn open_on(storage: Arc<dyn Storage>, root: &Path, options: &Options) -> Result<Self> {
@@ -67,7 +66,8 @@ impl Writer {
     }
 
     fn open_with(storage: Arc<dyn Storage>, root: &Path, options: &Options) -> Result<Self> {
-        os::watch_forks().map_err(|e| Error::io("watch forks with", Path::new("/dev/null"), &e))?;
+        os::register_fork_handler()
+            .map_err(|e| Error::io("watch forks with", Path::new("/dev/null"), &e))?;
         let OpenedTrail {
             trail,
             prover,
@@ -80,7 +80,7 @@ impl Writer {
             fork_generation: os::fork_generation(),
             _lock: lock,
         });
-        core.tell_warnings();
+        core.deliver_warnings();
         let flusher =
             start_flusher(&core).map_err(|e| Error::io("start a thread for", root, &e))?;
         let hasher = start_hasher(&core);
@@ -92,48 +92,48 @@ impl Writer {
         })
     }
 
-    /// Appends one event, given as the text of a JSON object; returns its id
-    /// once it is as safe as the durability promises. After an error nothing of
-    /// it is in the trail.
+    /// Appends one event, given as the text of a JSON object; returns its id once it is
+    /// as durable as [`Options::durability`] promises. After an error nothing of it is
+    /// in the trail.
     pub fn append(&self, event_json: &[u8]) -> Result<u64> {
-        self.core.here()?;
+        self.core.check_process()?;
         let id = with_renderer(|renderer| {
             let line = renderer.render_json(event_json, &self.core.options.rules)?;
             self.core.append(&line)
         });
-        self.core.told(id)
+        self.core.with_warnings_delivered(id)
     }
 
     /// Appends one event, given as fields.
     pub fn append_event(&self, event: &Event<'_>) -> Result<u64> {
-        self.core.here()?;
+        self.core.check_process()?;
         let id = with_renderer(|renderer| {
             let line = renderer.render_event(event, &self.core.options.rules)?;
             self.core.append(&line)
         });
-        self.core.told(id)
+        self.core.with_warnings_delivered(id)
     }
 
-    /// Appends one event as [`Writer::append`] does, and gives back its line as
-    /// it was persisted, with its newline.
+    /// Appends one event as [`Writer::append`] does, and returns its line as persisted,
+    /// with its newline.
     pub fn append_returning(&self, event_json: &[u8]) -> Result<Vec<u8>> {
-        self.core.here()?;
+        self.core.check_process()?;
         let persisted = with_renderer(|renderer| {
             let line = renderer.render_json(event_json, &self.core.options.rules)?;
             let id = self.core.append(&line)?;
             let mut persisted = Vec::with_capacity(line.body.len() + 32);
-            line_of(id, line.body, &mut persisted);
+            write_line(id, line.body, &mut persisted);
             Ok(persisted)
         });
-        self.core.told(persisted)
+        self.core.with_warnings_delivered(persisted)
     }
 
-    /// Appends events, given as lines of JSON, all or none; blank lines are
-    /// skipped. Their ids are consecutive, in the order of the lines. Returns
-    /// the first id and how many there are; an empty batch is an error. The
-    /// offset of an error counts from the start of the batch.
+    /// Appends events, given as lines of JSON, all or none; blank lines are skipped.
+    /// Their ids are consecutive, in the order of the lines. Returns the first id and
+    /// the number of events; an empty batch is an error. The offset of an error counts
+    /// from the start of the batch.
     pub fn append_batch(&self, events_jsonl: &[u8]) -> Result<(u64, usize)> {
-        self.core.here()?;
+        self.core.check_process()?;
         if events_jsonl.len() > MAX_BATCH_BYTES {
             return Err(Error::new(
                 Kind::TooLarge,
@@ -143,7 +143,7 @@ impl Writer {
                 ),
             ));
         }
-        // A line is seldom longer than its text.
+        // A rendered line is seldom longer than its text.
         let mut events = CheckedBatch::with_capacity(events_jsonl.len());
         with_renderer(|renderer| {
             for (number, (offset, text)) in batch_lines(events_jsonl) {
@@ -164,44 +164,46 @@ impl Writer {
         if let Ok(first) = first {
             self.core.prove_if_due(first + events.len() as u64 - 1);
         }
-        self.core.told(first).map(|first| (first, events.len()))
+        self.core
+            .with_warnings_delivered(first)
+            .map(|first| (first, events.len()))
     }
 
-    /// Gives all events that were accepted so far to the kernel: any reader
-    /// sees them, and the end of the process does not lose them.
+    /// Writes all events accepted so far to their segment files: any reader sees them,
+    /// and they survive the end of the process.
     pub fn flush(&self) -> Result<()> {
-        self.core.here()?;
-        self.core.told(self.core.committer.flush())
+        self.core.check_process()?;
+        self.core
+            .with_warnings_delivered(self.core.committer.flush())
     }
 
-    /// Brings all events that were accepted so far to disk. If the disk fails,
-    /// nobody knows what is on it, and the writer has failed for good. With
-    /// [`Options::proof`], a checkpoint over them is signed, and an error may be
-    /// about that alone.
+    /// Makes all events accepted so far durable. If a sync fails, it is unknown what is
+    /// on disk, and the writer has failed permanently. With [`Options::proof`], a
+    /// checkpoint over the events is signed, and an error may be about that alone.
     pub fn sync(&self) -> Result<()> {
-        self.core.here()?;
-        self.core.told(self.core.sync())
+        self.core.check_process()?;
+        self.core.with_warnings_delivered(self.core.sync())
     }
 
-    /// What the writer has done and where it is.
+    /// The counters and ids of the writer.
     pub fn stats(&self) -> Result<Stats> {
-        self.core.here()?;
+        self.core.check_process()?;
         self.core.committer.stats()
     }
 
-    /// Flushes, syncs, marks the trail as closed whole, and lets it go. The
-    /// error says what could not be done; the writer is gone in any case. In a
-    /// forked child it only forgets what the parent has.
+    /// Flushes, syncs, marks the trail as cleanly closed, and releases it. The error
+    /// tells what failed; the writer is closed in any case. In a forked child it only
+    /// drops the child's copy and touches nothing of the parent's.
     pub fn close(mut self) -> Result<()> {
-        self.shut()
+        self.close_once()
     }
 
-    fn shut(&mut self) -> Result<()> {
+    fn close_once(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.closed, true) {
             return Ok(());
         }
-        if let Err(error) = self.core.here() {
-            // The thread is the parent's, and so is what waits.
+        if let Err(error) = self.core.check_process() {
+            // These threads exist only in the parent and cannot be joined.
             std::mem::forget(self.flusher.take());
             std::mem::forget(self.hasher.take());
             return Err(error);
@@ -214,7 +216,7 @@ impl Writer {
         }
         self.core.committer.close();
         if let Some(flusher) = self.flusher.take() {
-            // A flusher that panicked has left its word in the committer.
+            // If it panicked during a flush, the committer has failed and `finish` returns that.
             let _ = flusher.join();
         }
         let proved = match &self.core.prover {
@@ -222,20 +224,20 @@ impl Writer {
             None => Ok(()),
         };
         let result = self.core.committer.finish();
-        self.core.told(result.and(proved))
+        self.core.with_warnings_delivered(result.and(proved))
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        // `close` is there for those who want to know.
-        let _ = self.shut();
+        // Callers that need the error use `close`.
+        let _ = self.close_once();
     }
 }
 
 impl Core {
-    /// An error in a process that did not open the writer.
-    fn here(&self) -> Result<()> {
+    /// Returns an error in a process other than the one that opened the writer.
+    fn check_process(&self) -> Result<()> {
         if os::fork_generation() == self.fork_generation {
             return Ok(());
         }
@@ -245,7 +247,7 @@ impl Core {
         ))
     }
 
-    /// What an append waits for; `None`: nothing.
+    /// What an append waits for; `None` if it is only buffered.
     fn level(&self) -> Option<CommitLevel> {
         match self.options.durability {
             Durability::Buffered => None,
@@ -270,14 +272,14 @@ impl Core {
         }
     }
 
-    /// Says up to which id the trail is on disk.
+    /// Syncs the trail; returns the last id that is on disk.
     fn sync_trail(&self) -> Result<u64> {
         self.committer.sync()?;
         Ok(self.committer.synced_id())
     }
 
-    /// Makes the checkpoint that the event of this id makes due. The event is in
-    /// the trail whatever comes of that, so a failure is a warning.
+    /// Makes a checkpoint if the event with this id makes one due. The event is in the
+    /// trail either way, so a failure is only a warning.
     fn prove_if_due(&self, id: u64) {
         if let Some(prover) = &self.prover
             && prover.is_due(id)
@@ -288,15 +290,15 @@ impl Core {
         }
     }
 
-    /// The same result, after those who asked for warnings have got them.
-    fn told<T>(&self, result: Result<T>) -> Result<T> {
+    /// Delivers new warnings to the handler, then returns `result`.
+    fn with_warnings_delivered<T>(&self, result: Result<T>) -> Result<T> {
         if self.committer.has_warnings() {
-            self.tell_warnings();
+            self.deliver_warnings();
         }
         result
     }
 
-    fn tell_warnings(&self) {
+    fn deliver_warnings(&self) {
         let warnings = self.committer.take_warnings();
         if let Some(handler) = &self.options.on_warning {
             for warning in &warnings {
@@ -306,7 +308,7 @@ impl Core {
     }
 }
 
-/// BUFFERED: starts the thread that flushes by time.
+/// BUFFERED: starts the flusher thread.
 fn start_flusher(core: &Arc<Core>) -> io::Result<Option<JoinHandle<()>>> {
     let (Durability::Buffered, Some(interval)) =
         (core.options.durability, core.options.flush_interval)
@@ -315,14 +317,14 @@ fn start_flusher(core: &Arc<Core>) -> io::Result<Option<JoinHandle<()>>> {
     };
     let core = core.clone();
     os::spawn_signal_masked("auditrail-flush", move || {
-        let tell = || core.tell_warnings();
-        core.committer.flush_by_time(interval, tell);
+        let deliver_warnings = || core.deliver_warnings();
+        core.committer.flush_by_time(interval, deliver_warnings);
     })
     .map(Some)
 }
 
-/// Proof: starts the thread that hashes what is written. Without it, checkpoints
-/// take longer, no more.
+/// Proof: starts the thread that hashes written events. If it cannot be started,
+/// checkpoints only take longer.
 fn start_hasher(core: &Arc<Core>) -> Option<JoinHandle<()>> {
     if !core.prover.as_ref()?.can_follow() {
         return None;
@@ -344,7 +346,7 @@ fn with_renderer<T>(body: impl FnOnce(&mut Renderer) -> Result<T>) -> Result<T> 
             renderer.trim();
             result
         }
-        // A warning handler that appends comes here while its thread renders.
+        // A warning handler that appends gets here while its thread's renderer is in use.
         Err(_) => body(&mut Renderer::default()),
     })
 }

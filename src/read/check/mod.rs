@@ -80,7 +80,7 @@ pub(crate) fn check_on(
     mut progress: impl FnMut(CheckProgress),
 ) -> Result<CheckReport> {
     let layout = Layout::new(root);
-    listing::must_be_there(&*storage, &layout)?;
+    listing::require_trail(&*storage, &layout)?;
     TrailCheck {
         storage: &*storage,
         layout: &layout,

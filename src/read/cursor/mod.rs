@@ -294,7 +294,7 @@ impl Cursor {
         if let (None, Some(file)) = (&self.lines, &self.file) {
             let number = self.segments.number(self.at);
             if number < self.limit.number
-                && let Some(span) = env.times.of(&self.name, number, &**file)
+                && let Some(span) = env.times.lookup(&self.name, number, &**file)
                 && !env.matcher.times(span.min, span.max)
             {
                 return Ok(false);

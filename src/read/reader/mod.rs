@@ -119,7 +119,7 @@ impl Reader {
         filter: &Filter,
     ) -> Result<Self> {
         let layout = Layout::new(root);
-        listing::must_be_there(&*storage, &layout)?;
+        listing::require_trail(&*storage, &layout)?;
         let order = filter.get_order();
         let matcher = Matcher::new(filter);
         let times = if matcher.has_times() {
@@ -194,7 +194,7 @@ impl Reader {
     /// Makes a cursor for each stream that has none yet; says whether there was
     /// one.
     fn find_streams(&mut self) -> Result<bool> {
-        let streams = listing::streams_of(
+        let streams = listing::streams_matching(
             &*self.storage,
             &self.layout,
             |domain| self.matcher.domain(domain),

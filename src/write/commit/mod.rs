@@ -1,17 +1,17 @@
-//! Group commit: which thread commits for which others, ids, watermarks.
+//! Group commit: one thread, the leader, commits a batch for all that wait for it.
 //!
-//! There are two locks. The short one guards the [`PendingBatch`]: events that
-//! gather. The long one guards the [`CommitState`]: the trail's state. The thread
-//! that holds the trail takes the whole pending batch in one swap.
+//! There are two locks. The pending lock, held briefly, guards the [`PendingBatch`],
+//! which collects events. The trail lock, held during a commit, guards the
+//! [`CommitState`]. Its holder takes the whole pending batch in one swap.
 //!
-//! WRITTEN and SYNCED: a thread that has added its event and finds the trail free
-//! becomes the leader. It takes all events that were added by then, commits them,
-//! releases the trail, wakes one of the threads that have joined meanwhile to lead
-//! the next batch, and then gives the outcome to those that waited for this one. No
-//! thread sleeps on the trail's lock while a batch gathers. A thread alone pays for
-//! two free locks.
+//! WRITTEN and SYNCED: a thread that has added its event and finds the trail lock
+//! free becomes the leader. It takes all events that were added by then, commits
+//! them, releases the trail, wakes one of the threads that joined meanwhile to lead
+//! the next batch, and then passes the outcome to those that waited for this one. No
+//! thread sleeps on the trail lock while a batch collects. A single thread pays for
+//! two uncontended locks.
 //!
-//! BUFFERED: an event gets its id as it is added, and the append returns; see
+//! BUFFERED: an event gets its id when it is added, and the append returns; see
 //! `buffer`.
 
 mod buffer;
@@ -26,51 +26,51 @@ use crate::sync::{
 use crate::warning::{Warning, WarningKind};
 use crate::write::batch::{Batch, CheckedBatch};
 use crate::write::group::Group;
-use crate::write::name_hash::Seed;
+use crate::write::name_hash::NameHashBuilder;
 use crate::write::stats::Stats;
 use crate::write::trail::{CommitLevel, Trail};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// How often a thread that waits for a batch yields before it sleeps: a write takes
-/// about as long as a few yields.
+/// How often a thread that waits for a batch yields before it sleeps: writing a batch
+/// takes about as long as a few yields.
 const YIELDS: u32 = 8;
 
 #[derive(Debug)]
 pub(crate) struct Committer {
     pending: Mutex<PendingBatch>,
     trail: Mutex<CommitState>,
-    /// One sync at a time, so that a second one does not report what the first
-    /// has not yet done.
+    /// Serializes syncs, so that a second one does not return before the first, which
+    /// took its segments, has synced them.
     syncing: Mutex<()>,
-    /// Set once, by what makes it unknown what is on disk.
+    /// Set once, by the error that failed the writer.
     failed: OnceLock<Error>,
     synced: AtomicU64,
     events: AtomicU64,
     batches: AtomicU64,
     flush_failures: AtomicU64,
-    /// Whether there is something to warn of.
-    warned: AtomicBool,
+    /// Whether the trail's report may have warnings to deliver.
+    warnings_pending: AtomicBool,
     buffer_bytes: usize,
-    /// For the flusher: whether the writer is being closed.
+    /// Tells the flusher thread, with `closed`, that the writer is being closed.
     closing: Mutex<bool>,
     closed: Condvar,
 }
 
-/// The events that gather, and who waits for them.
+/// The batch that collects events, and the group of threads that wait for it.
 #[derive(Debug)]
 struct PendingBatch {
     batch: Batch,
     /// The threads that wait until this batch is committed, if there are any.
     group: Option<Arc<Group>>,
-    slots: HashMap<Box<str>, Slot, Seed>,
+    slots: HashMap<Box<str>, Slot, NameHashBuilder>,
     /// Streams that the trail does not know yet.
     new_streams: Vec<Box<str>>,
-    /// BUFFERED: the last id given.
+    /// BUFFERED: the last assigned id.
     last_id: u64,
-    /// BUFFERED: bytes of the batch that is being flushed, or failed to be.
+    /// BUFFERED: bytes of the batch that is being flushed or whose flush failed.
     unflushed_bytes: usize,
-    /// BUFFERED: when an unasked flush may be tried again.
+    /// BUFFERED: when an append may retry a failed flush; 0 if none has failed.
     retry_at: u64,
 }
 
@@ -78,15 +78,15 @@ struct PendingBatch {
 #[derive(Debug)]
 struct CommitState {
     trail: Trail,
-    /// The batch that is being written. After a failed flush it holds what has
-    /// to be tried again.
+    /// The batch that is being written. After a failed flush it keeps the events for the
+    /// retry.
     batch: Batch,
-    /// SYNCED: how many events the last batch had, how long its commit took.
-    expected: usize,
-    took: Duration,
+    /// SYNCED: the number of events of the last batch, and how long its commit took.
+    last_len: usize,
+    last_duration: Duration,
 }
 
-/// Gives the group an error if its leader panics.
+/// Passes an error to the group if its leader panics.
 struct FailOnPanic(Option<Arc<Group>>);
 
 impl Drop for FailOnPanic {
@@ -97,8 +97,8 @@ impl Drop for FailOnPanic {
     }
 }
 
-/// Dropped after the trail was released: wakes a leader for the threads that have
-/// joined meanwhile, or gives them an error if a panic has released the trail.
+/// Must be dropped after the trail was released: wakes a leader for the threads that
+/// joined meanwhile, or passes them an error if a panic released the trail.
 struct WakeNextLeader<'c>(&'c Committer);
 
 impl Drop for WakeNextLeader<'_> {
@@ -119,8 +119,8 @@ impl Drop for WakeNextLeader<'_> {
     }
 }
 
-/// Exclusive access to the trail. Releasing it wakes the next leader, so that no
-/// thread that joined meanwhile is forgotten.
+/// Exclusive access to the trail. Releasing it wakes the next leader, so that threads
+/// that joined meanwhile do not wait forever.
 struct TrailGuard<'c> {
     // Dropped first: the trail must be free when the leader wakes.
     state: MutexGuard<'c, CommitState>,
@@ -137,10 +137,10 @@ fn panicked() -> Error {
 impl Committer {
     pub fn new(trail: Trail, buffer_bytes: usize) -> Self {
         let (last_id, synced_id) = (trail.last_id(), trail.synced_id());
-        let room = buffer::most_gathered(buffer_bytes);
+        let batch_bytes = buffer::batch_share(buffer_bytes);
         Self {
             pending: Mutex::new(PendingBatch {
-                batch: Batch::with_room(room),
+                batch: Batch::retaining(batch_bytes),
                 group: None,
                 slots: HashMap::default(),
                 new_streams: Vec::new(),
@@ -150,9 +150,9 @@ impl Committer {
             }),
             trail: Mutex::new(CommitState {
                 trail,
-                batch: Batch::with_room(room),
-                expected: 0,
-                took: Duration::ZERO,
+                batch: Batch::retaining(batch_bytes),
+                last_len: 0,
+                last_duration: Duration::ZERO,
             }),
             syncing: Mutex::default(),
             failed: OnceLock::new(),
@@ -160,7 +160,7 @@ impl Committer {
             events: AtomicU64::default(),
             batches: AtomicU64::default(),
             flush_failures: AtomicU64::default(),
-            warned: AtomicBool::new(true),
+            warnings_pending: AtomicBool::new(true),
             buffer_bytes,
             closing: Mutex::new(false),
             closed: Condvar::new(),
@@ -200,15 +200,15 @@ impl Committer {
             CommitLevel::Synced => 0,
         };
         loop {
-            // While the pending batch is locked: who holds the trail looks at it after
-            // releasing the trail, and so sees this event.
+            // Tried under the pending lock: the holder of the trail acquires that lock
+            // after releasing the trail, and so sees this event.
             match self.trail.try_lock() {
                 Ok(state) => return self.lead(state, pending, event, level),
                 Err(TryLockError::Poisoned(_)) => return Err(panicked()),
                 Err(TryLockError::WouldBlock) => {}
             }
             let group = pending.group.get_or_insert_default().clone();
-            group.await_leader();
+            group.clear_leader();
             drop(pending);
             pending = loop {
                 match group.wait(yields) {
@@ -220,7 +220,7 @@ impl Committer {
                     drop(WakeNextLeader(self));
                     return Err(panicked());
                 };
-                // Unless another thread was quicker: it gives the outcome.
+                // Otherwise another thread has taken the batch, and sets the outcome.
                 if (pending.group.as_ref()).is_some_and(|waiting| Arc::ptr_eq(waiting, &group)) {
                     break pending;
                 }
@@ -228,7 +228,8 @@ impl Committer {
         }
     }
 
-    /// Commits the pending batch for all threads that wait for it; returns an event's id.
+    /// Commits the pending batch for all threads that wait for it; returns the id of the
+    /// leader's `event`.
     fn lead<'c>(
         &'c self,
         state: MutexGuard<'c, CommitState>,
@@ -240,10 +241,10 @@ impl Committer {
         let mut state = state;
         let mut started = None;
         if level == CommitLevel::Synced {
-            pending = self.gather(&state, pending)?;
+            pending = self.wait_for_joiners(&state, pending)?;
             started = Some(Instant::now());
         }
-        let mut fail_on_panic = FailOnPanic(pending.hand_over(&mut state));
+        let mut fail_on_panic = FailOnPanic(pending.swap_into(&mut state));
         drop(pending);
         let result = self.check().and_then(|()| self.commit(&mut state, level));
         let id = state.batch.id(event);
@@ -253,11 +254,11 @@ impl Committer {
             Err(error) => Err(error.clone()),
         };
         if let Some(started) = started {
-            state.expected = state.batch.len();
-            state.took = started.elapsed();
+            state.last_len = state.batch.len();
+            state.last_duration = started.elapsed();
         }
         state.batch.clear();
-        // The next leader first: the disk must not idle until all threads are awake.
+        // Wakes the next leader first: the disk must not idle while the group is woken.
         drop(state);
         drop(wake_next);
         if let Some(group) = fail_on_panic.0.take() {
@@ -266,16 +267,16 @@ impl Committer {
         result.map(|()| id)
     }
 
-    /// Waits a moment for the threads of the last batch, which are likely to append
-    /// again: one sync for all costs no more than one for the first of them. Where
-    /// fewer came than last time, fewer are waited for next time.
-    fn gather<'c>(
+    /// Waits briefly for the threads of the last batch, which are likely to append
+    /// again: one sync for all costs no more than a sync for one. If fewer come, the
+    /// next commit waits for fewer.
+    fn wait_for_joiners<'c>(
         &'c self,
         state: &CommitState,
         mut pending: MutexGuard<'c, PendingBatch>,
     ) -> Result<MutexGuard<'c, PendingBatch>> {
         let since = Instant::now();
-        while pending.batch.len() < state.expected && since.elapsed() < state.took / 4 {
+        while pending.batch.len() < state.last_len && since.elapsed() < state.last_duration / 4 {
             drop(pending);
             yield_now();
             pending = self.pending()?;
@@ -288,12 +289,12 @@ impl Committer {
         let CommitState { trail, batch, .. } = state;
         let result = trail.commit(batch, level);
         if !trail.report.warnings.is_empty() {
-            self.warned.store(true, Ordering::Relaxed);
+            self.warnings_pending.store(true, Ordering::Relaxed);
         }
         if let Err(error) = result {
             if error.kind() == Kind::Failed {
                 let _ = self.failed.set(error.clone());
-                trail.doubt();
+                trail.mark_sync_failed();
             }
             return Err(error);
         }
@@ -308,14 +309,14 @@ impl Committer {
         Ok(())
     }
 
-    /// Gives all accepted events to the kernel.
+    /// Writes all accepted events to their segments.
     pub fn flush(&self) -> Result<()> {
         self.check()?;
-        // What other threads are writing now is written once the trail is free.
+        // Waiting for the trail also waits for what other threads are writing.
         self.with_trail(|state| self.flush_buffer(state))
     }
 
-    /// Brings all accepted events to disk.
+    /// Makes all accepted events durable.
     pub fn sync(&self) -> Result<()> {
         self.check()?;
         let _one_at_a_time = self.syncing.lock().map_err(|_| panicked())?;
@@ -332,7 +333,7 @@ impl Committer {
         let Some((unsynced, storage, layout)) = unsynced else {
             return Ok(());
         };
-        // Appends go on while the disk works.
+        // Without the trail lock, so that appends continue during the sync.
         let up_to = unsynced.up_to;
         if let Err(error) = unsynced.sync(&*storage, &layout) {
             let failed = error.kind() == Kind::Failed;
@@ -341,7 +342,7 @@ impl Committer {
             }
             self.with_trail(|state| {
                 if failed {
-                    state.trail.doubt();
+                    state.trail.mark_sync_failed();
                 } else {
                     state.trail.requeue_unsynced(unsynced);
                 }
@@ -351,13 +352,13 @@ impl Committer {
         }
         self.synced.fetch_max(up_to, Ordering::AcqRel);
         self.with_trail(|state| {
-            state.trail.note_synced(up_to);
+            state.trail.record_synced(up_to);
             Ok(())
         })
     }
 
-    /// Checks that the trail's state are still its own; fails the writer for good if
-    /// they are not.
+    /// Checks that the trail's files were not changed from outside; fails the writer if
+    /// they were.
     fn check_files(&self, trail: &Trail) -> Result<()> {
         trail.check_files().inspect_err(|error| {
             if error.kind() == Kind::Failed {
@@ -367,16 +368,16 @@ impl Committer {
     }
 
     /// Flushes, syncs, and marks the trail as cleanly closed. Nothing may be appended
-    /// after.
+    /// afterwards.
     pub fn finish(&self) -> Result<()> {
         self.sync()?;
         self.with_trail(|state| {
             let trail = &mut state.trail;
-            trail.finish().inspect_err(|_| trail.doubt())
+            trail.finish().inspect_err(|_| trail.mark_sync_failed())
         })
     }
 
-    /// An error if the writer has failed.
+    /// Returns an error if the writer has failed.
     fn check(&self) -> Result<()> {
         match self.failed.get() {
             None => Ok(()),
@@ -412,8 +413,8 @@ impl Committer {
         })
     }
 
-    /// All events up to this one are in their segment state; 0 where that is not
-    /// known, after a panic.
+    /// All events up to this one are in their segment files; 0 if that is not known,
+    /// after a panic.
     pub fn written_id(&self) -> u64 {
         self.with_trail(|state| Ok(state.trail.last_id()))
             .unwrap_or(0)
@@ -426,27 +427,27 @@ impl Committer {
 
     /// Keeps a warning for [`Committer::take_warnings`].
     pub fn warn(&self, kind: WarningKind, message: String) {
-        let warned = self.with_trail(|state| {
+        let added = self.with_trail(|state| {
             state.trail.report.warn(kind, message);
             Ok(())
         });
-        if warned.is_ok() {
-            self.warned.store(true, Ordering::Relaxed);
+        if added.is_ok() {
+            self.warnings_pending.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether [`Committer::take_warnings`] may have something.
+    /// Whether [`Committer::take_warnings`] may return any.
     pub fn has_warnings(&self) -> bool {
-        self.warned.load(Ordering::Relaxed)
+        self.warnings_pending.load(Ordering::Relaxed)
     }
 
-    /// What there is to warn of since the last time.
+    /// The warnings since the last call.
     pub fn take_warnings(&self) -> Vec<Warning> {
         let _wake_next = WakeNextLeader(self);
-        // A writer at work is not waited for: its warnings come next time.
+        // Does not wait for a commit: its warnings are returned next time.
         match self.trail.try_lock() {
             Ok(mut state) => {
-                self.warned.store(false, Ordering::Relaxed);
+                self.warnings_pending.store(false, Ordering::Relaxed);
                 std::mem::take(&mut state.trail.report.warnings)
             }
             Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => Vec::new(),
@@ -463,7 +464,7 @@ impl Committer {
     }
 
     fn lock_trail(&self) -> Result<TrailGuard<'_>> {
-        // First, so that the next leader is also woken, or given the error, where this fails.
+        // Created first, so that a leader is woken, or gets the error, if locking fails.
         let wake_next = WakeNextLeader(self);
         let state = self.trail.lock().map_err(|_| panicked())?;
         Ok(TrailGuard {
@@ -484,8 +485,8 @@ impl PendingBatch {
         slot
     }
 
-    /// Swaps the pending batch for the empty one of the thread that holds the trail.
-    fn hand_over(&mut self, state: &mut CommitState) -> Option<Arc<Group>> {
+    /// Swaps the pending batch into the commit state, for its empty one.
+    fn swap_into(&mut self, state: &mut CommitState) -> Option<Arc<Group>> {
         std::mem::swap(&mut self.batch, &mut state.batch);
         state.trail.add_streams(self.new_streams.drain(..));
         self.group.take()
