@@ -202,7 +202,7 @@ impl Matcher {
             request_ids: Texts::new(&filter.request_id),
             event_ids: filter.event_ids.clone(),
             timestamps: filter.timestamps.clone(),
-            depth: Depth::Names,
+            depth: Depth::Category,
         };
         matcher.depth = if !matcher.request_ids.is_empty() {
             Depth::RequestId
@@ -213,7 +213,7 @@ impl Matcher {
         } else if !matcher.model_names.is_empty() {
             Depth::ModelName
         } else if matcher.has_times() {
-            Depth::Names
+            Depth::Category
         } else {
             // Most will pass, and then be looked at as a whole.
             Depth::All
@@ -285,7 +285,7 @@ impl Texts {
         let Some(field) = field else {
             return false;
         };
-        let raw = field.of(line);
+        let raw = field.bytes(line);
         if !field.escaped {
             return has(&self.plain, raw);
         }

@@ -7,7 +7,7 @@
 //! what is after. Memory is proportional to the events returned.
 
 use crate::error::Result;
-use crate::event::change::{Payload, RecordFields, write_key};
+use crate::event::change::{Payload, RecordFields, write_json_key};
 use crate::event::header::escape;
 use crate::read::damage::{Damage, DamageLog};
 use crate::read::filter::{Filter, Matcher, Order};
@@ -230,7 +230,7 @@ impl HistoryEntry {
             if index > 0 {
                 out.push(',');
             }
-            write_key(&change.field, out);
+            write_json_key(&change.field, out);
             out.push('{');
             if let Some(old) = &change.old {
                 let _ = write!(out, "\"old\":{old}");

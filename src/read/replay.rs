@@ -10,7 +10,7 @@
 //! reader could not read, is counted, for it makes the result doubtful.
 
 use crate::error::Result;
-use crate::event::change::{Payload, RecordFields, write_key};
+use crate::event::change::{Payload, RecordFields, write_json_key};
 use crate::read::damage::{Damage, DamageLog};
 use crate::read::filter::{Filter, Order};
 use crate::read::reader::Reader;
@@ -153,7 +153,7 @@ impl Replay {
             if index > 0 {
                 out.push(',');
             }
-            write_key(name, &mut out);
+            write_json_key(name, &mut out);
             fields.write_json(&mut out);
         }
         out.push_str("},\"last_event_id\":");

@@ -7,7 +7,7 @@
 //! damaged, the search stops early, and the reader reads more than it must.
 
 use crate::error::{Error, Result};
-use crate::event::header::{any_id, leading_id};
+use crate::event::header::{leading_id, scan_or_parse_id};
 use crate::store::layout::segment_name;
 use crate::store::listing;
 use crate::store::storage::{File, Open, Storage, read_range};
@@ -268,7 +268,7 @@ fn ids(bytes: &[u8]) -> Vec<u64> {
     bytes
         .split_inclusive(|&b| b == b'\n')
         .filter_map(|line| match line.strip_suffix(b"\n") {
-            Some(line) => any_id(line),
+            Some(line) => scan_or_parse_id(line),
             None => leading_id(line),
         })
         .collect()
@@ -357,7 +357,7 @@ impl Search {
         let mut ids = Vec::new();
         for line in bytes[first..].split_inclusive(|&b| b == b'\n') {
             match line.strip_suffix(b"\n") {
-                Some(line) => ids.push(any_id(line)?),
+                Some(line) => ids.push(scan_or_parse_id(line)?),
                 None => ids.extend(leading_id(line)),
             }
         }

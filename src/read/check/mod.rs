@@ -19,7 +19,7 @@ pub use ids::Ranges;
 pub use report::{CheckReport, Fault, Gap, IndexFinding, IndexState, List, Tail};
 
 use crate::error::Result;
-use crate::event::header::{Checker, Depth};
+use crate::event::header::{Depth, LineChecker};
 use crate::read::cursor::{Cursor, Env};
 use crate::read::damage::{Damage, DamageKind, Sink};
 use crate::read::filter::{Filter, Matcher};
@@ -204,7 +204,7 @@ impl TrailCheck<'_> {
         matcher.depth = Depth::All;
         // Everything is read.
         let times = Times::default();
-        let mut checker = Checker::default();
+        let mut checker = LineChecker::default();
         loop {
             let before = cursor.here();
             let mut env = Env {

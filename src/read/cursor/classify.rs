@@ -85,7 +85,7 @@ impl Cursor {
         {
             return FastPath::Unsure;
         }
-        if !env.checker.rest(text, &self.header) {
+        if !env.checker.is_valid(text, &self.header) {
             return FastPath::Unsure;
         }
         self.skipped = None;
@@ -181,7 +181,7 @@ impl Cursor {
             _ => header::scan(text, &self.names, Depth::All),
         };
         let whole = match whole {
-            Some(header) if env.checker.rest(text, &header) => header,
+            Some(header) if env.checker.is_valid(text, &header) => header,
             // Of another shape further on, or no JSON.
             _ => self.parse(text)?,
         };
@@ -196,7 +196,7 @@ impl Cursor {
             reason,
             event_id: None,
         })?;
-        if position.is(&self.stream.domain, &self.stream.category, text) {
+        if position.matches(&self.stream.domain, &self.stream.category, text) {
             return Ok(header);
         }
         Err(LineFault {

@@ -10,7 +10,7 @@ use super::damage::{DamageKind, Sink};
 
 use super::segments::{Position, Segments};
 use crate::error::{Error, Result};
-use crate::event::header::{self, Checker, Header};
+use crate::event::header::{self, Header, LineChecker};
 use crate::read::filter::Matcher;
 use crate::store::layout::Layout;
 use crate::store::lines::{Direction, Line, Lines};
@@ -28,7 +28,7 @@ pub(crate) struct Env<'e> {
     pub matcher: &'e Matcher,
     pub times: &'e Times,
     pub damage: &'e mut dyn Sink,
-    pub checker: &'e mut Checker,
+    pub checker: &'e mut LineChecker,
     /// How much to read at once.
     pub block: usize,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Cursor {
     pub stream: StreamId,
     /// Its name.
     name: String,
-    /// What a line of this stream holds, see [`header::names`].
+    /// What a line of this stream holds, see [`header::stream_fields`].
     names: Vec<u8>,
     direction: Direction,
     segments: Segments,
@@ -84,7 +84,7 @@ impl Cursor {
         let folder = layout.stream(&name);
         Self {
             name,
-            names: header::names(&stream.domain, &stream.category),
+            names: header::stream_fields(&stream.domain, &stream.category),
             stream,
             direction,
             segments: Segments::new(folder),

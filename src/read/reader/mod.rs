@@ -20,7 +20,7 @@
 mod follow;
 
 use crate::error::Result;
-use crate::event::header::Checker;
+use crate::event::header::LineChecker;
 use crate::read::cursor::{Cursor, Env};
 use crate::read::damage::{Damage, DamageLog};
 use crate::read::filter::{Filter, Matcher, Order};
@@ -72,7 +72,7 @@ pub struct Reader {
     /// The cursor whose event was returned last.
     current: Option<usize>,
     damage: DamageLog,
-    checker: Checker,
+    checker: LineChecker,
     follow: Follow,
 }
 
@@ -146,7 +146,7 @@ impl Reader {
             sure_heads: 0,
             current: None,
             damage: DamageLog::default(),
-            checker: Checker::default(),
+            checker: LineChecker::default(),
             follow: Follow::default(),
         };
         reader.find_streams()?;
