@@ -1,5 +1,5 @@
-//! Where the output goes, and in what shape: JSON lines for programs, a table
-//! for people.
+//! Where the output goes, and its format: JSON lines for programs, a table for
+//! people.
 
 use crate::exit::Failure;
 use crate::text::Paint;
@@ -43,10 +43,10 @@ pub enum When {
 /// Standard output.
 pub struct Output {
     out: BufWriter<StdoutLock<'static>>,
-    /// Whether for people.
+    /// Whether the output is for people.
     pub table: bool,
     pub paint: Paint,
-    /// How many columns there are; `None`: as many as needed.
+    /// The width of the terminal in columns; `None`: unlimited.
     pub columns: Option<usize>,
     pub quiet: bool,
 }
@@ -56,7 +56,7 @@ impl Output {
         let stdout = io::stdout();
         let terminal = stdout.is_terminal();
         let columns = if terminal {
-            // A terminal that does not know its size says 0.
+            // A terminal that does not know its size reports 0.
             let size = rustix::termios::tcgetwinsize(&stdout).ok();
             let columns = size.map_or(0, |size| usize::from(size.ws_col));
             Some(if columns == 0 { 80 } else { columns })
@@ -89,8 +89,8 @@ impl Output {
         self.out.flush().map_err(|e| Failure::output(&e))
     }
 
-    /// Whether whoever read our output is gone. Without asking, a command that
-    /// waits for events would only notice when it next has one to print.
+    /// Whether the reader of our output has closed it. Without this check, a command
+    /// that waits for events would notice only when it prints the next one.
     pub fn is_closed(&self) -> bool {
         let stdout = self.out.get_ref();
         let mut fds = [PollFd::new(stdout, PollFlags::empty())];
