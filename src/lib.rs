@@ -1,4 +1,4 @@
-//! An embedded audit trail: events in, one JSON line each, durable as chosen.
+//! An embedded audit trail: one JSON line per event, with a choice of durability.
 //!
 //! ```
 //! # fn main() -> auditrail::Result<()> {
@@ -21,17 +21,17 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `error`, `warning`, `limits`, `os`, `sync` | what all others use |
-//! | `event` | an event and its rules; the JSON pass; a line read back |
-//! | `store` | what is on disk: one module a file, and the calls that touch files |
-//! | `recover` | what opening does with what a crash has left |
+//! | `error`, `warning`, `limits`, `os`, `sync` | what all other modules use |
+//! | `event` | an event and its rules; from JSON to its line, and back |
+//! | `store` | what is on disk: one module per kind of file, and the file system calls |
+//! | `recover` | what opening does after a crash |
 //! | [`proof`] | Merkle tree, checkpoints, verification |
 //! | `write` | from a caller's event to bytes in a segment |
 //! | `read` | from segments to events, and answers about whole trails |
 //! | `ffi` | the C interface |
 //!
-//! A lower one never names a higher one. `docs/architecture.md` draws the way of
-//! an append, a commit, an opening and a read; `docs/format.md` describes every
+//! A lower module never names a higher one. `docs/architecture.md` shows the steps
+//! of an append, a commit, an opening and a read; `docs/format.md` describes every
 //! byte on disk.
 
 mod error;
@@ -56,8 +56,8 @@ pub use read::{
 pub use warning::{Warning, WarningKind};
 pub use write::{Durability, Options, Stats, WarningHandler, Writer};
 
-/// What the crate's own tests, benchmarks and fuzz targets reach into. No part
-/// of the interface: it may change in any version.
+/// Internals for the crate's own tests, benchmarks and fuzz targets. Not part of
+/// the interface: they may change in any version.
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {

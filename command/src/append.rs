@@ -1,8 +1,8 @@
 //! `auditrail append`: events from standard input into a trail.
 //!
-//! What has come in is appended at once, as a batch, so that a slow producer
-//! sees its events in the trail and a fast one pays for one commit a block. A
-//! batch is all or nothing: one that was refused is appended again line by
+//! Input is appended as soon as it arrives, one batch per block, so that the events
+//! of a slow producer are in the trail at once and a fast one needs only one commit
+//! per block. A batch is all or nothing: a refused one is appended again line by
 //! line, which finds the bad line and keeps those before it.
 
 use crate::exit::{Exit, Failure, Outcome};
@@ -90,7 +90,7 @@ impl Append {
         let Intake {
             mut output, done, ..
         } = intake;
-        // What was appended before a failure is kept and told, too.
+        // Events appended before a failure are kept, and reported too.
         let closed = writer.close();
         if !self.ids && !look.quiet {
             let sum = if output.table {
@@ -189,7 +189,7 @@ fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "expected a number of bytes, such as 65536, 64K or 5M".to_owned())
 }
 
-/// How much is to be read, where that is known.
+/// The size of the input, if it is known.
 fn stdin_size() -> Option<u64> {
     let about = std::fs::metadata("/dev/stdin").ok()?;
     about.is_file().then_some(about.len())
@@ -237,13 +237,13 @@ impl Done {
     }
 }
 
-/// Takes lines into the trail.
+/// Appends lines to the trail.
 struct Intake<'w> {
     writer: &'w Writer,
     output: Output,
     print_ids: bool,
     skip_bad: bool,
-    /// The number of the last line that was dealt with.
+    /// The number of the last line that was processed.
     line: u64,
     done: Done,
 }
@@ -275,7 +275,7 @@ impl Intake<'_> {
         Ok(())
     }
 
-    /// The line that was dealt with last is bad.
+    /// Reports that the line processed last is bad.
     fn refuse(&mut self, reason: &str) -> Result<(), Failure> {
         let message = format!("line {}: {}", self.line, shown(reason));
         if !self.skip_bad {
@@ -297,7 +297,7 @@ impl Intake<'_> {
                 .try_for_each(|id| self.output.line(&id.to_string()))
                 .and_then(|()| self.output.flush());
             match printed {
-                // That nobody reads the ids is no reason to lose events.
+                // A closed output is no reason to lose events.
                 Err(failure) if failure.exit == Exit::Done => self.print_ids = false,
                 printed => printed?,
             }
@@ -310,27 +310,27 @@ fn is_about_the_event(error: &Error) -> bool {
     matches!(error.kind(), Kind::InvalidEvent | Kind::TooLarge)
 }
 
-/// How much to read at once; so much is one batch at most.
+/// How much to read at once, which is also the largest batch.
 const BLOCK: usize = 256 * 1024;
 
-/// The text of an event may be so many times longer than its line.
+/// How many times longer than its line the text of an event may be.
 const MAX_TEXT: u64 = 8;
 
-/// Cuts what comes in into blocks of whole lines, as soon as they are there.
+/// Splits the input into blocks of whole lines, as soon as they arrive.
 struct Blocks<R> {
     from: R,
     text: Vec<u8>,
-    /// How much of the text was given out.
+    /// How much of the text was returned.
     used: usize,
     longest: usize,
-    /// How much was passed over of a line that is too long to be kept.
+    /// How much was skipped of a line that is too long to be kept.
     passed_over: u64,
     ended: bool,
 }
 
 enum Block<'a> {
     Lines(&'a [u8]),
-    /// A line of so many bytes, which were thrown away.
+    /// A line of so many bytes, which were discarded.
     TooLong(u64),
     End,
 }
@@ -350,7 +350,7 @@ impl<R: Read> Blocks<R> {
     fn next(&mut self) -> io::Result<Block<'_>> {
         self.text.drain(..self.used);
         self.used = 0;
-        // How much of the text is known to hold no end of a line.
+        // How much of the text is known to contain no newline.
         let mut known = 0;
         loop {
             if self.passed_over > 0 {
@@ -395,7 +395,7 @@ impl<R: Read> Blocks<R> {
 mod tests {
     use super::*;
 
-    /// Gives its pieces one read at a time.
+    /// Returns one of its pieces for each read.
     struct Pieces(Vec<&'static [u8]>);
 
     impl Read for Pieces {

@@ -1,4 +1,4 @@
-//! `auditrail check`: is everything there, once, whole and in its place?
+//! `auditrail check`: is every event present, once, complete and in its place?
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Look, Output};
@@ -20,7 +20,7 @@ pub struct Check {
     trail: PathBuf,
 }
 
-/// How many of each thing to name to a person.
+/// How many faults of each kind to print for people.
 const NAMED: usize = 20;
 
 impl Check {
@@ -70,7 +70,7 @@ fn print(output: &mut Output, root: &Path, report: &CheckReport) -> Result<(), F
     output.line(&end)
 }
 
-/// What is wrong with events and their ids.
+/// Faults of events and their ids.
 fn print_events(output: &mut Output, root: &Path, report: &CheckReport) -> Result<(), Failure> {
     ids(
         output,
@@ -112,7 +112,7 @@ fn print_events(output: &mut Output, root: &Path, report: &CheckReport) -> Resul
     Ok(())
 }
 
-/// What is wrong with segments and other files.
+/// Faults of segments and other files.
 fn print_files(output: &mut Output, root: &Path, report: &CheckReport) -> Result<(), Failure> {
     list(
         output,
@@ -151,14 +151,14 @@ fn print_files(output: &mut Output, root: &Path, report: &CheckReport) -> Result
     Ok(())
 }
 
-/// A path as it is within the trail.
+/// A path relative to the trail.
 fn inside(root: &Path, path: &str) -> String {
     let path = Path::new(path);
     let inside = path.strip_prefix(root).unwrap_or(path);
     shown(&inside.display().to_string())
 }
 
-/// What there is of one thing that is wrong; nothing where there is none.
+/// The faults of one kind; nothing if there are none.
 fn list<T>(
     output: &mut Output,
     list: &List<T>,

@@ -1,8 +1,8 @@
-//! Printing events: as the lines that they are, or as rows of a table.
+//! Printing events: as their lines, or as rows of a table.
 //!
-//! The width of a column is found from the rows that are there when the first
-//! of them must be shown, and grows when a later one needs more: a table that
-//! is being followed cannot wait for its last row.
+//! The width of a column is computed from the rows that exist when the first of
+//! them must be shown, and grows when a later one needs more: a table that follows
+//! a trail cannot wait for its last row.
 
 use crate::exit::Failure;
 use crate::output::Output;
@@ -14,13 +14,13 @@ use auditrail::Record;
 const TITLES: [&str; COLUMNS] = ["ID", "TIME (UTC)", "STREAM", "ACTION", "RECORD", "USER"];
 const COLUMNS: usize = 6;
 
-/// The widest that a column gets: a few long names must not push out the rest.
+/// The largest width of a column: a few long names must not displace the rest.
 const WIDEST: [usize; COLUMNS] = [20, 20, 32, 16, 40, 24];
 
-/// How many rows to look at before the widths are settled.
+/// How many rows to collect before the widths are computed.
 const LOOKED_AT: usize = 500;
 
-/// An event, made ready to be printed.
+/// An event, prepared for printing.
 pub enum Piece {
     Line(Vec<u8>),
     Row {
@@ -33,11 +33,11 @@ pub enum Piece {
 pub struct Events {
     output: Output,
     widths: [usize; COLUMNS],
-    /// Blanks between columns.
+    /// Spaces between columns.
     gap: usize,
-    /// How wide a text that anybody wrote may get.
+    /// The largest width of a text from an event.
     share: usize,
-    /// Rows that wait for the widths.
+    /// Rows whose widths are not computed yet.
     waiting: Vec<Piece>,
     started: bool,
     /// Whether anything was printed.
@@ -76,7 +76,7 @@ impl Events {
         }
     }
 
-    /// The event, to be put later.
+    /// Prepares an event, to be printed later.
     pub fn piece(&self, record: &Record<'_>) -> Piece {
         if !self.output.table {
             return Piece::Line(record.bytes().to_vec());
@@ -113,7 +113,7 @@ impl Events {
         }
     }
 
-    /// Shows all that was printed so far.
+    /// Shows everything printed so far.
     pub fn flush(&mut self) -> Result<(), Failure> {
         if !self.started && !self.waiting.is_empty() {
             self.start()?;
@@ -130,7 +130,7 @@ impl Events {
         Ok(())
     }
 
-    /// Whether nobody is there any more to read.
+    /// Whether nobody reads the output any more.
     pub fn is_closed(&self) -> bool {
         self.output.is_closed()
     }
@@ -188,7 +188,7 @@ impl Events {
         for ((cell, columns), style) in cells.iter().zip(self.widths).zip(styles) {
             let mut text = String::new();
             pad(&mut text, &shortened(cell, columns), columns);
-            // Never wider than the terminal, or each row would take two.
+            // Never wider than the terminal, or each row would take two lines.
             let text = match self.output.columns {
                 Some(all) => shortened(&text, all.saturating_sub(at)),
                 None => text,

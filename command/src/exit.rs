@@ -1,7 +1,7 @@
-//! How the command ends: its exit codes, and what it says when it fails.
+//! How the command ends: its exit codes and its error messages.
 //!
-//! Scripts may rely on the codes; they never change their meaning. A reader of
-//! our output that has seen enough (`| head`) is no failure and gets no message.
+//! Scripts may rely on the codes; their meaning never changes. It is no failure if
+//! the reader of our output closes it early (`| head`), and there is no message.
 
 use auditrail::{Error, Kind};
 use std::io;
@@ -45,7 +45,7 @@ impl From<Exit> for ExitCode {
 #[derive(Debug)]
 pub struct Failure {
     pub exit: Exit,
-    /// Empty: there is nothing to say.
+    /// Empty: no message.
     pub message: String,
 }
 
@@ -60,7 +60,7 @@ impl Failure {
         }
     }
 
-    /// The operating system refused to do something with `what`.
+    /// The operating system failed to do something with `what`.
     pub fn system(what: &str, error: &io::Error) -> Self {
         Self::new(Exit::System, format!("cannot {what}: {error}"))
     }

@@ -1,4 +1,4 @@
-//! The options that say which events, the same for each command that reads.
+//! The options that select events, the same for each command that reads.
 
 use crate::exit::Failure;
 use crate::time::Given;
@@ -54,7 +54,7 @@ pub struct Range {
 }
 
 impl Which {
-    /// The same for the library.
+    /// The same as a filter of the library.
     pub fn filter(&self) -> Result<Filter, Failure> {
         let mut filter = Filter::new();
         for name in &self.domain {

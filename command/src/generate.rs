@@ -1,6 +1,6 @@
 //! `auditrail generate DIR`: man pages and shell completions, for packagers.
 //!
-//! Hidden: it is run when the command is built, not where it is used.
+//! Hidden: it is run when the command is built, not where it is installed.
 
 use crate::Cli;
 use crate::exit::{CODES, Exit, Failure, Outcome};
@@ -35,7 +35,7 @@ impl Generate {
         let man = self.dir.join("man");
         fs::create_dir_all(&man)?;
         let mut command = Cli::command();
-        // Gives each subcommand the options that all have.
+        // Adds the global options to each subcommand.
         command.build();
         page(&man, &command, "auditrail")?;
         for subcommand in command

@@ -18,7 +18,7 @@ pub fn text(path: &Path) -> Result<String, Failure> {
     text.map_err(|e| Failure::system(&format!("read {}", path.display()), &e))
 }
 
-/// Public keys, each given as its text or as a file that holds some, one a line.
+/// Public keys, each given as text or as a file with one key per line.
 pub fn public(given: &[String]) -> Result<Vec<VerifierKey>, Failure> {
     let mut keys = Vec::new();
     for given in given {
@@ -43,7 +43,7 @@ pub fn public(given: &[String]) -> Result<Vec<VerifierKey>, Failure> {
 /// The secret key in a file.
 pub fn secret(path: &Path) -> Result<Arc<SigningKey>, Failure> {
     let key = SigningKey::parse(&text(path)?);
-    // Nothing of the text may come into a message.
+    // No part of the text may appear in a message: it is secret.
     key.map(Arc::new)
         .map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", path.display())))
 }

@@ -1,10 +1,10 @@
 //! The operators' command: append to a trail, read it, follow it, replay it,
 //! check it, prove it.
 //!
-//! A subcommand is a file, with its arguments at the head and `run` below. What
-//! they share: `filter` (which events), `output` and `events` (JSON for
-//! programs, tables for people), `exit` (codes and messages). All that knows
-//! trails is in the library; this only asks it.
+//! Each subcommand is a file, with its arguments first and `run` below. They share
+//! `filter` (which events), `output` and `events` (JSON for programs, tables for
+//! people) and `exit` (codes and messages). Everything about trails is in the
+//! library.
 
 mod append;
 mod check;

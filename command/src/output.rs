@@ -1,5 +1,5 @@
-//! Where the output goes, and in what shape: JSON lines for programs, a table
-//! for people.
+//! Where the output goes, and its format: JSON lines for programs, a table for
+//! people.
 
 use crate::exit::Failure;
 use crate::text::Paint;
@@ -46,10 +46,10 @@ pub enum When {
 pub struct Output {
     /// `None`: the caller has closed it.
     out: Option<BufWriter<StdoutLock<'static>>>,
-    /// Whether for people.
+    /// Whether the output is for people.
     pub table: bool,
     pub paint: Paint,
-    /// How many columns there are; `None`: as many as needed.
+    /// The width of the terminal in columns; `None`: unlimited.
     pub columns: Option<usize>,
     pub quiet: bool,
     /// Whether a person looks at it.
@@ -61,7 +61,7 @@ impl Output {
         let stdout = io::stdout();
         let terminal = stdout.is_terminal();
         let columns = if terminal {
-            // A terminal that does not know its size says 0.
+            // A terminal that does not know its size reports 0.
             let size = rustix::termios::tcgetwinsize(&stdout).ok();
             let columns = size.map_or(0, |size| usize::from(size.ws_col));
             Some(if columns == 0 { 80 } else { columns })
@@ -110,8 +110,8 @@ impl Output {
             .ok_or_else(|| Failure::output(&Errno::BADF.into()))
     }
 
-    /// Whether whoever read our output is gone. Without asking, a command that
-    /// waits for events would only notice when it next has one to print.
+    /// Whether the reader of our output has closed it. Without this check, a command
+    /// that waits for events would notice only when it prints the next one.
     pub fn is_closed(&self) -> bool {
         let Some(stdout) = self.out.as_ref().map(BufWriter::get_ref) else {
             return true;

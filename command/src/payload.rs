@@ -1,7 +1,7 @@
 //! What an event changed, from its payload.
 //!
-//! Fields stay in the order in which they stand, and values as the text that
-//! they are: a number that was written `1.10` is shown as `1.10`.
+//! Fields keep their order, and values their text: a number that was written
+//! `1.10` is shown as `1.10`.
 
 use crate::text::{Paint, Style, shortened, shown, width};
 use serde::Deserialize;
@@ -36,7 +36,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    /// The members of the object; none if the text is no object.
+    /// The members of the object; none if the text is not an object.
     pub fn of(json: &'a str) -> Self {
         serde_json::from_str(json).unwrap_or_default()
     }
@@ -63,7 +63,7 @@ pub enum Change {
         old: String,
         new: String,
     },
-    /// What the payload holds besides.
+    /// The other members of the payload.
     Note {
         field: String,
         value: String,
@@ -78,14 +78,14 @@ struct Pair<'a> {
     new: &'a RawValue,
 }
 
-/// What the payload of an event with this operation says.
+/// What the payload of an event with this operation contains.
 pub fn changes(operation: &str, payload: Option<&str>) -> Vec<Change> {
     let mut changes = Vec::new();
     for (key, value) in Members::of(payload.unwrap_or("{}")).0 {
         let json = value.get();
         match key.as_str() {
             "delta" => changes.extend(delta(json).flat_map(Change::refined)),
-            // What was before a create or an update is told by the rest.
+            // For a create or an update, the other members show what was before.
             "before" if operation != "delete" => {}
             "before" => {
                 changes.extend(fields(json).map(|(field, old)| Change::Removed { field, old }));
@@ -120,7 +120,7 @@ fn delta(json: &str) -> impl Iterator<Item = Change> {
     })
 }
 
-/// Into how many parts a change is told at most.
+/// The most parts that a change is shown in.
 const MOST_PARTS: usize = 20;
 
 /// What differs between two values.
@@ -181,18 +181,18 @@ fn parsed<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
     serde_json::from_str(json).ok()
 }
 
-/// A JSON value for a person: a text without its quotes where that is clear.
+/// A JSON value for people: a text without its quotes if that is unambiguous.
 pub fn value(json: &str, most: usize) -> String {
     let text = match serde_json::from_str::<String>(json) {
         Ok(text) if is_plain(&text) => text,
-        // With its quotes and escapes undone only as far as they are harmless.
+        // With its quotes, and only harmless escapes decoded.
         Ok(text) => format!("\"{}\"", shown(&text)),
         Err(_) => shown(json),
     };
     shortened(&text, most)
 }
 
-/// Two texts that differ, each shortened so that the difference is seen.
+/// Two texts that differ, each shortened so that the difference is visible.
 fn side_by_side_in(old: String, new: String, most: usize) -> (String, String) {
     if width(&old) <= most && width(&new) <= most {
         return (old, new);
@@ -202,7 +202,7 @@ fn side_by_side_in(old: String, new: String, most: usize) -> (String, String) {
         .zip(new.chars())
         .take_while(|(a, b)| a == b)
         .count();
-    // With a little of what is the same, to see where it is.
+    // With a little of the equal text around it, to show where it is.
     let skipped = same.saturating_sub(most / 3);
     let short = |text: String| {
         let rest: String = text.chars().skip(skipped).collect();
@@ -212,8 +212,8 @@ fn side_by_side_in(old: String, new: String, most: usize) -> (String, String) {
     (short(old), short(new))
 }
 
-/// Whether the text can be told from a number, a word of JSON and its
-/// surroundings without quotes.
+/// Whether the text without quotes cannot be mistaken for a number, a JSON literal
+/// or the text around it.
 fn is_plain(text: &str) -> bool {
     text.starts_with(|c: char| c.is_alphabetic() || c == '/')
         && !matches!(text, "true" | "false" | "null")
@@ -233,8 +233,7 @@ impl From<&auditrail::Change> for Change {
 }
 
 impl Change {
-    /// A null stands for a field that is not there: a delta cannot tell them
-    /// apart.
+    /// Null means that the field is missing: a delta cannot distinguish the two.
     fn new(field: String, old: Option<&str>, new: Option<&str>) -> Self {
         let side = |side: Option<&str>| side.filter(|&json| json != "null").map(str::to_owned);
         match (side(old), side(new)) {
@@ -248,14 +247,14 @@ impl Change {
         }
     }
 
-    /// The same, field by field within an object or a list: what differs in the
-    /// midst of a long value must not be left for the eye to find.
+    /// The same, field by field within an object or a list, so that a difference in
+    /// the middle of a long value is easy to see.
     pub fn refined(self) -> Vec<Self> {
         let mut out = Vec::new();
         match &self {
             Self::Changed { field, old, new } => {
                 differences(field, old, new, &mut out);
-                // A value that is another altogether reads better as a whole.
+                // A value that is entirely different is easier to read as a whole.
                 if out.len() > MOST_PARTS {
                     vec![self]
                 } else {
@@ -285,7 +284,7 @@ impl Change {
         }
     }
 
-    /// What is to the right of the field, each value at most so wide.
+    /// The text after the field's name, each value at most so wide.
     pub fn right(&self, most: usize, paint: Paint) -> String {
         match self {
             Self::Added { new, .. } => value(new, most),
@@ -301,8 +300,8 @@ impl Change {
     }
 }
 
-/// All changes in one line, each value at most so wide; as many as are seen in
-/// so many columns.
+/// All changes in one line, each value at most so wide; as many as fit into so many
+/// columns.
 pub fn in_one_line(changes: &[Change], most: usize, columns: usize) -> String {
     let mut out = String::new();
     for change in changes {

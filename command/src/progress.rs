@@ -1,8 +1,8 @@
-//! A line on the terminal that tells how far long work is, and how fast.
+//! A line on the terminal that shows the progress and the speed of long work.
 //!
 //! It is drawn on standard error, at most ten times a second and not before the
-//! work has taken half a second, and wiped out at the end. Where standard error
-//! is no terminal nothing is drawn.
+//! work has taken half a second, and erased at the end. If standard error is not a
+//! terminal, nothing is drawn.
 
 use crate::output::Look;
 use crate::text::{bytes, grouped};
@@ -16,11 +16,11 @@ pub enum Unit {
     Events,
 }
 
-/// How far some work is.
+/// The progress of some work.
 pub struct Progress {
     what: &'static str,
     unit: Unit,
-    /// How much there is; `None`: nobody knows.
+    /// The total; `None`: unknown.
     total: Option<u64>,
     done: u64,
     begun: Instant,
@@ -48,23 +48,23 @@ impl Progress {
         }
     }
 
-    /// For a command that prints as it goes: only where its output goes into a
-    /// file, for on a terminal the two would mix.
+    /// For a command that prints while it works: only if its output goes to a file,
+    /// because on a terminal the two would mix.
     pub fn only_beside_a_file(&mut self) {
         self.shown &= std::fs::metadata("/dev/stdout").is_ok_and(|about| about.is_file());
     }
 
-    /// How much there is, once that is known.
+    /// Sets the total, once it is known.
     pub fn set_total(&mut self, total: u64) {
         self.total = Some(total).filter(|&total| total > 0);
     }
 
-    /// So much more was done.
+    /// Adds to what is done.
     pub fn advance(&mut self, by: u64) {
         self.at(self.done + by);
     }
 
-    /// The work has come to here.
+    /// Sets what is done.
     pub fn at(&mut self, done: u64) {
         self.done = done;
         if !self.shown {
@@ -77,11 +77,11 @@ impl Progress {
         self.due = now + BETWEEN;
         self.drawn = true;
         let line = self.line(done, now - self.begun);
-        // It is only for show.
+        // Progress is optional: a failed write is ignored.
         let _ = write!(io::stderr().lock(), "\r{line}\u{1b}[K");
     }
 
-    /// Wipes the line out, so that something else can be said.
+    /// Erases the line, so that something else can be printed.
     pub fn clear(&mut self) {
         if std::mem::take(&mut self.drawn) {
             let _ = write!(io::stderr().lock(), "\r\u{1b}[K");

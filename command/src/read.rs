@@ -77,8 +77,9 @@ impl Read {
     }
 }
 
-/// Prints what there is and what comes, until the limit is reached or nobody
-/// reads any more; an empty folder may yet become a trail.
+/// Prints the events that exist and those to come, until the limit is reached or
+/// nobody reads the output any more. The folder may still be empty: it may become a
+/// trail.
 pub fn follow(mut reader: Reader, events: &mut Events, limit: Option<u64>) -> Outcome {
     let mut told = 0;
     let mut left = limit.unwrap_or(u64::MAX);
@@ -103,10 +104,10 @@ pub fn follow(mut reader: Reader, events: &mut Events, limit: Option<u64>) -> Ou
     Ok(if told == 0 { Exit::Done } else { Exit::Damaged })
 }
 
-/// How often to see whether anybody still reads what is printed.
+/// How often to check whether anybody still reads the output.
 const LOOK_UP: Duration = Duration::from_millis(500);
 
-/// Tells of damage as it is met; says how much was told.
+/// Reports damage as it is met; returns how much was reported.
 fn tell_damage(reader: &Reader, told: usize) -> usize {
     for damage in reader.damage().iter().skip(told) {
         trail::tell(damage);

@@ -79,7 +79,7 @@ impl Replay {
     }
 }
 
-/// A row a record, its fields in a line.
+/// One row per record, its fields in one line.
 fn print_table(output: &mut Output, state: &State) -> Result<(), Failure> {
     let names: Vec<(&str, String)> = state.names().map(|name| (name, shown(name))).collect();
     let share = output
@@ -128,7 +128,7 @@ fn print_table(output: &mut Output, state: &State) -> Result<(), Failure> {
     output.line(&sum)
 }
 
-/// A line a field, in full.
+/// One line per field, with the full value.
 fn print_record(output: &mut Output, name: &str, record: &str) -> Result<(), Failure> {
     let title = output.paint.paint(Style::Bold, &shown(name));
     output.line(&title)?;

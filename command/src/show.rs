@@ -51,7 +51,7 @@ impl Show {
             filter.order(Order::NewestFirst);
         }
         filter.limit(self.limit.unwrap_or(0));
-        // Says so where there is none.
+        // Fails if there is no trail.
         drop(trail::open(&self.trail, &filter)?);
 
         let mut output = Output::new(look);
@@ -90,7 +90,7 @@ impl Show {
         ))
     }
 
-    /// An object an event, with where it belongs.
+    /// One object per event, with its domain and category.
     fn print_json(
         &self,
         output: &mut Output,
@@ -170,7 +170,7 @@ impl Show {
         Ok(())
     }
 
-    /// How wide a value may get; a change has two and an arrow.
+    /// The largest width of a value; a change has two and an arrow.
     fn room(&self, output: &Output, before: usize, change: &Change) -> usize {
         match output.columns {
             Some(columns) if !self.full => {

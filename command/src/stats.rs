@@ -1,7 +1,7 @@
 //! `auditrail stats`: what is in a trail, stream by stream.
 //!
-//! Counted from the segments in one pass over all events; what a writer knows
-//! of itself is not asked for, so that it may be running.
+//! Counted from the segments in one pass over all events. No writer is asked, so one
+//! may be running.
 
 use crate::exit::{Failure, Outcome};
 use crate::output::{Look, Output};
@@ -151,7 +151,7 @@ impl Stats {
     }
 }
 
-/// Different users, counted up to a limit, for the memory must stay flat.
+/// Different users, counted up to a limit to bound the memory.
 struct Users {
     names: BTreeSet<String>,
     limit: usize,
@@ -251,7 +251,7 @@ fn print_table(
     for (number, row) in rows.iter().enumerate() {
         let mut line = String::new();
         for (column, (cell, columns)) in row.iter().zip(widths).enumerate() {
-            // Numbers to the right.
+            // Numbers are aligned to the right.
             if (1..=3).contains(&column) {
                 line.extend(std::iter::repeat_n(' ', columns - width(cell)));
                 line.push_str(cell);

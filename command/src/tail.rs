@@ -43,8 +43,8 @@ impl Tail {
         follow(Reader::open(&self.trail, &rest)?, &mut events, None)
     }
 
-    /// Prints the last events, the newest last. Says the id of the newest of
-    /// the whole trail, so that following goes on right behind it.
+    /// Prints the last events, the newest last. Returns the newest id of the whole
+    /// trail, so that following continues right after it.
     fn last(
         &self,
         filter: &Filter,

@@ -1,13 +1,13 @@
 //! Text for a terminal: made harmless, measured, shortened, coloured.
 //!
-//! What stands in an event was written by anybody. Control characters could
-//! move the cursor or change the terminal, and marks of direction could make a
-//! line read as another: both are shown as escapes and never sent.
+//! Anybody can write the text of an event. Control characters could move the cursor
+//! or change the terminal, and bidirectional marks could make a line look like
+//! another: both are shown as escapes and never sent to the terminal.
 
 use std::fmt::Write;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// The text, with everything that is not plainly visible as an escape.
+/// The text, with everything that is not visible replaced by an escape.
 pub fn shown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     // A name with blanks at its end looks like the one without.
@@ -19,7 +19,7 @@ pub fn shown(text: &str) -> String {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             c if is_hidden(c) => {
-                // A string takes everything.
+                // Writing to a String cannot fail.
                 let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
             }
             c => out.push(c),
@@ -39,12 +39,12 @@ fn is_hidden(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// How many columns it takes.
+/// How many columns the text takes.
 pub fn width(text: &str) -> usize {
     text.width()
 }
 
-/// The text in `most` columns; what does not fit ends in `…`.
+/// The text in `most` columns; a text that does not fit ends in `…`.
 pub fn shortened(text: &str, most: usize) -> String {
     if width(text) <= most {
         return text.to_owned();
@@ -65,7 +65,7 @@ pub fn shortened(text: &str, most: usize) -> String {
     out
 }
 
-/// Puts blanks behind the text until it takes `columns`.
+/// Pads the text with spaces to `columns`.
 pub fn pad(out: &mut String, text: &str, columns: usize) {
     out.push_str(text);
     out.extend(std::iter::repeat_n(

@@ -1,8 +1,8 @@
 //! Points in time, as people write and read them.
 //!
-//! Taken are Unix seconds (`1764000000`, `@1764000000`), RFC 3339 (`2026-01-31T12:00:00Z`, with
-//! any offset, a blank for the `T`; without an offset it is UTC), a day
-//! (`2026-01-31`) and an age (`90m`, `2h`, `3d`). Printed is UTC, always.
+//! Accepted are Unix seconds (`1764000000`, `@1764000000`), RFC 3339 (`2026-01-31T12:00:00Z`, with
+//! any offset, optionally a space for the `T`; without an offset it is UTC), a day
+//! (`2026-01-31`) and an age (`90m`, `2h`, `3d`). Times are always printed in UTC.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -72,7 +72,7 @@ fn plain_seconds(text: &str, second: i64) -> Result<i64, String> {
     Ok(second)
 }
 
-/// `2026-01-31 12:00:00`; a year that no calendar prints is left in seconds.
+/// `2026-01-31 12:00:00`; a year that does not fit this format is printed in seconds.
 pub fn utc(second: i64) -> String {
     let days = second.div_euclid(DAY);
     let (year, month, day) = civil(days);
@@ -116,7 +116,7 @@ fn day(text: &str) -> Option<i64> {
     }
     let (year, month, day) = (digits(year)?, digits(month)?, digits(day)?);
     let days = days(year, month, day);
-    // A day that its month does not have comes back as another one.
+    // A day that its month does not have converts back to another day.
     (civil(days) == (year, month, day)).then_some(days * DAY)
 }
 

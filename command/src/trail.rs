@@ -1,12 +1,12 @@
-//! What the commands that read have in common: the trail, and the damage that
-//! was met in it.
+//! What the commands that read share: the trail, and the damage that they met in
+//! it.
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::text::{counted, grouped, shown};
 use auditrail::{Damage, Filter, Reader, segments};
 use std::path::Path;
 
-/// How many damaged lines to name.
+/// How many damaged lines to print.
 const NAMED: usize = 20;
 
 /// Opens the trail for reading.
@@ -16,15 +16,15 @@ pub fn open(root: &Path, filter: &Filter) -> Result<Reader, Failure> {
     Ok(reader)
 }
 
-/// A folder that holds nothing of a trail is most likely a mistyped one, and
-/// silence would be the wrong answer.
+/// A folder without any part of a trail is most likely a mistyped path, and no
+/// output would be the wrong answer.
 pub fn must_be_one(root: &Path) -> Result<(), Failure> {
     let traces = ["index.json", ".auditrail"];
     if !root.is_dir()
         || traces.iter().any(|name| root.join(name).exists())
         || !segments(root)?.is_empty()
     {
-        // That there is no folder at all, the library says.
+        // If there is no folder at all, the library reports it.
         return Ok(());
     }
     Err(Failure::new(
@@ -36,8 +36,8 @@ pub fn must_be_one(root: &Path) -> Result<(), Failure> {
     ))
 }
 
-/// Tells on standard error what was met that is no event; damage is an answer
-/// of its own to a script.
+/// Reports on standard error the lines that are no events; for scripts, damage has
+/// an exit code of its own.
 pub fn outcome(damage: &[Damage], count: u64) -> Outcome {
     if count == 0 {
         return Ok(Exit::Done);
@@ -55,7 +55,7 @@ pub fn outcome(damage: &[Damage], count: u64) -> Outcome {
     ))
 }
 
-/// Tells of one damaged line.
+/// Reports one damaged line.
 pub fn tell(damage: &Damage) {
     eprintln!(
         "auditrail: {}, byte {}: {}",

@@ -35,7 +35,7 @@ pub struct Verify {
     pruned_before: u64,
 }
 
-/// How many findings to name to a person.
+/// How many findings to print for people.
 const NAMED: usize = 50;
 
 impl Verify {

@@ -4,11 +4,11 @@
 //! | --- | --- |
 //! | `reader` | the public handle: events in stream order or merged by id; following |
 //! | `cursor` | one stream, event by event |
-//! | `segments` | the segments of one stream, and where in them an id is |
+//! | `segments` | the segments of one stream, and the position of an id in them |
 //! | `filter` | which events pass |
 //! | `record`, `damage` | what a reader returns, and what it could not return |
-//! | `segment_files` | which segment files there are |
-//! | `replay` | the state of every record at one event |
+//! | `segment_files` | the files of all segments |
+//! | `replay` | the state of every record of a stream at one event |
 //! | `history` | the changes of one record |
 //! | `check` | a whole trail: is it sound? |
 

@@ -27,7 +27,7 @@ pub struct SegmentFile {
 /// that is removed while they are listed is left out.
 pub fn segments(root: impl Into<PathBuf>) -> Result<Vec<SegmentFile>> {
     let layout = Layout::new(root);
-    listing::must_be_there(&Disk, &layout)?;
+    listing::require_trail(&Disk, &layout)?;
     let mut found = Vec::new();
     for stream in listing::streams(&Disk, &layout)? {
         let name = stream.name();
