@@ -14,7 +14,8 @@
 //! tree is the same; who wants nothing but standard bundles limits the size of
 //! events with the option for that.
 
-use super::leaf_chunks::{LeafChunks, hash_all};
+use super::hash_pool::hash_all;
+use super::leaf_chunks::LeafChunks;
 use super::log::{CHECKPOINT, TLOG, read_checkpoint};
 use super::merkle::Hash;
 use super::note::VerifierKey;

@@ -12,8 +12,8 @@
 //!
 //! So whoever feeds the log asks [`Log::size`] how many events it has, and hands
 //! in the leaves of those that follow. Nothing is lost by a crash: tiles past
-//! the checkpoint count for nothing. After one, [`Log::damaged`] says which full
-//! tiles of level 0 the machine has lost (see `tile`), and [`Log::repair`] takes
+//! the checkpoint count for nothing. After one, [`Log::damaged_tiles`] says which full
+//! tiles of level 0 the machine has lost (see `tile`), and [`Log::repair_tile`] takes
 //! their leaves. Left to others: that only leaves of synced events are handed in
 //! before a checkpoint is asked for, and when that is.
 
@@ -349,8 +349,8 @@ impl Log {
     /// Reads all full tiles and compares each with the hash over it, up to the
     /// signed root. Says which of level 0 are lost or damaged; their leaves,
     /// those of the events from `256 * index + 1` on, are to be handed to
-    /// [`Log::repair`]. If a tile above is not right, the log starts again at 0.
-    pub fn damaged(&mut self) -> Result<Vec<u64>> {
+    /// [`Log::repair_tile`]. If a tile above is not right, the log starts again at 0.
+    pub fn damaged_tiles(&mut self) -> Result<Vec<u64>> {
         self.usable()?;
         let size = self.edge.size();
         let mut damaged = Vec::new();
@@ -393,7 +393,7 @@ impl Log {
 
     /// Makes a full tile of level 0 again from its 256 leaves. An error where
     /// these are not the signed ones.
-    pub fn repair(&mut self, index: u64, leaves: &[Hash]) -> Result<()> {
+    pub fn repair_tile(&mut self, index: u64, leaves: &[Hash]) -> Result<()> {
         self.usable()?;
         let tile = Tile { level: 0, index };
         let (parent, place) = tile.parent();
@@ -516,7 +516,7 @@ mod tests {
         ] {
             assert!(names.contains(&PathBuf::from(name)), "{name}");
         }
-        assert_eq!(once.open(70_000).unwrap().damaged().unwrap(), [0; 0]);
+        assert_eq!(once.open(70_000).unwrap().damaged_tiles().unwrap(), [0; 0]);
     }
 
     #[test]
@@ -534,7 +534,7 @@ mod tests {
         let signed = log.sign(&place.key).unwrap().clone();
         let mut log = place.open(1000).unwrap();
         assert_eq!((log.size(), log.edge.root()), (1000, signed.root()));
-        assert_eq!(log.damaged().unwrap(), [0; 0]);
+        assert_eq!(log.damaged_tiles().unwrap(), [0; 0]);
     }
 
     #[test]
@@ -677,26 +677,26 @@ mod tests {
         fs::write(tile(255), vec![0; 8192]).unwrap();
         fs::write(tile(272), vec![1; 9000]).unwrap();
         let mut log = place.open(70_000).unwrap();
-        let damaged = log.damaged().unwrap();
+        let damaged = log.damaged_tiles().unwrap();
         assert_eq!(damaged, [0, 7, 255, 272]);
         let wrong: Vec<_> = (0..256).map(|index| leaf(index + 1)).collect();
-        let error = log.repair(0, &wrong).unwrap_err();
+        let error = log.repair_tile(0, &wrong).unwrap_err();
         assert_eq!(error.kind(), Kind::Tampered);
         assert!(error.message().contains("events 1 to 256"), "{error}");
         for index in damaged {
             let leaves: Vec<_> = (index * 256..(index + 1) * 256).map(leaf).collect();
-            log.repair(index, &leaves).unwrap();
+            log.repair_tile(index, &leaves).unwrap();
         }
-        assert_eq!(log.damaged().unwrap(), [0; 0]);
+        assert_eq!(log.damaged_tiles().unwrap(), [0; 0]);
         assert_eq!(place.files(), before);
         // Above level 0 nothing is lost by a crash: everything is made again.
         fs::write(place.tlog().join("tile/1/000"), vec![0; 8192]).unwrap();
         let mut log = place.open(70_000).unwrap();
         assert_eq!(log.size(), 70_000);
-        assert_eq!(log.damaged().unwrap(), [0; 0]);
+        assert_eq!(log.damaged_tiles().unwrap(), [0; 0]);
         assert!(log.is_behind());
         log.append(&leaves(0..70_000), None).unwrap();
-        assert_eq!(log.damaged().unwrap(), [0; 0]);
+        assert_eq!(log.damaged_tiles().unwrap(), [0; 0]);
         assert!(!log.is_behind());
     }
 }

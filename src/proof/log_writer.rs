@@ -12,7 +12,7 @@
 //! shared writers, and who adds a witness's cosignature, take turns. The new
 //! checkpoint of a shared writer goes on from whatever the others have signed.
 
-use super::catch_up::{catch_up, heal, sync_from};
+use super::catch_up::{catch_up, repair_tiles, sync_from};
 use super::checkpoint::SignedCheckpoint;
 use super::log::{CHECKPOINT, Log, TLOG, read_checkpoint, read_text};
 use super::note::{Signer, VerifierKey};
@@ -137,7 +137,7 @@ impl LogWriter {
         let held = LogLock::wait(&*lock, layout)?;
         let mut log = Log::open(storage.clone(), layout, &options.keys(), last_id)?;
         if since == Loss::PowerLoss {
-            heal(&mut log, storage, layout)?;
+            repair_tiles(&mut log, storage, layout)?;
         }
         // What others are writing now may be gone again after a loss of power.
         let mut positions = None;

@@ -22,6 +22,7 @@ mod catch_up;
 mod check;
 mod checkpoint;
 mod export;
+mod hash_pool;
 mod interop_tests;
 mod leaf_chunks;
 mod log;

@@ -137,6 +137,11 @@ impl Lines {
         self.ahead.map(|line| self.text(line))
     }
 
+    /// Whether the line after the one moved to last is skipped.
+    pub fn ahead_is_skipped(&self) -> bool {
+        self.ahead.is_some_and(|line| line.skipped)
+    }
+
     /// Whether there is a NUL in the line moved to last: a hole that a loss of
     /// power left, for no text that is written holds one.
     pub fn has_nul(&self, line: Line) -> bool {
