@@ -5,7 +5,7 @@
 //! the name of the key that signs.
 
 use super::merkle::Hash;
-use super::note::{KeyKind, Note, Signed, Signer, VerifierKey};
+use super::note::{KeyKind, Note, Signer, VerifiedSignature, VerifierKey};
 use crate::error::{Error, Kind, Result};
 use std::fmt;
 
@@ -67,7 +67,7 @@ pub(crate) fn decimal(text: &str) -> Option<u64> {
 pub struct SignedCheckpoint {
     checkpoint: Checkpoint,
     text: String,
-    signed: Vec<Signed>,
+    signed: Vec<VerifiedSignature>,
 }
 
 impl SignedCheckpoint {
@@ -83,7 +83,7 @@ impl SignedCheckpoint {
         Ok(Self {
             checkpoint,
             text: note.to_string(),
-            signed: vec![Signed {
+            signed: vec![VerifiedSignature {
                 key: signer.verifier().clone(),
                 time: None,
             }],
@@ -208,7 +208,7 @@ mod tests {
             let error = SignedCheckpoint::open(signed.text(), &keys).unwrap_err();
             assert_eq!(error.kind(), Kind::Tampered);
         }
-        // Signed by a known key, but for a log of another name.
+        // VerifiedSignature by a known key, but for a log of another name.
         let foreign = Note::sign(format!("log\n3\n{}\n", root()), &other).unwrap();
         let keys = [other.verifier().clone()];
         assert!(SignedCheckpoint::open(&foreign.to_string(), &keys).is_err());

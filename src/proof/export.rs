@@ -14,12 +14,13 @@
 //! tree is the same; who wants nothing but standard bundles limits the size of
 //! events with the option for that.
 
+use super::checkpoint_file::{CHECKPOINT, TLOG, read_checkpoint};
 use super::hash_pool::hash_all;
 use super::leaf_chunks::LeafChunks;
-use super::log::{CHECKPOINT, TLOG, read_checkpoint};
+use super::log_folder::{Durable, LogFolder};
 use super::merkle::Hash;
 use super::note::VerifierKey;
-use super::tile::{Durable, LEVELS, LogFolder, Tile, WIDTH, hashes, push_index, to_bytes};
+use super::tile::{LEVELS, Tile, WIDTH, hashes_at, push_index, to_bytes};
 use super::trail_walk::TrailWalk;
 use super::unmatched::Unmatched;
 use crate::error::{Error, Kind, Result};
@@ -174,7 +175,7 @@ impl Target {
 
     fn copy_tiles(&self) -> Result<()> {
         for level in 0..LEVELS {
-            for index in 0..hashes(level, self.size).div_ceil(WIDTH) {
+            for index in 0..hashes_at(level, self.size).div_ceil(WIDTH) {
                 let tile = Tile { level, index };
                 let path = tile.path(tile.width(self.size));
                 self.write(&path, &to_bytes(&self.tile(tile)?))?;
@@ -196,11 +197,12 @@ impl Target {
 
 #[cfg(test)]
 mod tests {
-    use super::super::log_writer::{LogWriter, Loss, ProofOptions};
+    use super::super::log_writer::{LogWriter, Loss};
     use super::super::merkle::leaf_hash;
     use super::super::note::{Signer, SigningKey};
-    use super::super::tile::Edge;
+    use super::super::proof_options::ProofOptions;
     use super::super::tile_verifier::TileVerifier;
+    use super::super::tree_edge::TreeEdge;
     use super::*;
     use crate::{Options, Writer};
     use std::fs;
@@ -285,7 +287,7 @@ mod tests {
             check(&out, &keys, b"{\"event_id\":1,");
         }
         assert_eq!(last, 557);
-        let edge = Edge::read(&LogFolder::new(Arc::new(Disk), out.clone()), last).unwrap();
+        let edge = TreeEdge::read(&LogFolder::new(Arc::new(Disk), out.clone()), last).unwrap();
         assert_eq!(edge.unwrap().size(), last);
         assert!(!out.join("new").exists());
     }

@@ -7,10 +7,13 @@
 
 #![cfg(test)]
 
-use super::log_writer::{LogWriter, Loss, ProofOptions, Prover, add_cosignatures, checkpoint};
+use super::checkpoint_file::{add_cosignatures, checkpoint};
+use super::log_writer::{LogWriter, Loss};
 use super::note::tests::{cosign, witness};
 use super::note::{Signer, SigningKey, VerifierKey};
+use super::proof_options::ProofOptions;
 use super::prove::{prove, prove_consistency};
+use super::prover::Prover;
 use super::verify::Verification;
 use crate::store::layout::Layout;
 use crate::store::storage::{Disk, Storage};

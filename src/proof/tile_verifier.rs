@@ -6,15 +6,17 @@
 //! If lines and tiles are changed together, the root or a tile above does not match.
 
 use super::checkpoint::Checkpoint;
+use super::log_folder::LogFolder;
 use super::merkle::{Hash, complete_hash};
 use super::report::{Finding, FindingKind};
-use super::tile::{Edge, LEVELS, LogFolder, Tile, WIDTH, hashes};
+use super::tile::{LEVELS, Tile, WIDTH, hashes_at};
+use super::tree_edge::TreeEdge;
 use crate::error::Result;
 
 #[derive(Debug)]
 pub(crate) struct TileVerifier {
     folder: LogFolder,
-    edge: Edge,
+    edge: TreeEdge,
     /// By level, the tile that was loaded last: its hashes, if they can be trusted.
     cached: [Option<(u64, Option<Vec<Hash>>)>; LEVELS as usize],
     /// Tiles that were found damaged; the caller takes them out.
@@ -24,7 +26,7 @@ pub(crate) struct TileVerifier {
 impl TileVerifier {
     /// `None` if the tiles do not lead to the checkpoint's root.
     pub fn open(folder: &LogFolder, checkpoint: &Checkpoint) -> Result<Option<Self>> {
-        let edge = Edge::read(folder, checkpoint.size)?;
+        let edge = TreeEdge::read(folder, checkpoint.size)?;
         Ok(edge
             .filter(|edge| edge.root() == checkpoint.root)
             .map(|edge| Self {
@@ -42,7 +44,7 @@ impl TileVerifier {
 
     /// The signed hash over a full tile, which is in the tile above it.
     pub fn complete_hash(&mut self, tile: Tile) -> Result<Option<Hash>> {
-        if tile.index >= hashes(tile.level, self.edge.size()) / WIDTH {
+        if tile.index >= hashes_at(tile.level, self.edge.size()) / WIDTH {
             return Ok(None);
         }
         let (parent, index) = tile.parent();
@@ -66,7 +68,7 @@ impl TileVerifier {
         if tile.level >= LEVELS {
             return Ok(None);
         }
-        if tile.index >= hashes(tile.level, self.edge.size()) / WIDTH {
+        if tile.index >= hashes_at(tile.level, self.edge.size()) / WIDTH {
             let partial = tile.width(self.edge.size()) > 0;
             return Ok(partial.then(|| self.edge.level(tile.level)));
         }

@@ -13,10 +13,10 @@
 
 use super::check::TreeCheck;
 use super::checkpoint::SignedCheckpoint;
-use super::log::{CHECKPOINT, TLOG, read_text};
+use super::checkpoint_file::{CHECKPOINT, TLOG, read_text};
+use super::log_folder::LogFolder;
 use super::note::VerifierKey;
 use super::report::{Covered, Finding, FindingKind, VerifyReport, Witness};
-use super::tile::LogFolder;
 use super::tile_verifier::TileVerifier;
 use crate::error::{Kind, Result};
 use crate::store::index_file::{self, IndexContent};

@@ -7,7 +7,8 @@ mod log;
 mod skipped_lines;
 
 use super::catch_up::{catch_up, repair_tiles};
-use super::log::{Log, TLOG};
+use super::checkpoint_file::TLOG;
+use super::log::Log;
 use super::note::tests::{cosign, witness};
 use super::note::{Signer, SigningKey};
 use super::report::{FindingKind, VerifyReport};
