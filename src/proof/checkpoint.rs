@@ -1,7 +1,7 @@
-//! Checkpoints (c2sp.org/tlog-checkpoint): what a log was at one moment, signed.
+//! Checkpoints (c2sp.org/tlog-checkpoint): the size and root of a log, signed.
 //!
 //! The note's text is the origin (the log's name), the size, the root in base64,
-//! each on a line; lines after these are kept, but we write none. The origin is
+//! each on a line; lines after these are kept, but none are written. The origin is
 //! the name of the key that signs.
 
 use super::merkle::Hash;
@@ -9,7 +9,7 @@ use super::note::{KeyKind, Note, Signer, VerifiedSignature, VerifierKey};
 use crate::error::{Error, Kind, Result};
 use std::fmt;
 
-/// A tree's size and root, by the log of a name.
+/// The size and root of a log's tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The log's name.
@@ -18,7 +18,7 @@ pub struct Checkpoint {
     pub size: u64,
     /// The root of the tree over them.
     pub root: Hash,
-    /// Further lines, of no meaning to us.
+    /// Further lines, which are not interpreted.
     pub extensions: Vec<String>,
 }
 
@@ -144,8 +144,8 @@ impl SignedCheckpoint {
         self.signed.iter().any(|signed| signed.key == *key)
     }
 
-    /// The witnesses whose cosignatures were asked for and hold, with their
-    /// times in Unix seconds.
+    /// The witnesses whose cosignatures were checked and are valid, with their times in
+    /// Unix seconds.
     pub fn witnesses(&self) -> impl Iterator<Item = (&str, u64)> {
         self.signed
             .iter()
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_checkpoint_is_refused() {
+    fn malformed_checkpoints_are_refused() {
         let root = root();
         for text in [
             String::new(),

@@ -1,18 +1,16 @@
-//! A trail as a complete static log (c2sp.org/tlog-tiles), to be put behind a
-//! web server or into an object store.
+//! Exports a trail as a complete static log (c2sp.org/tlog-tiles), for a web server or
+//! an object store.
 //!
-//! What is written is the log as its newest checkpoint has it: the checkpoint,
-//! the tiles, and the entries in bundles, `tile/entries/<N>[.p/<W>]`: each entry
-//! with its length before it, in two bytes, big-endian. The checkpoint comes
-//! last, so that it never promises what is not there; files that are there
-//! already are not written again, for none of them ever changes. Each entry is
-//! compared with its leaf on the way.
+//! The log is written as of its newest checkpoint: the checkpoint, the tiles, and the
+//! entries in bundles, `tile/entries/<N>[.p/<W>]`: each entry after its length, in two
+//! bytes, big-endian. The checkpoint is written last, so that it never covers a file
+//! that is missing; files that exist are not written again, because they never change.
+//! Each entry is compared with its leaf.
 //!
-//! Two bytes cannot say a length over 65,535. The entries of a tile in which a
-//! line is longer are written, as the specification asks of other formats, under
-//! another name, `tile/lines/<N>[.p/<W>]`: one a line, as in the segments. The
-//! tree is the same; who wants nothing but standard bundles limits the size of
-//! events with the option for that.
+//! Two bytes cannot hold a length over 65,535. The entries of a tile with a longer line
+//! are written, as the specification asks of other formats, under another name,
+//! `tile/lines/<N>[.p/<W>]`: one a line, as in the segments. The tree is the same. To
+//! have standard bundles only, limit the size of events with the option for that.
 
 use super::checkpoint_file::{CHECKPOINT, TLOG, read_checkpoint};
 use super::hash_pool::hash_all;
@@ -42,9 +40,9 @@ pub struct Exported {
 }
 
 /// Writes the log of the trail at `root`, as its newest checkpoint has it, into
-/// the folder `out`, which is made where it is missing. The checkpoint must be
-/// signed by one of `keys`. `progress` is told how many events are done, and of
-/// how many.
+/// the folder `out`, which is created if it is missing. The checkpoint must be signed by
+/// one of `keys`. `progress` is called with how many events are exported, and how many
+/// there are.
 pub fn export(
     root: &Path,
     out: &Path,
@@ -61,7 +59,7 @@ pub fn export(
         )
     })?;
     let size = signed.size();
-    let mut target = Target {
+    let mut target = ExportTarget {
         from,
         to: LogFolder::new(storage.clone(), out.to_owned()),
         size,
@@ -92,7 +90,7 @@ pub fn export(
     Ok(target.exported)
 }
 
-struct Target {
+struct ExportTarget {
     from: LogFolder,
     to: LogFolder,
     size: u64,
@@ -106,8 +104,8 @@ struct Bundle {
     leaves: Vec<Hash>,
     entries: Vec<u8>,
     lines: Vec<u8>,
-    /// Some entry is too long for a bundle.
-    oversized: bool,
+    /// An entry is too long for a bundle.
+    has_long_entry: bool,
 }
 
 impl Bundle {
@@ -117,7 +115,7 @@ impl Bundle {
                 self.entries.extend(length.to_be_bytes());
                 self.entries.extend(entry);
             }
-            Err(_) => self.oversized = true,
+            Err(_) => self.has_long_entry = true,
         }
         self.lines.extend(entry);
         self.lines.push(b'\n');
@@ -128,11 +126,11 @@ impl Bundle {
         self.leaves.clear();
         self.entries.clear();
         self.lines.clear();
-        self.oversized = false;
+        self.has_long_entry = false;
     }
 }
 
-impl Target {
+impl ExportTarget {
     fn finish_bundle(&mut self, index: u64) -> Result<()> {
         let tile = Tile { level: 0, index };
         if self.tile(tile)? != self.bundle.leaves {
@@ -147,7 +145,7 @@ impl Target {
             ));
         }
         let bundle = std::mem::take(&mut self.bundle);
-        let (form, bytes) = if bundle.oversized {
+        let (form, bytes) = if bundle.has_long_entry {
             self.exported.as_lines += 1;
             ("lines", &bundle.lines)
         } else {
@@ -185,9 +183,9 @@ impl Target {
     }
 
     fn write(&self, name: &Path, bytes: &[u8]) -> Result<()> {
-        let is_there = name != Path::new(CHECKPOINT)
+        let exists = name != Path::new(CHECKPOINT)
             && (self.to.length(name)?).is_some_and(|length| length == bytes.len() as u64);
-        if is_there {
+        if exists {
             return Ok(());
         }
         self.to

@@ -1,7 +1,7 @@
-//! Trails for others' programs to verify (`tests/outsiders`), and the whole way
-//! from append to proof.
+//! Trails that programs of others verify (`tests/outsiders`), and all steps from append
+//! to proof.
 //!
-//! With `AUDITRAIL_OUTSIDERS` set to a folder, the trails are left there: one a
+//! With `AUDITRAIL_OUTSIDERS` set to a folder, the trails are written there: one a
 //! size in `AUDITRAIL_OUTSIDERS_SIZES`, with the public key, an earlier
 //! checkpoint, proofs of some events, and a proof of consistency.
 

@@ -32,7 +32,7 @@ impl LogFolder {
         &self.path
     }
 
-    /// The whole file at `name`, up to `limit` bytes; `None` where there is none.
+    /// The whole file at `name`, up to `limit` bytes; `None` if there is none.
     pub fn read(&self, name: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
         let path = self.path.join(name);
         let file = match self.storage.open(&path, Open::Read) {
@@ -50,7 +50,7 @@ impl LogFolder {
         Ok(Some(bytes))
     }
 
-    /// The length of the file at `name`, if there is one.
+    /// The length of the file at `name`, if it exists.
     pub fn length(&self, name: &Path) -> Result<Option<u64>> {
         let path = self.path.join(name);
         match self.storage.stat(&path) {
@@ -60,8 +60,8 @@ impl LogFolder {
         }
     }
 
-    /// Puts a whole file under `name`, replacing what is there. The folders
-    /// whose names changed are added to `changed`.
+    /// Writes a whole file, replacing the one of that name. The folders whose entries
+    /// have changed are added to `changed`.
     pub fn write(
         &self,
         name: &Path,
@@ -71,7 +71,7 @@ impl LogFolder {
     ) -> Result<()> {
         let path = self.path.join(name);
         let folder = path.parent().unwrap_or(&self.path);
-        // One name for all: only one writer is at work.
+        // One name is enough: the log is locked.
         let temporary = self.path.join("new");
         let file = match self.storage.open(&temporary, Open::Create) {
             Err(e) if absent(&e) => {
@@ -102,7 +102,7 @@ impl LogFolder {
         Ok(())
     }
 
-    /// Makes the names in `changed` durable.
+    /// Syncs the folders in `changed`.
     pub fn sync(&self, changed: &mut BTreeSet<PathBuf>) -> Result<()> {
         while let Some(folder) = changed.first() {
             self.storage
@@ -130,8 +130,8 @@ impl LogFolder {
         Ok(())
     }
 
-    /// Removes the partial forms of a tile that is full. They are of no more
-    /// use, and what cannot be removed does no harm.
+    /// Removes the partial forms of a tile that is full. They are not read any more, so
+    /// an error is ignored.
     pub fn remove_partials(&self, tile: Tile) {
         let Some(folder) = tile.path(1).parent().map(|p| self.path.join(p)) else {
             return;
@@ -143,8 +143,8 @@ impl LogFolder {
     }
 
     /// The hashes of a tile as it was in a tree of `size` leaves, from the file
-    /// of that width or from the full tile; `None` where neither is there with
-    /// the right length.
+    /// of that width or from the full tile; `None` if neither exists with the right
+    /// length.
     pub fn tile(&self, tile: Tile, size: u64) -> Result<Option<Vec<Hash>>> {
         let width = tile.width(size);
         if width == 0 {

@@ -6,7 +6,7 @@
 //! trail is recovered.
 //!
 //! Each change of the log's files is made under `log_lock`. A shared writer continues
-//! from the newest checkpoint, whoever has signed it.
+//! from the newest checkpoint, whichever process has signed it.
 
 use super::catch_up::{catch_up, repair_tiles, sync_from};
 use super::checkpoint::SignedCheckpoint;
@@ -21,7 +21,7 @@ use crate::store::layout::Layout;
 use crate::store::storage::{File, Storage};
 use std::sync::Arc;
 
-/// What the machine may have lost of a trail since it was written last.
+/// What of a trail may have been lost since it was written last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
     /// Nothing: the kernel still has all that it was given.

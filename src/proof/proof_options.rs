@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Told how many events the tree has, and how many it is to have.
+/// Called with how many events the tree has, and how many it will have.
 pub type ProgressHandler = Arc<dyn Fn(u64, u64) + Send + Sync>;
 
 /// How a writer signs its trail.
@@ -38,13 +38,13 @@ impl ProofOptions {
         self
     }
 
-    /// Also after so many events; 0: not.
+    /// Also after this many events; 0: not.
     pub fn every_events(&mut self, events: u64) -> &mut Self {
         self.every_events = (events > 0).then_some(events);
         self
     }
 
-    /// Also with the first event after so long; zero: not.
+    /// Also with the first event after this interval; zero: not.
     pub fn every(&mut self, interval: Duration) -> &mut Self {
         self.every = (!interval.is_zero()).then_some(interval);
         self

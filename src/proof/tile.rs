@@ -6,14 +6,14 @@
 //! hashes. `N` is written in groups of three digits, all but the last with an
 //! `x` before: `x001/x234/067`.
 //!
-//! Tiles are derived data: the segments are the truth, the checkpoint says what
-//! they must come to. A tile past the checkpoint counts for nothing, so a crash
-//! costs no more than hashing those lines again. Files appear whole (written
-//! under another name, then renamed). Before a checkpoint is signed, its partial
+//! Tiles are derived data: the segments are the source, and the checkpoint has the root
+//! over them. A tile past the checkpoint is ignored, so a crash costs no more than
+//! hashing those lines again. Files appear whole (written under another name, then
+//! renamed). Before a checkpoint is signed, its partial
 //! tiles, and all tiles above level 0, are on disk. Full tiles of level 0, one
-//! for each 256 events, are left to the kernel, because a sync for each would
+//! for each 256 events, are not synced, because a sync for each would
 //! cost more than appending its events: each can be checked against its parent,
-//! which is on disk, and made again from the segments (see `log`).
+//! which is on disk, and rebuilt from the segments (see `log`).
 
 use super::merkle::Hash;
 use std::path::PathBuf;
@@ -32,7 +32,7 @@ pub(crate) struct Tile {
 }
 
 impl Tile {
-    /// How many hashes it has in a tree of `size` leaves; 0: none, it is not there.
+    /// How many hashes it has in a tree of `size` leaves; 0: it does not exist.
     pub fn width(self, size: u64) -> u64 {
         hashes_at(self.level, size)
             .saturating_sub(self.index.saturating_mul(WIDTH))
@@ -46,13 +46,13 @@ impl Tile {
         push_index(path, self.index, width)
     }
 
-    /// The leaves that it spans, as far as there are any.
+    /// The leaves that it covers, if the tree has as many.
     pub fn leaves(self) -> std::ops::Range<u64> {
         let span = WIDTH.saturating_pow(u32::from(self.level) + 1);
         self.index.saturating_mul(span)..(self.index + 1).saturating_mul(span)
     }
 
-    /// The tile and the place in it of the hash over this one.
+    /// The tile that holds the hash over this one, and the hash's index in it.
     pub fn parent(self) -> (Tile, usize) {
         let parent = Tile {
             level: self.level + 1,

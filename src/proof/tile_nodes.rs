@@ -5,13 +5,13 @@ use super::merkle::{Hash, Nodes, complete_hash};
 use super::tile::{LEVELS, Tile, WIDTH};
 use crate::error::{Error, Kind, Result};
 
-/// The nodes of a tree of `size` leaves, from its tiles. The tile read last at
-/// each level is kept.
+/// The nodes of a tree of `size` leaves. The tile that was read last at each level is
+/// cached.
 #[derive(Debug)]
 pub(crate) struct TileNodes {
     folder: LogFolder,
     size: u64,
-    kept: [Option<(u64, Vec<Hash>)>; LEVELS as usize],
+    cached: [Option<(u64, Vec<Hash>)>; LEVELS as usize],
 }
 
 impl TileNodes {
@@ -19,19 +19,19 @@ impl TileNodes {
         Self {
             folder,
             size,
-            kept: Default::default(),
+            cached: Default::default(),
         }
     }
 
     fn hashes(&mut self, tile: Tile) -> Result<&[Hash]> {
-        let kept = &mut self.kept[usize::from(tile.level)];
-        if !matches!(kept, Some((index, _)) if *index == tile.index) {
-            *kept = self
+        let cached = &mut self.cached[usize::from(tile.level)];
+        if !matches!(cached, Some((index, _)) if *index == tile.index) {
+            *cached = self
                 .folder
                 .tile(tile, self.size)?
                 .map(|hashes| (tile.index, hashes));
         }
-        match kept {
+        match cached {
             Some((_, hashes)) => Ok(hashes),
             None => Err(Error::new(
                 Kind::Corrupt,

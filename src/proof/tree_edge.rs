@@ -1,12 +1,11 @@
-//! The right edge of a tree: all that is needed to append leaves and know the root.
+//! The right edge of a tree: what is needed to append leaves and to compute the root.
 
 use super::log_folder::LogFolder;
 use super::merkle::{Hash, complete_hash, root_of_peaks};
 use super::tile::{LEVELS, Tile, WIDTH, hashes_at};
 use crate::error::Result;
 
-/// The right edge of a growing tree: for each level of tiles, the hashes of the
-/// one that is not full yet. From these, tiles are written and the root is made.
+/// For each level of tiles, the hashes of the tile that is not full yet.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TreeEdge {
     size: u64,
@@ -14,7 +13,8 @@ pub(crate) struct TreeEdge {
 }
 
 impl TreeEdge {
-    /// The edge of the tree of `size` leaves from its tiles, if all are there.
+    /// Reads the edge of the tree of `size` leaves from its tiles; `None` if one of them
+    /// is missing.
     pub fn read(folder: &LogFolder, size: u64) -> Result<Option<Self>> {
         let mut levels = Vec::new();
         for level in 0..LEVELS {
@@ -41,7 +41,7 @@ impl TreeEdge {
         self.size
     }
 
-    /// Adds a leaf; each tile that it fills is handed to `full`.
+    /// Appends a leaf; `full` is called with each tile that it fills.
     pub fn push(
         &mut self,
         leaf: Hash,
@@ -51,7 +51,8 @@ impl TreeEdge {
         self.carry(0, leaf, full)
     }
 
-    /// Adds the leaves of a full tile, whose hash is known, where a tile begins.
+    /// Appends the leaves of a full tile, the hash over which is known. The size must be
+    /// a multiple of a tile's.
     pub fn push_tile(
         &mut self,
         leaves: &[Hash],
@@ -76,11 +77,11 @@ impl TreeEdge {
     ) -> Result<()> {
         let mut hash = hash;
         for level in from..LEVELS {
-            let place = usize::from(level);
-            if self.levels.len() == place {
+            let row = usize::from(level);
+            if self.levels.len() == row {
                 self.levels.push(Vec::with_capacity(WIDTH as usize));
             }
-            let hashes = &mut self.levels[place];
+            let hashes = &mut self.levels[row];
             hashes.push(hash);
             if hashes.len() < WIDTH as usize {
                 break;

@@ -13,7 +13,7 @@ impl TreeCheck<'_> {
     /// Adds all findings to the report, in the order of ids.
     pub(super) fn conclude(&mut self, unmatched: &Unmatched, walk: &TrailWalk) -> Result<()> {
         self.report.unsigned_events = unmatched.after_end;
-        // Each step may decide what an earlier one left open.
+        // In this order: a line that is classified may be the one of a missing event.
         let mut findings = self.classify_unmatched(unmatched, walk)?;
         findings.extend(
             (self.misplaced.iter())
@@ -88,8 +88,8 @@ impl TreeCheck<'_> {
         self.report_wrong_roots(&wrong, right, findings);
     }
 
-    /// For each root that is wrong, says which events may be the reason, unless one
-    /// that is has been found. `right` is the largest size whose root is right.
+    /// For each root that is wrong, reports which events may be the reason, unless the
+    /// reason was found. `right` is the largest size whose root is right.
     fn report_wrong_roots(&self, wrong: &[u64], right: u64, findings: &mut Vec<Finding>) {
         let in_doubt: Vec<_> = (self.unproved.ranges())
             .filter(|(_, last)| *last > right)
@@ -113,7 +113,7 @@ impl TreeCheck<'_> {
         }
     }
 
-    /// Says of each line that is none of the leaves what it is.
+    /// Reports each line that is none of the leaves.
     fn classify_unmatched(
         &mut self,
         unmatched: &Unmatched,

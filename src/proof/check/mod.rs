@@ -1,6 +1,6 @@
 //! Compares the leaves of a trail with what can be trusted.
 //!
-//! `verify` says what is compared with what. This module computes the tree over the
+//! `verify` describes what is compared. This module computes the tree over the
 //! lines that were found, tile by tile, and keeps in bounded memory what differs;
 //! `tile` compares the leaves of one tile, `conclude` turns what was kept into
 //! findings. Events that no trusted tile covers are kept as ranges, and decided by

@@ -103,7 +103,7 @@ fn the_same_log_whatever_the_steps_and_reopenings() {
 }
 
 #[test]
-fn what_was_not_signed_counts_for_nothing() {
+fn leaves_that_were_not_signed_are_ignored() {
     let fixture = LogFixture::new();
     let mut log = fixture.open(0).unwrap();
     log.append(&leaves(0..300), None).unwrap();
@@ -177,7 +177,7 @@ fn a_shorter_trail_is_not_opened() {
 }
 
 #[test]
-fn another_keys_checkpoint_is_not_gone_on_with() {
+fn a_log_signed_by_another_key_is_not_opened() {
     let mut fixture = LogFixture::new();
     fixture.open(0).unwrap().sign(&fixture.key).unwrap();
     let old = std::mem::replace(&mut fixture.key, SigningKey::generate("log").unwrap());
@@ -208,7 +208,7 @@ fn a_checkpoint_that_someone_replaced_is_not_overwritten() {
 }
 
 #[test]
-fn lost_edges_are_made_again_and_compared() {
+fn lost_edges_are_rebuilt_and_compared() {
     let fixture = LogFixture::new();
     let mut log = fixture.open(0).unwrap();
     log.append(&leaves(0..70_000), None).unwrap();

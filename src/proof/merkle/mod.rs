@@ -7,7 +7,7 @@
 //! [`Tree`] computes a root while leaves are added, in O(log n) memory. Proofs are
 //! made from [`Nodes`], the hashes of complete subtrees (see `tile_nodes`); to check
 //! them, only the proof is needed. The checks follow RFC 9162,
-//! section 2.1, which is about the same tree and says how to check step by step.
+//! section 2.1, which describes the same tree and gives the algorithms.
 
 #[cfg(test)]
 mod tests;
@@ -28,7 +28,7 @@ impl Hash {
         BASE64_STANDARD.encode(self.0)
     }
 
-    /// The hash that a base64 text of 44 characters stands for.
+    /// Parses a base64 text of 44 characters.
     pub fn from_base64(text: &str) -> Option<Self> {
         let bytes = BASE64_STANDARD.decode(text).ok()?;
         bytes.try_into().ok().map(Self)
@@ -226,20 +226,20 @@ pub(crate) fn check_inclusion(
     if index >= size {
         return false;
     }
-    let (mut place, mut last, mut hash) = (index, size - 1, leaf);
+    let (mut node, mut last, mut hash) = (index, size - 1, leaf);
     for &sibling in proof {
         if last == 0 {
             return false;
         }
-        if place & 1 == 1 || place == last {
+        if node & 1 == 1 || node == last {
             hash = node_hash(sibling, hash);
-            let up = place.trailing_zeros();
-            place >>= up;
+            let up = node.trailing_zeros();
+            node >>= up;
             last >>= up;
         } else {
             hash = node_hash(hash, sibling);
         }
-        place >>= 1;
+        node >>= 1;
         last >>= 1;
     }
     last == 0 && hash == root
@@ -265,7 +265,7 @@ pub(crate) fn check_consistency(
     }
     let mut proof = proof.iter().copied();
     let up = old.trailing_zeros();
-    let (mut place, mut last) = ((old - 1) >> up, (new - 1) >> up);
+    let (mut node, mut last) = ((old - 1) >> up, (new - 1) >> up);
     // A complete old tree is itself the first subtree.
     let first = if old.is_power_of_two() {
         Some(old_root)
@@ -278,16 +278,16 @@ pub(crate) fn check_consistency(
         if last == 0 {
             return false;
         }
-        if place & 1 == 1 || place == last {
+        if node & 1 == 1 || node == last {
             from_old = node_hash(sibling, from_old);
             from_new = node_hash(sibling, from_new);
-            let up = place.trailing_zeros();
-            place >>= up;
+            let up = node.trailing_zeros();
+            node >>= up;
             last = last.checked_shr(up).unwrap_or(0);
         } else {
             from_new = node_hash(from_new, sibling);
         }
-        place >>= 1;
+        node >>= 1;
         last >>= 1;
     }
     last == 0 && from_old == old_root && from_new == new_root

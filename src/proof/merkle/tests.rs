@@ -148,7 +148,7 @@ fn every_consistency_proof_holds_and_no_other() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn impossible_sizes_are_refused() {
     let all = leaves(8);
     assert!(prove_inclusion(&mut All(&all), 8, 8).is_err());
     assert!(prove_consistency(&mut All(&all), 8, 7).is_err());
@@ -168,15 +168,15 @@ fn what_makes_no_sense_is_refused() {
 /// The proof with each hash changed, left out or doubled.
 fn tampered(proof: &[Hash]) -> Vec<Vec<Hash>> {
     let mut out = vec![[proof, &[leaf_hash(b"one more")]].concat()];
-    for place in 0..proof.len() {
+    for index in 0..proof.len() {
         let mut changed = proof.to_vec();
-        changed[place].0[31] ^= 1;
+        changed[index].0[31] ^= 1;
         out.push(changed);
         let mut shorter = proof.to_vec();
-        shorter.remove(place);
+        shorter.remove(index);
         out.push(shorter);
         let mut longer = proof.to_vec();
-        longer.insert(place, proof[place]);
+        longer.insert(index, proof[index]);
         out.push(longer);
     }
     out

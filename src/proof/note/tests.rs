@@ -98,7 +98,7 @@ fn any_changed_byte_of_a_note_is_noticed() {
 }
 
 #[test]
-fn unknown_signatures_pass_and_false_ones_do_not() {
+fn unknown_signatures_are_ignored_and_invalid_ones_are_not() {
     let key = SigningKey::generate("log").unwrap();
     let other = SigningKey::generate("log").unwrap();
     let note = Note::sign("text\n\nmore\n".into(), &key)
@@ -163,7 +163,7 @@ fn reads_the_published_example() {
 }
 
 #[test]
-fn what_is_no_note_is_refused() {
+fn malformed_notes_are_refused() {
     for text in [
         "",
         "\n\n",

@@ -175,7 +175,7 @@ fn a_trail_without_a_checkpoint_says_so() {
 }
 
 #[test]
-fn what_is_no_proof_is_refused() {
+fn malformed_proofs_are_refused() {
     let fixture = ProvenLog::new(&[3]);
     let good = prove(fixture.root.path(), 1, None).unwrap().to_string();
     for (from, to) in [

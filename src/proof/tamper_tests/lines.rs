@@ -17,7 +17,7 @@ fn an_unchanged_trail_is_intact() {
 }
 
 #[test]
-fn events_after_the_checkpoint_are_counted_and_not_vouched_for() {
+fn events_after_the_checkpoint_are_counted_as_unsigned() {
     let trail = TamperedTrail::unsigned(EVENTS);
     trail.sign(300);
     let report = trail.verify();

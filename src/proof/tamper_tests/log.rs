@@ -103,7 +103,7 @@ fn lines_changed_together_with_tiles_are_found_and_the_range_is_said() {
 }
 
 #[test]
-fn a_foreign_or_missing_checkpoint_is_found() {
+fn a_checkpoint_that_is_missing_or_not_signed_is_found() {
     let trail = TamperedTrail::signed(EVENTS);
     let path = trail.tlog().join("checkpoint");
     let text = fs::read_to_string(&path).unwrap();
@@ -128,7 +128,7 @@ fn a_foreign_or_missing_checkpoint_is_found() {
 }
 
 #[test]
-fn witnesses_are_asked_for_and_named() {
+fn required_witnesses_are_checked_and_named() {
     let trail = TamperedTrail::signed(3);
     let someone = SigningKey::generate("witness.example").unwrap();
     let keys = [trail.key.verifier().clone(), witness(&someone)];
@@ -169,7 +169,7 @@ fn a_changed_index_is_found() {
 }
 
 #[test]
-fn holes_are_signed_as_holes() {
+fn ids_without_events_are_signed_as_empty_entries() {
     let trail = TamperedTrail::unsigned(EVENTS);
     let held: Vec<_> = [1, 2, 300, 512].map(|id| trail.remove(id)).into();
     trail.sign(EVENTS);
@@ -191,7 +191,7 @@ fn holes_are_signed_as_holes() {
 }
 
 #[test]
-fn an_existing_trail_is_taken_in_step_by_step() {
+fn a_log_of_an_existing_trail_can_be_built_in_steps() {
     let trail = TamperedTrail::unsigned(EVENTS);
     for last in [1, 40, 255, 256, 257, 513, EVENTS] {
         trail.sign(last);
@@ -203,7 +203,7 @@ fn an_existing_trail_is_taken_in_step_by_step() {
 }
 
 #[test]
-fn tiles_that_a_crash_took_are_made_again_from_the_segments() {
+fn tiles_that_a_crash_took_are_rebuilt_from_the_segments() {
     let trail = TamperedTrail::signed(EVENTS);
     fs::write(trail.tlog().join("tile/0/001"), vec![0; 8192]).unwrap();
     fs::remove_file(trail.tlog().join("tile/0/000")).unwrap();

@@ -44,7 +44,7 @@ pub(crate) struct LinePosition {
     pub offset: u64,
 }
 
-/// What can be said about a line from its beginning, its end and its neighbours.
+/// What is known about a line from its beginning, its end and its neighbours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LineInfo {
     /// The id that it begins with; `None`: it does not begin as an event's line.
@@ -197,7 +197,7 @@ impl TrailWalk {
         };
         self.returned = Some(index);
         let stream = &mut self.streams[index];
-        let info = stream.accept();
+        let info = stream.mark_returned();
         let position = LinePosition {
             stream: u32::try_from(index).unwrap_or(u32::MAX),
             segment: stream.segment(),

@@ -111,7 +111,7 @@ impl StreamWalk {
         Ok(())
     }
 
-    /// Begins where another walk has stopped, or with the next segment that is left.
+    /// Begins where another walk has stopped, or, if that segment is gone, with the next.
     pub fn seek(&mut self, position: StreamPosition) {
         let unread = (self.segments).partition_point(|number| *number < position.segment);
         let index = unread.min(self.segments.len() - 1);
@@ -224,8 +224,8 @@ impl StreamWalk {
         self.length > MAX_LINE_BYTES as u64
     }
 
-    /// Notes that the current line is returned, and says what is known about it.
-    pub fn accept(&mut self) -> LineInfo {
+    /// Marks the current line as returned.
+    pub fn mark_returned(&mut self) -> LineInfo {
         if let Some(id) = self.info.id
             && self.info.in_order
         {
@@ -330,7 +330,7 @@ impl SegmentFile<'_> {
         self.source.path(self.stream, self.number)
     }
 
-    /// The error that a failed read is told as.
+    /// The error for a read that failed.
     fn error(&self, error: &io::Error) -> Error {
         (self.failure.take()).unwrap_or_else(|| Error::io("read", &self.path(), error))
     }
