@@ -88,14 +88,17 @@ fn an_oversized_line_is_no_event_and_no_empty_entry() {
     trail.remove(13);
     trail.sign(30);
     assert!(trail.verify().intact);
-    let path = write_oversized(&trail, 13);
-    let report = trail.verify();
-    assert_eq!(short(&report), [(FindingKind::Added, 13, 13)]);
-    let finding = &report.findings[0];
-    assert_eq!(finding.message, "the line is no event");
-    assert_eq!(finding.path, Some(path.display().to_string()));
-    assert_eq!(finding.offset, Some(0));
-    assert_eq!(report.verified_events, 29);
+    // Of an id that was signed as empty, and of one after the last signed.
+    for id in [13, 31] {
+        let path = write_oversized(&trail, id);
+        let report = trail.verify();
+        assert_eq!(short(&report), [(FindingKind::Added, id, id)]);
+        let finding = &report.findings[0];
+        assert_eq!(finding.message, "the line is no event");
+        assert_eq!(finding.path, Some(path.display().to_string()));
+        assert_eq!(finding.offset, Some(0));
+        assert_eq!((report.verified_events, report.unsigned_events), (29, 0));
+    }
 }
 
 #[test]

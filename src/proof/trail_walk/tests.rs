@@ -222,6 +222,28 @@ fn a_line_with_a_hole_does_not_depend_on_the_block() {
 }
 
 #[test]
+fn an_unfinished_line_is_read_again_and_order_is_kept_by_the_next_walk() {
+    let root = trail(&[("v2/a", &[&[1, 3]])]);
+    let layout = Layout::new(root.path());
+    let path = layout.segment("v2/a", 1);
+    let before = fs::read(&path).unwrap();
+    let (late, next) = (line("v2/a", 2) + "\n", line("v2/a", 4) + "\n");
+    fs::write(&path, [&before, &b"{\"ev"[..]].concat()).unwrap();
+    let mut walk = TrailWalk::new(Arc::new(Disk), &layout).unwrap();
+    while walk.next().unwrap().unwrap().info.terminated {}
+    // The unfinished line was returned, and the end was not reached.
+    let positions = walk.positions(None);
+    let after = [late.as_bytes(), next.as_bytes()].concat();
+    fs::write(&path, [before, after].concat()).unwrap();
+    let mut walk = TrailWalk::resume(Arc::new(Disk), &layout, &positions).unwrap();
+    let mut found = Vec::new();
+    while let Some(line) = walk.next().unwrap() {
+        found.push((line.info.id, line.info.in_order));
+    }
+    assert_eq!(found, [(Some(2), false), (Some(4), true)]);
+}
+
+#[test]
 fn what_is_added_to_an_unfinished_line_is_not_a_line() {
     let root = trail(&[("v2/a", &[&[1]])]);
     let layout = Layout::new(root.path());
