@@ -65,7 +65,7 @@ impl Prover {
     }
 
     /// Whether a thread may hash ahead what is written: not if the trail is shared,
-    /// since other writers' events can still be taken back.
+    /// Whether a thread may hash ahead what is written: only if no other process writes.
     pub fn can_follow(&self) -> bool {
         self.log_writer
             .lock()
