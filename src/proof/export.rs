@@ -195,7 +195,7 @@ impl ExportTarget {
 
 #[cfg(test)]
 mod tests {
-    use super::super::log_writer::{LogWriter, Loss};
+    use super::super::log_writer::{LogWriter, UnsyncedData};
     use super::super::merkle::leaf_hash;
     use super::super::note::{Signer, SigningKey};
     use super::super::proof_options::ProofOptions;
@@ -219,9 +219,9 @@ mod tests {
         writer.close().unwrap();
         let storage: Arc<dyn Storage> = Arc::new(Disk);
         let options = ProofOptions::new(key.clone());
-        let (layout, since) = (Layout::new(root), Loss::SameBoot);
+        let (layout, unsynced) = (Layout::new(root), UnsyncedData::Kept);
         let mut log_writer =
-            LogWriter::open(&storage, &layout, &options, last, since, false).unwrap();
+            LogWriter::open(&storage, &layout, &options, last, unsynced, false).unwrap();
         log_writer.checkpoint(last).unwrap();
         last
     }

@@ -8,7 +8,7 @@
 #![cfg(test)]
 
 use super::checkpoint_file::{add_cosignatures, checkpoint};
-use super::log_writer::{LogWriter, Loss};
+use super::log_writer::{LogWriter, UnsyncedData};
 use super::note::tests::{cosign, witness};
 use super::note::{Signer, SigningKey, VerifierKey};
 use super::proof_options::ProofOptions;
@@ -117,7 +117,16 @@ fn a_writers_checkpoints_follow_one_another() {
     let (storage, layout) = (Arc::new(Disk) as Arc<dyn Storage>, Layout::new(root));
     let mut options = ProofOptions::new(key.clone());
     options.every_events(50);
-    let open = |last| LogWriter::open(&storage, &layout, &options, last, Loss::PowerLoss, true);
+    let open = |last| {
+        LogWriter::open(
+            &storage,
+            &layout,
+            &options,
+            last,
+            UnsyncedData::MaybeLost,
+            true,
+        )
+    };
     let mut one = open(300).unwrap();
     let mut two = open(300).unwrap();
     // Shared writers go on from each other's checkpoints.

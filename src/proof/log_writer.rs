@@ -21,13 +21,13 @@ use crate::store::layout::Layout;
 use crate::store::storage::{File, Storage};
 use std::sync::Arc;
 
-/// What of a trail may have been lost since it was written last.
+/// Whether what was written to a trail but not synced still exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Loss {
-    /// Nothing: the kernel still has all that it was given.
-    SameBoot,
-    /// What was not synced.
-    PowerLoss,
+pub(crate) enum UnsyncedData {
+    /// The machine has not restarted since: the kernel has all that it was given.
+    Kept,
+    /// The power may have failed.
+    MaybeLost,
 }
 
 /// A writer's log.
@@ -51,13 +51,13 @@ impl LogWriter {
         layout: &Layout,
         options: &ProofOptions,
         last_id: u64,
-        since: Loss,
+        unsynced: UnsyncedData,
         shared: bool,
     ) -> Result<Self> {
         let lock = open_lock(&**storage, layout)?;
         let held = LogLock::wait(&*lock, layout)?;
         let mut log = Log::open(storage.clone(), layout, &options.keys(), last_id)?;
-        if since == Loss::PowerLoss {
+        if unsynced == UnsyncedData::MaybeLost {
             repair_tiles(&mut log, storage, layout)?;
         }
         // What other writers have not synced may be lost if the power fails.
@@ -70,7 +70,10 @@ impl LogWriter {
         // synced everything. If the signer fails now, the next sync signs and reports
         // the error.
         let signed = log.checkpoint().map(SignedCheckpoint::size);
-        if since == Loss::PowerLoss && !shared && signed.is_some_and(|size| size < log.size()) {
+        if unsynced == UnsyncedData::MaybeLost
+            && !shared
+            && signed.is_some_and(|size| size < log.size())
+        {
             let _ = log.sign(&*options.signer);
         }
         drop(held);

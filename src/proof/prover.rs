@@ -64,7 +64,6 @@ impl Prover {
         self.due_at_time.store(at_time, Ordering::Relaxed);
     }
 
-    /// Whether a thread may hash ahead what is written: not if the trail is shared,
     /// Whether a thread may hash ahead what is written: only if no other process writes.
     pub fn can_follow(&self) -> bool {
         self.log_writer

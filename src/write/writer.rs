@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Event, EventLine, Renderer};
 use crate::limits::MAX_BATCH_BYTES;
 use crate::os;
-use crate::proof::{LogWriter, Loss, Prover};
+use crate::proof::{LogWriter, Prover, UnsyncedData};
 use crate::recover::{self, RecoveryReport};
 use crate::store::index_file;
 use crate::store::journal::{self, Journal};
@@ -86,7 +86,7 @@ impl Writer {
             on_warning: options.on_warning.as_ref(),
             synced_id: 0,
             last_id: 0,
-            since: Loss::SameBoot,
+            since: UnsyncedData::Kept,
         };
         let turns = if options.shared {
             Some(TurnLock::open(&*storage, &layout)?)
@@ -400,7 +400,7 @@ struct Opening<'a> {
     on_warning: Option<&'a WarningHandler>,
     last_id: u64,
     synced_id: u64,
-    since: Loss,
+    since: UnsyncedData,
 }
 
 impl Opening<'_> {
@@ -431,7 +431,7 @@ impl Opening<'_> {
             .as_ref()
             .is_some_and(|state| state.boot == self.boot && !state.sync_failed);
         if !kernel_has_all || self.boot.is_empty() {
-            self.since = Loss::PowerLoss;
+            self.since = UnsyncedData::MaybeLost;
         }
         self.last_id = recovered.last_id;
         self.synced_id = recovered.synced_id;
