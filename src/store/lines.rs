@@ -136,6 +136,11 @@ impl Lines {
         self.ahead.map(|line| self.text(line))
     }
 
+    /// Whether the line after the current one is skipped.
+    pub fn ahead_is_skipped(&self) -> bool {
+        self.ahead.is_some_and(|line| line.skipped)
+    }
+
     /// Whether the current line contains a NUL: a hole left by a power loss, since no
     /// text that is written contains one.
     pub fn has_nul(&self, line: Line) -> bool {

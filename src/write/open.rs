@@ -7,7 +7,7 @@
 use super::options::{Durability, Options, WarningHandler};
 use super::trail::{RecoveredState, Trail, TrailConfig};
 use crate::error::{Error, Kind, Result};
-use crate::proof::{LogWriter, Loss, Prover};
+use crate::proof::{LogWriter, Prover, UnsyncedData};
 use crate::recover::{self, RecoveryReport};
 use crate::store::index_file;
 use crate::store::journal::{self, Journal};
@@ -64,7 +64,7 @@ pub(super) fn open(
                 &layout,
                 proof,
                 recovered.last_id,
-                recovered.loss,
+                recovered.unsynced_data,
                 options.shared,
             )?;
             Some(Prover::new(log))
@@ -107,7 +107,7 @@ fn lock_and_recover(
     let mut recovered = recovered.unwrap_or_else(|| RecoveredState {
         last_id: 0,
         synced_id: 0,
-        loss: Loss::SameBoot,
+        unsynced_data: UnsyncedData::Kept,
         report: RecoveryReport::default(),
     });
     // A state that cannot be parsed is handled at the first commit.
@@ -172,10 +172,10 @@ fn recover(
     Ok(RecoveredState {
         last_id: recovered.last_id,
         synced_id: recovered.synced_id,
-        loss: if kernel_has_all && !boot.is_empty() {
-            Loss::SameBoot
+        unsynced_data: if kernel_has_all && !boot.is_empty() {
+            UnsyncedData::Kept
         } else {
-            Loss::PowerLoss
+            UnsyncedData::MaybeLost
         },
         report,
     })

@@ -18,7 +18,7 @@
 
 use super::streams::{StreamTable, Unsynced};
 use crate::error::{Error, Kind, Result};
-use crate::proof::Loss;
+use crate::proof::UnsyncedData;
 use crate::recover::{self, RecoveryReport};
 use crate::store::index_file;
 use crate::store::journal::{Journal, JournalEntry};
@@ -91,7 +91,7 @@ pub(crate) struct RecoveredState {
     /// Ids up to this one are on disk.
     pub synced_id: u64,
     /// What may have been lost since the last writer.
-    pub loss: Loss,
+    pub unsynced_data: UnsyncedData,
     pub report: RecoveryReport,
 }
 
