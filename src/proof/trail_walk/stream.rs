@@ -295,8 +295,8 @@ impl SegmentSource {
         self.layout.segment(stream, number)
     }
 
-    fn segment<'a>(&'a self, stream: &'a str, number: u64) -> SegmentFile<'a> {
-        SegmentFile {
+    fn segment<'a>(&'a self, stream: &'a str, number: u64) -> ReopenedSegment<'a> {
+        ReopenedSegment {
             source: self,
             stream,
             number,
@@ -315,7 +315,7 @@ impl SegmentSource {
 }
 
 /// A segment that is opened for each read, and closed after it.
-struct SegmentFile<'a> {
+struct ReopenedSegment<'a> {
     source: &'a SegmentSource,
     stream: &'a str,
     number: u64,
@@ -325,7 +325,7 @@ struct SegmentFile<'a> {
     failure: Cell<Option<Error>>,
 }
 
-impl SegmentFile<'_> {
+impl ReopenedSegment<'_> {
     fn path(&self) -> PathBuf {
         self.source.path(self.stream, self.number)
     }
@@ -341,7 +341,7 @@ impl SegmentFile<'_> {
     }
 }
 
-impl ReadAt for SegmentFile<'_> {
+impl ReadAt for ReopenedSegment<'_> {
     /// Reads until the buffer is full or the file ends, so that one opening is enough.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         if offset >= self.end.get() {
