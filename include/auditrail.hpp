@@ -330,7 +330,8 @@ public:
     template <typename Number> options &max_open_files(Number files) {
         return set(auditrail_options_set_max_open_files, detail::number<std::uint64_t>(files));
     }
-    /** The callback must return normally; user_data must outlive the writer. */
+    /** The callback must return normally, for an exception from it ends the program;
+     *  user_data must outlive the writer. */
     options &on_warning(auditrail_warning_callback callback, void *user_data = nullptr) {
         return set(auditrail_options_set_warning_callback, callback, user_data);
     }
