@@ -73,12 +73,24 @@ mod header {
             Ok(bindings) => {
                 let mut text = Vec::new();
                 bindings.write(&mut text);
-                Some(text)
+                Some(for_c90(&text))
             }
             Err(error) => {
                 println!("cargo:warning=the header was not renewed: {error}");
                 None
             }
         }
+    }
+    /// cbindgen marks where `extern "C"` begins and ends by `//`, which no setting
+    /// changes and C90 does not have.
+    fn for_c90(header: &[u8]) -> Vec<u8> {
+        let lines = String::from_utf8_lossy(header);
+        let lines = lines.lines().map(|line| match line.split_once("// ") {
+            Some((code, comment)) if code.starts_with(['#', '}']) => {
+                format!("{code}/* {comment} */\n")
+            }
+            _ => format!("{line}\n"),
+        });
+        lines.collect::<String>().into_bytes()
     }
 }

@@ -17,6 +17,9 @@
  * - A text that is taken with a length need not be NUL-terminated; (NULL, 0) is
  *   the empty text. Names and paths without a length are NUL-terminated. What
  *   is passed in stays the caller's and is not kept.
+ * - A struct that begins with `size` is zeroed, and its size set, before it is
+ *   used: `auditrail_event event = {.size = sizeof event};` in C99, memset and
+ *   `event.size = sizeof event;` in C90 and C++.
  * - Handles come from _new or _open and go to _free or _close, which accept
  *   NULL. A handle is used after that by nobody.
  * - Many threads may use a writer at once; options, filters and readers are for
@@ -412,7 +415,7 @@ typedef void (*auditrail_progress_callback)(void *user_data, uint64_t done, uint
 
 #ifdef __cplusplus
 extern "C" {
-#endif // __cplusplus
+#endif /* __cplusplus */
 
 /**
  * The version of the library, as in AUDITRAIL_VERSION. Static.
@@ -1139,7 +1142,7 @@ auditrail_status auditrail_export(const char *root,
                                   struct auditrail_error *error);
 
 #ifdef __cplusplus
-}  // extern "C"
-#endif  // __cplusplus
+}  /* extern "C" */
+#endif  /* __cplusplus */
 
 #endif  /* AUDITRAIL_H */

@@ -11,8 +11,8 @@
 //	})
 //
 // A Trail may be used by any number of goroutines; those that wait for the disk
-// wait together. A Reader is for one goroutine at a time. Neither has a
-// finalizer: what is opened must be closed.
+// wait together. A Reader is for one goroutine at a time, but may be closed by
+// another. Neither has a finalizer: what is opened must be closed.
 //
 // The package needs auditrail.h and the shared library where the compiler finds
 // them; otherwise set CGO_CFLAGS=-I… and CGO_LDFLAGS=-L….
@@ -254,8 +254,15 @@ func (c *call) giveBack() { calls.Put(c) }
 
 func (c *call) takeBuffer() []byte {
 	defer C.auditrail_buffer_free(c.buffer)
-	return C.GoBytes(unsafe.Pointer(C.auditrail_buffer_data(c.buffer)),
-		C.int(C.auditrail_buffer_length(c.buffer)))
+	return goBytes(C.auditrail_buffer_data(c.buffer), C.auditrail_buffer_length(c.buffer))
+}
+
+// goBytes copies bytes of C, of which there may be more than C.GoBytes can count.
+func goBytes(from *C.char, length C.size_t) []byte {
+	if length == 0 {
+		return nil
+	}
+	return append([]byte(nil), unsafe.Slice((*byte)(unsafe.Pointer(from)), int(length))...)
 }
 
 // cString is a text for C, to be freed.

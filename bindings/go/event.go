@@ -1,8 +1,9 @@
 package auditrail
 
 import (
+	"bytes"
 	"encoding/json"
-	"unicode/utf8"
+	"reflect"
 )
 
 // An Event is a change to a record. ID is given by the trail, and ignored when
@@ -17,7 +18,8 @@ type Event struct {
 	LogicalUserID string `json:"logical_user_id"`
 	RequestID     string `json:"request_id,omitempty"` // "": none
 	// Payload is a Payload, or anything else that json.Marshal makes an object
-	// of; nil: none. In an event that was read it is a json.RawMessage.
+	// of; nil: none. In an event that was read it is a json.RawMessage. Texts in
+	// it that are not valid UTF-8 are an error.
 	Payload any `json:"payload,omitempty"`
 }
 
@@ -50,17 +52,25 @@ func ParseEvent(line []byte) (Event, error) {
 }
 
 func (e Event) marshal() ([]byte, error) {
-	// json.Marshal would put another character for what is no UTF-8.
 	for _, text := range [...]struct{ name, value string }{
 		{"domain", e.Domain}, {"category", e.Category}, {"model_name", e.ModelName},
 		{"operation", e.Operation}, {"logical_user_id", e.LogicalUserID},
 		{"request_id", e.RequestID},
 	} {
-		if !utf8.ValidString(text.value) {
-			return nil, &Error{Status: ErrInvalidEvent, Offset: -1,
-				Message: text.name + ": is not valid UTF-8"}
+		if err := notUTF8(text.name, text.value); err != nil {
+			return nil, err
 		}
 	}
 	e.ID = 0
-	return json.Marshal(e)
+	text, err := json.Marshal(e)
+	if err != nil {
+		return nil, err
+	}
+	// Only where this character is can json.Marshal have put it for something else.
+	if bytes.Contains(text, []byte(`\ufffd`)) || bytes.Contains(text, []byte("\ufffd")) {
+		if err := (search{}).in("payload", reflect.ValueOf(e.Payload)); err != nil {
+			return nil, err
+		}
+	}
+	return text, nil
 }

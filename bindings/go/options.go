@@ -3,17 +3,22 @@ package auditrail
 /*
 #include <auditrail.h>
 
-extern void auditrailGoWarned(void *handle, int32_t kind, char *message);
+extern void auditrailGoWarned(uintptr_t handle, int32_t kind, char *message);
+
+// A handle is a small number, which Go must not meet in the place of a pointer.
+static void go_warned(void *handle, auditrail_warning kind, const char *message) {
+    auditrailGoWarned((uintptr_t)handle, kind, (char *)message);
+}
 
 static auditrail_status set_go_warned(auditrail_options *options, uintptr_t handle,
                                       auditrail_error *error) {
-    return auditrail_options_set_warning_callback(
-        options, (auditrail_warning_callback)auditrailGoWarned, (void *)handle, error);
+    return auditrail_options_set_warning_callback(options, go_warned, (void *)handle, error);
 }
 */
 import "C"
 
 import (
+	"fmt"
 	"runtime/cgo"
 	"time"
 )
@@ -84,14 +89,24 @@ func WithMaxOpenFiles(files uint64) Option {
 	})
 }
 
-// WithBuffer sets how much is held, and how long, by a trail that is Buffered.
+// WithBuffer sets how much is held, and how long, by a trail that is Buffered. An
+// interval of 0: no flush by time; others are rounded up to milliseconds.
 func WithBuffer(bytes uint64, interval time.Duration) Option {
+	if interval < 0 {
+		return func(*Trail, *C.auditrail_options, *call) error {
+			return &Error{Status: ErrInvalidArgument, Offset: -1,
+				Message: fmt.Sprintf("the interval %v is negative", interval)}
+		}
+	}
+	milliseconds := interval / time.Millisecond
+	if interval%time.Millisecond > 0 {
+		milliseconds++
+	}
 	return option(func(o *C.auditrail_options, c *call) C.auditrail_status {
 		if status := C.auditrail_options_set_buffer_bytes(o, C.uint64_t(bytes), &c.err); status != 0 {
 			return status
 		}
-		milliseconds := C.uint64_t(interval.Milliseconds())
-		return C.auditrail_options_set_flush_interval_ms(o, milliseconds, &c.err)
+		return C.auditrail_options_set_flush_interval_ms(o, C.uint64_t(milliseconds), &c.err)
 	})
 }
 
@@ -131,11 +146,17 @@ func WithOperations(operations ...string) Option {
 	})
 }
 
-// WithWarnings has warned called for each warning, by whatever goroutine or
-// thread meets it, until the trail is closed. It must not use the trail.
+// WithWarnings has warned called for each warning, in a goroutine of its own,
+// until the trail is closed; the library waits for it. It must not use the trail.
+// If it panics, the program ends, for Go cannot unwind what has called it. nil:
+// nobody is told.
 func WithWarnings(warned func(Warning)) Option {
 	return func(trail *Trail, options *C.auditrail_options, call *call) error {
 		trail.forgetWarned()
+		if warned == nil {
+			C.auditrail_options_set_warning_callback(options, nil, nil, &call.err)
+			return nil
+		}
 		trail.warned = cgo.NewHandle(warned)
 		if C.set_go_warned(options, C.uintptr_t(trail.warned), &call.err) != C.AUDITRAIL_OK {
 			return call.failure()

@@ -10,6 +10,8 @@ import (
 	"context"
 	"encoding/json"
 	"math"
+	"sync"
+	"time"
 	"unsafe"
 )
 
@@ -26,14 +28,25 @@ const (
 )
 
 // A Filter says which events to read. What is left at zero lets everything
-// through; all limits are inclusive.
+// through; all limits are inclusive. Of the texts of a list an event must have
+// one: a list that is not nil but empty lets nothing through.
 type Filter struct {
 	Domains, Categories, ModelNames, Operations, Users []string
-	RequestID                                          string
+	RequestID                                          string // "": any, or none
 	MinID, MaxID                                       uint64
 	MinTimestamp, MaxTimestamp                         int64
 	Order                                              Order
-	Limit                                              uint64
+	Limit                                              uint64 // 0: no limit
+}
+
+// matchesNothing tells whether a list is there, but empty.
+func (f Filter) matchesNothing() bool {
+	for _, list := range [...][]string{f.Domains, f.Categories, f.ModelNames, f.Operations, f.Users} {
+		if list != nil && len(list) == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // build makes the library's filter, which must be freed.
@@ -74,12 +87,18 @@ func (f Filter) build(call *call) (*C.auditrail_filter, error) {
 			C.uint64_t(max), &call.err))
 	}
 	if f.MinTimestamp != 0 || f.MaxTimestamp != 0 {
-		max := f.MaxTimestamp
+		min, max := f.MinTimestamp, f.MaxTimestamp
+		if min == 0 {
+			min = math.MinInt64
+		}
 		if max == 0 {
 			max = math.MaxInt64
 		}
-		good = good && ok(C.auditrail_filter_set_timestamps(filter, C.int64_t(f.MinTimestamp),
-			C.int64_t(max), &call.err))
+		good = good && ok(C.auditrail_filter_set_timestamps(filter, C.int64_t(min), C.int64_t(max),
+			&call.err))
+	}
+	if f.matchesNothing() { // ids begin at 1
+		good = good && ok(C.auditrail_filter_set_event_ids(filter, 0, 0, &call.err))
 	}
 	good = good && ok(C.auditrail_filter_set_order(filter, C.auditrail_order(f.Order), &call.err))
 	if f.Limit != 0 {
@@ -102,6 +121,8 @@ func (f Filter) build(call *call) (*C.auditrail_filter, error) {
 //	}
 //	if err := reader.Err(); err != nil { … }
 type Reader struct {
+	// One call at a time, for closing to wait for what is under way.
+	using  sync.Mutex
 	handle *C.auditrail_reader
 	call   *call
 	err    error
@@ -129,7 +150,9 @@ func OpenReader(root string, filter Filter) (*Reader, error) {
 
 // Next goes to the next event; false at the end, and when Err says why not.
 func (r *Reader) Next() bool {
-	if r.handle == nil || r.err != nil {
+	r.using.Lock()
+	defer r.using.Unlock()
+	if !r.usable() {
 		return false
 	}
 	return r.moved(C.auditrail_reader_next(r.handle, &r.call.text, &r.call.count, &r.call.number,
@@ -137,20 +160,42 @@ func (r *Reader) Next() bool {
 }
 
 // Follow is as Next, but at the end waits for an event that comes, until the
-// context is done or the reader fails; Err then says which.
+// context is done or the reader fails or is closed; Err then says which. Without
+// an error it returns false where nothing more can pass the filter.
 func (r *Reader) Follow(ctx context.Context) bool {
-	for r.handle != nil && r.err == nil {
-		if r.err = ctx.Err(); r.err != nil {
-			return false
-		}
-		// In short turns, between which the context is looked at.
-		const turn = 100 // milliseconds
-		if r.moved(C.auditrail_reader_follow(r.handle, turn, &r.call.text, &r.call.count,
-			&r.call.number, &r.call.err)) {
-			return true
+	for {
+		if moved, more := r.followTurn(ctx); moved || !more {
+			return moved
 		}
 	}
-	return false
+}
+
+// followTurn waits for a short time, between which the context is looked at and
+// the reader can be closed. It tells whether it went on, and if not, whether there
+// can be more.
+func (r *Reader) followTurn(ctx context.Context) (moved, more bool) {
+	const turn = 100 * time.Millisecond
+	r.using.Lock()
+	defer r.using.Unlock()
+	if !r.usable() {
+		return false, false
+	}
+	if r.err = ctx.Err(); r.err != nil {
+		return false, false
+	}
+	start := time.Now()
+	moved = r.moved(C.auditrail_reader_follow(r.handle, C.uint64_t(turn.Milliseconds()), &r.call.text,
+		&r.call.count, &r.call.number, &r.call.err))
+	// The library comes back early only where nothing more can pass the filter.
+	return moved, r.err == nil && time.Since(start) >= turn
+}
+
+// usable tells whether the reader can go on, and says so in err if it is closed.
+func (r *Reader) usable() bool {
+	if r.handle == nil && r.err == nil {
+		r.err = closed("read")
+	}
+	return r.err == nil
 }
 
 func (r *Reader) moved(status C.auditrail_status) bool {
@@ -167,6 +212,8 @@ func (r *Reader) moved(status C.auditrail_status) bool {
 
 // Damage are the lines met so far that are no events, the first thousand.
 func (r *Reader) Damage() []Damage {
+	r.using.Lock()
+	defer r.using.Unlock()
 	var found []Damage
 	var path, reason *C.char
 	for r.handle != nil && C.auditrail_reader_damage(r.handle, C.size_t(len(found)), &path,
@@ -183,15 +230,26 @@ type Damage struct {
 	Reason string
 }
 
-// Err is why Next went no further; nil at the end.
-func (r *Reader) Err() error { return r.err }
+// Err is why Next went no further; nil at the end. It is os.ErrClosed for a
+// reader that was closed before.
+func (r *Reader) Err() error {
+	r.using.Lock()
+	defer r.using.Unlock()
+	return r.err
+}
 
 // ID is the id of the event.
-func (r *Reader) ID() uint64 { return uint64(r.call.number) }
+func (r *Reader) ID() uint64 {
+	r.using.Lock()
+	defer r.using.Unlock()
+	return uint64(r.call.number)
+}
 
 // Line is the event as JSON text, in memory of its own.
 func (r *Reader) Line() []byte {
-	return C.GoBytes(unsafe.Pointer(r.call.text), C.int(r.call.count))
+	r.using.Lock()
+	defer r.using.Unlock()
+	return goBytes(r.call.text, r.call.count)
 }
 
 // Event takes the event apart.
@@ -206,14 +264,17 @@ func (r *Reader) All() func(yield func(Event, error) bool) {
 				return
 			}
 		}
-		if r.err != nil {
-			yield(Event{}, r.err)
+		if err := r.Err(); err != nil {
+			yield(Event{}, err)
 		}
 	}
 }
 
-// Close lets the files go. A second call does nothing.
+// Close lets the files go, when a call that is under way has ended. A second call
+// does nothing.
 func (r *Reader) Close() error {
+	r.using.Lock()
+	defer r.using.Unlock()
 	C.auditrail_reader_close(r.handle)
 	r.handle = nil
 	r.call.text, r.call.count, r.call.number = nil, 0, 0

@@ -52,9 +52,10 @@ guest_test() {
 c_needs() {
     need cc=gcc || return 1
     strict='cc -std=c99 -Wall -Wextra -Wpedantic -Werror'
-    $strict "$here/c/test.c" -o "$work/test" -lauditrail && $strict -fsyntax-only "$examples/c/story.c"
+    $strict "$here/c/test.c" -o "$work/test" -lauditrail && $strict -fsyntax-only "$examples/c/story.c" &&
+        cc -std=c90 -Wall -Wextra -Wpedantic -Werror "$here/c/c90.c" -o "$work/test-c90" -lauditrail
 }
-c_test() { "$work/test" "$1" "$2"; }
+c_test() { "$work/test-c90" "$2/c90" && "$work/test" "$1" "$2"; }
 c_snippet() { cp "$1" hello.c && $strict hello.c -o hello -lauditrail && ./hello; }
 
 cpp_needs() {

@@ -16,6 +16,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.NoSuchElementException;
+import java.util.Objects;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 
@@ -36,7 +37,8 @@ import java.util.concurrent.locks.ReentrantReadWriteLock;
  * }</pre>
  *
  * <p>Threads may share a Trail; those that wait for the disk wait together. A Reader is for one
- * thread at a time. What is opened must be closed.
+ * thread at a time, but may be closed by another. What is opened must be closed; after that, every
+ * call throws IllegalStateException.
  */
 public final class Auditrail {
     private Auditrail() {}
@@ -44,6 +46,7 @@ public final class Auditrail {
     /** What the library says when it fails. */
     public static final class AuditrailException extends IOException {
         private static final long serialVersionUID = 1;
+        private static final int INVALID_EVENT = -11;
         private final int status;
         private final int errno;
         private final long offset;
@@ -53,6 +56,14 @@ public final class Auditrail {
             status = error.getInt(0);
             errno = error.getInt(4);
             offset = error.getLong(8);
+        }
+
+        /** A payload that is refused before the library sees it, because of a character. */
+        private AuditrailException(String message, String payload, int at) {
+            super("payload: " + message);
+            status = INVALID_EVENT;
+            errno = 0;
+            offset = payload.substring(0, at).getBytes(StandardCharsets.UTF_8).length;
         }
 
         /** The number of the failure. */
@@ -171,6 +182,13 @@ public final class Auditrail {
         }
     }
 
+    /** Refuses what C would take for a number near 2^64. */
+    private static void natural(long number) {
+        if (number < 0) {
+            throw new IllegalArgumentException(number + " is negative");
+        }
+    }
+
     private static byte[] terminated(String text) {
         if (text.indexOf('\0') >= 0) {
             throw new IllegalArgumentException("a path or name cannot hold a NUL");
@@ -192,7 +210,7 @@ public final class Auditrail {
         return C.auditrail_version();
     }
 
-    /** An event as fields. The payload is the text of a JSON object; timestamp 0 is now. */
+    /** An event as fields. The payload is the text of one JSON object; timestamp 0 is now. */
     public record Event(String domain, String category, String modelName, String operation,
             String logicalUserId, String requestId, String payload, long timestamp) {
         public Event(String domain, String category, String modelName, String operation, String logicalUserId) {
@@ -211,8 +229,16 @@ public final class Auditrail {
             return new Event(domain, category, modelName, operation, logicalUserId, requestId, payload, timestamp);
         }
 
-        /** The JSON text of the event. */
+        /** The JSON text of the event, on one line. */
         public String json() {
+            try {
+                return text();
+            } catch (AuditrailException e) {
+                throw new IllegalArgumentException(e.getMessage(), e);
+            }
+        }
+
+        private String text() throws AuditrailException {
             StringBuilder out = new StringBuilder(256);
             field(out, "domain", domain);
             field(out, "category", category);
@@ -226,12 +252,63 @@ public final class Auditrail {
                 out.append(",\"timestamp\":").append(timestamp);
             }
             if (payload != null) {
-                out.append(",\"payload\":").append(payload);
+                object(out.append(",\"payload\":"), payload);
             }
             return out.append('}').toString();
         }
 
+        /**
+         * Puts in a payload: one object from its first brace to the one that ends it, so that nothing of
+         * it can become a field or, in a batch, an event. Where strings and braces begin and end is seen
+         * here; everything else is for the library to check.
+         */
+        private static void object(StringBuilder out, String text) throws AuditrailException {
+            int at = pastBlanks(text, 0);
+            if (at == text.length() || text.charAt(at) != '{') {
+                throw new AuditrailException("expected the text of a JSON object", text, at);
+            }
+            int depth = 0;
+            boolean inString = false;
+            boolean escaped = false;
+            do {
+                char c = text.charAt(at);
+                if (inString) {
+                    if (c < ' ') {
+                        throw new AuditrailException(
+                                "a string holds a control character without an escape", text, at);
+                    }
+                    inString = escaped || c != '"';
+                    escaped = !escaped && c == '\\';
+                } else if (c == '"') {
+                    inString = true;
+                } else if (c == '{' || c == '[') {
+                    depth++;
+                } else if (c == '}' || c == ']') {
+                    depth--;
+                } else if (c == '\n' || c == '\r') {
+                    c = ' '; // the same blank, but not the end of a line
+                }
+                out.append(c);
+                at++;
+            } while (depth > 0 && at < text.length());
+            if (depth > 0) {
+                throw new AuditrailException("the object does not end", text, at);
+            }
+            int more = pastBlanks(text, at);
+            if (more < text.length()) {
+                throw new AuditrailException("something follows the object", text, more);
+            }
+        }
+
+        private static int pastBlanks(String text, int at) {
+            while (at < text.length() && " \t\n\r".indexOf(text.charAt(at)) >= 0) {
+                at++;
+            }
+            return at;
+        }
+
         private static void field(StringBuilder out, String name, String text) {
+            Objects.requireNonNull(text, name);
             out.append(out.isEmpty() ? '{' : ',').append('"').append(name).append("\":\"");
             for (int at = 0; at < text.length(); at++) {
                 char c = text.charAt(at);
@@ -266,7 +343,8 @@ public final class Auditrail {
         private final List<Setter> setters = new ArrayList<>();
 
         public Options durability(Durability durability) {
-            return add((o, e) -> C.auditrail_options_set_durability(o, durability.ordinal(), e));
+            int number = durability.ordinal();
+            return add((o, e) -> C.auditrail_options_set_durability(o, number, e));
         }
 
         /** Many processes may write to the trail, if all of them say so. */
@@ -275,23 +353,28 @@ public final class Auditrail {
         }
 
         public Options maxSegmentBytes(long bytes) {
-            return add((o, e) -> C.auditrail_options_set_max_segment_bytes(o, natural(bytes), e));
+            natural(bytes);
+            return add((o, e) -> C.auditrail_options_set_max_segment_bytes(o, bytes, e));
         }
 
         public Options maxEventBytes(long bytes) {
-            return add((o, e) -> C.auditrail_options_set_max_event_bytes(o, natural(bytes), e));
+            natural(bytes);
+            return add((o, e) -> C.auditrail_options_set_max_event_bytes(o, bytes, e));
         }
 
         public Options bufferBytes(long bytes) {
-            return add((o, e) -> C.auditrail_options_set_buffer_bytes(o, natural(bytes), e));
+            natural(bytes);
+            return add((o, e) -> C.auditrail_options_set_buffer_bytes(o, bytes, e));
         }
 
         public Options flushIntervalMs(long milliseconds) {
-            return add((o, e) -> C.auditrail_options_set_flush_interval_ms(o, natural(milliseconds), e));
+            natural(milliseconds);
+            return add((o, e) -> C.auditrail_options_set_flush_interval_ms(o, milliseconds, e));
         }
 
         public Options maxOpenFiles(long files) {
-            return add((o, e) -> C.auditrail_options_set_max_open_files(o, natural(files), e));
+            natural(files);
+            return add((o, e) -> C.auditrail_options_set_max_open_files(o, files, e));
         }
 
         /** Allows only these domains; without any, all. */
@@ -321,13 +404,6 @@ public final class Auditrail {
         private Options add(Setter setter) {
             setters.add(setter);
             return this;
-        }
-
-        private static long natural(long number) {
-            if (number < 0) {
-                throw new IllegalArgumentException(number + " is negative");
-            }
-            return number;
         }
     }
 
@@ -387,7 +463,7 @@ public final class Auditrail {
 
         /** Appends an event and returns its id. */
         public long append(Event event) throws AuditrailException {
-            return append(event.json());
+            return append(event.text());
         }
 
         /** Appends an event that is JSON text. */
@@ -400,7 +476,7 @@ public final class Auditrail {
 
         /** Appends an event and returns its line as it was persisted. */
         public String appendReturning(Event event) throws AuditrailException {
-            byte[] text = utf8(event.json());
+            byte[] text = utf8(event.text());
             PointerByReference line = new PointerByReference();
             use((trail, error) -> C.auditrail_writer_append_returning(trail, text, text.length, line, error));
             return take(line.getValue());
@@ -410,11 +486,7 @@ public final class Auditrail {
         public Ids appendBatch(List<Event> events) throws AuditrailException {
             StringBuilder lines = new StringBuilder();
             for (Event event : events) {
-                String json = event.json();
-                if (json.indexOf('\n') >= 0) {
-                    throw new IllegalArgumentException("an event of a batch must be one line");
-                }
-                lines.append(json).append('\n');
+                lines.append(event.text()).append('\n');
             }
             return events.isEmpty() ? new Ids(0, 0) : appendLines(lines);
         }
@@ -475,7 +547,11 @@ public final class Auditrail {
         NEWEST_FIRST
     }
 
-    /** Which events to read. An empty filter lets everything through; limits are inclusive. */
+    /**
+     * Which events to read. A filter to which nothing was added lets everything through. Of the texts
+     * of a list an event must have one, so that an empty list lets nothing through, whatever else is
+     * added. Ranges are inclusive.
+     */
     public static final class Filter {
         private interface Setter {
             int set(Pointer filter, Pointer error);
@@ -486,6 +562,7 @@ public final class Auditrail {
         }
 
         private final List<Setter> setters = new ArrayList<>();
+        private boolean nothing;
 
         public Filter domains(String... texts) {
             return add(C::auditrail_filter_add_domain, texts);
@@ -512,6 +589,8 @@ public final class Auditrail {
         }
 
         public Filter ids(long min, long max) {
+            natural(min);
+            natural(max);
             return add((filter, error) -> C.auditrail_filter_set_event_ids(filter, min, max, error));
         }
 
@@ -520,10 +599,13 @@ public final class Auditrail {
         }
 
         public Filter order(Order order) {
-            return add((filter, error) -> C.auditrail_filter_set_order(filter, order.ordinal(), error));
+            int number = order.ordinal();
+            return add((filter, error) -> C.auditrail_filter_set_order(filter, number, error));
         }
 
+        /** At most so many; 0: no limit. */
         public Filter limit(long events) {
+            natural(events);
             return add((filter, error) -> C.auditrail_filter_set_limit(filter, events, error));
         }
 
@@ -533,6 +615,7 @@ public final class Auditrail {
         }
 
         private Filter add(Adder adder, String... texts) {
+            nothing |= texts.length == 0;
             for (String one : texts) {
                 byte[] text = utf8(one);
                 add((filter, error) -> adder.add(filter, text, text.length, error));
@@ -541,10 +624,13 @@ public final class Auditrail {
         }
 
         private void with(Setter work) throws AuditrailException {
-            Pointer filter = C.auditrail_filter_new();
+            Pointer filter = Objects.requireNonNull(C.auditrail_filter_new());
             try {
                 for (Setter setter : setters) {
                     checked(error -> setter.set(filter, error));
+                }
+                if (nothing) { // ids begin at 1
+                    checked(error -> C.auditrail_filter_set_event_ids(filter, 0, 0, error));
                 }
                 checked(error -> work.set(filter, error));
             } finally {
@@ -566,10 +652,12 @@ public final class Auditrail {
 
     /** The events of a trail, to be gone through once. */
     public static final class Reader implements Iterable<Line>, AutoCloseable {
+        private static final long TURN_MS = 100;
         private final PointerByReference text = new PointerByReference();
         private final LongByReference length = new LongByReference();
         private final LongByReference id = new LongByReference();
-        private Pointer handle;
+        private Pointer handle; // for who has the monitor
+        private volatile boolean closed;
 
         private Reader(Pointer handle) {
             this.handle = handle;
@@ -580,14 +668,33 @@ public final class Auditrail {
             return line(error -> C.auditrail_reader_next(handle, text, length, id, error));
         }
 
-        /** The same, but waits at the end for an event that comes; null if none came in that time. */
+        /**
+         * The same, but waits at the end for an event that comes; null if none came in that time, or none
+         * can come any more.
+         */
         public Line follow(Duration timeout) throws AuditrailException {
-            long ms = timeout.toMillis();
-            return line(error -> C.auditrail_reader_follow(handle, ms, text, length, id, error));
+            if (timeout.isNegative()) {
+                throw new IllegalArgumentException("the time to wait is negative");
+            }
+            long start = System.nanoTime();
+            // In short turns, between which the reader can be closed by another thread.
+            while (true) {
+                long turn = System.nanoTime();
+                Duration left = timeout.minusNanos(turn - start);
+                long ms = left.compareTo(Duration.ofMillis(TURN_MS)) > 0 ? TURN_MS : Math.max(0, left.toMillis());
+                Line line = line(error -> C.auditrail_reader_follow(handle, ms, text, length, id, error));
+                // The library comes back early only where nothing more can pass the filter.
+                if (line != null || ms < TURN_MS || System.nanoTime() - turn < TURN_MS * 1_000_000) {
+                    return line;
+                }
+            }
         }
 
-        private Line line(Call move) throws AuditrailException {
-            if (handle == null || checked(move) != 0) {
+        private synchronized Line line(Call move) throws AuditrailException {
+            if (closed) {
+                throw new IllegalStateException("the reader is closed");
+            }
+            if (checked(move) != 0) {
                 return null;
             }
             byte[] bytes = text.getValue().getByteArray(0, Math.toIntExact(length.getValue()));
@@ -598,39 +705,44 @@ public final class Auditrail {
         @Override
         public java.util.Iterator<Line> iterator() {
             return new java.util.Iterator<>() {
-                private Line ahead = step();
-
-                private Line step() {
-                    try {
-                        return Reader.this.next();
-                    } catch (AuditrailException e) {
-                        throw new java.io.UncheckedIOException(e);
-                    }
-                }
+                private Line ahead;
+                private boolean ended;
 
                 @Override
                 public boolean hasNext() {
+                    if (ahead == null && !ended) {
+                        try {
+                            ahead = Reader.this.next();
+                        } catch (AuditrailException e) {
+                            throw new java.io.UncheckedIOException(e);
+                        }
+                        ended = ahead == null;
+                    }
                     return ahead != null;
                 }
 
                 @Override
                 public Line next() {
-                    Line line = ahead;
-                    if (line == null) {
+                    if (!hasNext()) {
                         throw new NoSuchElementException();
                     }
-                    ahead = step();
+                    Line line = ahead;
+                    ahead = null;
                     return line;
                 }
             };
         }
 
+        /** Lets the files go, when a call that is under way has ended. A second call does nothing. */
         @Override
         public void close() {
-            Pointer taken = handle;
-            handle = null;
-            if (taken != null) {
-                C.auditrail_reader_close(taken);
+            closed = true;
+            synchronized (this) {
+                Pointer taken = handle;
+                handle = null;
+                if (taken != null) {
+                    C.auditrail_reader_close(taken);
+                }
             }
         }
     }
