@@ -122,8 +122,8 @@ typedef void (*auditrail_warning_callback)(void *user_data,
 
 /**
  * One event as fields, for `auditrail_writer_append_event`. Set `size` and
- * zero the rest (`auditrail_event e = {sizeof e};`), then fill in. All texts
- * are UTF-8 and NUL-terminated, and stay the caller's.
+ * zero the rest (in C99 `auditrail_event e = {.size = sizeof e};`), then fill
+ * in. All texts are UTF-8 and NUL-terminated, and stay the caller's.
  */
 typedef struct auditrail_event {
     /**

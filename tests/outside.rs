@@ -368,3 +368,46 @@ fn a_forked_child_is_refused_and_keeps_no_lock() {
     let writer = freed.expect("the lock went with the parent");
     assert_eq!(append(&writer, 1).unwrap(), 2);
 }
+
+#[test]
+fn a_torn_tail_of_the_longest_names_is_kept_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = Options::default();
+    options.domains(auditrail::Names::Any);
+    let (domain, category) = ("d".repeat(128), "c".repeat(128));
+    let event = |category: &str| {
+        format!(
+            r#"{{"domain":"{domain}","category":"{category}","model_name":"m","operation":"create","logical_user_id":"u"}}"#
+        )
+    };
+    let other = format!("{}x", &category[1..]);
+    let writer = Writer::open(folder.path(), &options).unwrap();
+    for category in [&category, &other] {
+        writer.append(event(category).as_bytes()).unwrap();
+    }
+    writer.close().unwrap();
+    for category in [&category, &other] {
+        let path = folder
+            .path()
+            .join(&domain)
+            .join(category)
+            .join("audit-000001.jsonl");
+        let mut file = fs::File::options().append(true).open(path).unwrap();
+        file.write_all(b"{\"torn").unwrap();
+    }
+    // As a crash leaves it: not closed.
+    fs::remove_file(folder.path().join(".auditrail/state")).unwrap();
+    let writer = Writer::open(folder.path(), &options).unwrap();
+    assert_eq!(writer.stats().unwrap().torn_tails, 2);
+    assert_eq!(writer.append(event(&category).as_bytes()).unwrap(), 3);
+    writer.close().unwrap();
+    let kept: Vec<_> = fs::read_dir(folder.path().join(".auditrail/torn"))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .collect();
+    assert_eq!(kept.len(), 2, "one file for each stream");
+    for entry in kept {
+        assert!(entry.file_name().len() <= 255);
+        assert_eq!(fs::read(entry.path()).unwrap(), b"{\"torn");
+    }
+}

@@ -17,7 +17,7 @@ pub struct SegmentFile {
     pub category: String,
     /// The segment's number in its stream, from 1.
     pub number: u64,
-    /// Its path, below the root as it was given.
+    /// Its path; absolute, also where the root was given by a relative one.
     pub path: PathBuf,
     /// Its length when it was listed.
     pub bytes: u64,

@@ -42,6 +42,24 @@ pub(super) fn quarantine_tail(
     Ok(())
 }
 
+/// The longest stem: with an offset and a number behind it, the name stays below
+/// the 255 bytes that file systems allow.
+const MAX_STEM: usize = 200;
+
+/// The segment's path in the trail as one name. Names of folders that are too long are
+/// cut, and told apart by a checksum of the whole.
+fn stem_of(layout: &Layout, segment: &Path) -> String {
+    let path = segment.strip_prefix(layout.root()).unwrap_or(segment);
+    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+    let stem = parts.join("-");
+    if stem.len() <= MAX_STEM {
+        return stem;
+    }
+    let folders = &stem[..stem.floor_char_boundary(MAX_STEM / 2)];
+    let file = parts.last().map_or("", |name| name.as_ref());
+    format!("{folders}-{:08x}-{file}", crc32fast::hash(stem.as_bytes()))
+}
+
 /// A file under `.auditrail/torn/` for bytes of a segment. Its name tells the segment
 /// and the offset of the first byte.
 pub(super) struct QuarantineFile {
@@ -59,13 +77,7 @@ impl QuarantineFile {
     ) -> Result<Self> {
         let folder = layout.hidden_file("torn");
         ensure_folder(storage, &folder).map_err(|e| Error::io("create the folder", &folder, &e))?;
-        let stem: Vec<_> = segment
-            .strip_prefix(layout.root())
-            .unwrap_or(segment)
-            .iter()
-            .map(|part| part.to_string_lossy())
-            .collect();
-        let stem = format!("{}-at-{offset}", stem.join("-"));
+        let stem = format!("{}-at-{offset}", stem_of(layout, segment));
         for attempt in 1_u32.. {
             let path = folder.join(if attempt == 1 {
                 stem.clone()

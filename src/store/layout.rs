@@ -27,8 +27,14 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
+    /// A relative root is taken from where the process is now: it may change its
+    /// working directory later, and must not continue in another folder then.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        let root = root.into();
+        // Fails for an empty path, and where the working directory was deleted; both
+        // then fail when the folder is looked for.
+        let root = std::path::absolute(&root).unwrap_or(root);
+        Self { root }
     }
 
     pub fn root(&self) -> &Path {
