@@ -7,6 +7,7 @@ use crate::limits::MAX_LINE_BYTES;
 use crate::store::layout::Layout;
 use crate::store::lines::{Line, Lines, ReadAt};
 use crate::store::storage::{Open, Storage};
+use memchr::memchr;
 use std::cell::Cell;
 use std::io;
 use std::path::PathBuf;
@@ -182,12 +183,10 @@ impl StreamWalk {
     }
 
     fn inspect(&self, line: Line, source: &SegmentSource) -> Result<LineInfo> {
-        let mut bytes = [0; HEAD_BYTES];
+        let reread;
         let head = if line.skipped {
-            let shown = usize::try_from(self.length).map_or(HEAD_BYTES, |n| n.min(HEAD_BYTES));
-            let file = source.segment(&self.name, self.segment());
-            let count = file.fill(&mut bytes[..shown], line.offset)?;
-            &bytes[..count]
+            reread = self.read_head(line, source)?;
+            &reread[..]
         } else {
             self.lines.text(line)
         };
@@ -205,6 +204,16 @@ impl StreamWalk {
             in_own_stream: has_names(head, &self.own_names),
             terminated: line.whole,
         })
+    }
+
+    /// The beginning of a line that the reader has passed over.
+    fn read_head(&self, line: Line, source: &SegmentSource) -> Result<Vec<u8>> {
+        let length = usize::try_from(self.length).map_or(HEAD_BYTES, |n| n.min(HEAD_BYTES));
+        let mut head = vec![0; length];
+        let file = source.segment(&self.name, self.segment());
+        let count = file.fill(&mut head, line.offset)?;
+        head.truncate(count);
+        Ok(head)
     }
 
     /// The id of the line after the current one.
@@ -269,12 +278,12 @@ fn has_names(line: &[u8], names: &[u8]) -> bool {
     // The first number is the id, the second the time.
     let mut rest = line;
     for _ in 0..2 {
-        let Some(colon) = rest.iter().take(16).position(|b| *b == b':') else {
+        let Some(colon) = memchr(b':', &rest[..rest.len().min(16)]) else {
             return false;
         };
         let number = &rest[colon + 1..];
-        let digits = number.iter().take(24).take_while(|b| **b != b',').count();
-        rest = &number[digits..];
+        let longest = &number[..number.len().min(24)];
+        rest = &number[memchr(b',', longest).unwrap_or(longest.len())..];
     }
     rest.strip_prefix(b",")
         .is_some_and(|rest| rest.starts_with(names))
