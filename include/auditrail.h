@@ -113,8 +113,9 @@ typedef int32_t auditrail_warning;
 /**
  * Called with a warning: its sort and a message for a person (UTF-8,
  * NUL-terminated, valid during the call). It may be called from any thread
- * that uses the writer and from the flusher's, from one at a time or from
- * several, with no lock held; it must return normally.
+ * that uses the writer and from the flusher's, from one at a time, with no lock
+ * held; it must return normally. It may use the writer: what it causes is told by
+ * a later call, never from within the handler.
  */
 typedef void (*auditrail_warning_callback)(void *user_data,
                                            auditrail_warning warning,
@@ -396,6 +397,12 @@ typedef void (*auditrail_progress_callback)(void *user_data, uint64_t done, uint
  * A checkpoint that was due could not be made; it is tried again later.
  */
 #define AUDITRAIL_WARNING_PROOF_FAILED 7
+
+/**
+ * A segment that was not yet synced was moved or deleted by someone else; its
+ * events are not known to be on disk.
+ */
+#define AUDITRAIL_WARNING_SEGMENT_GONE 8
 
 /**
  * The default, and the cheapest. Stream after stream: domains and categories

@@ -30,4 +30,7 @@ pub enum WarningKind {
     FlushFailed = 6,
     /// A checkpoint that was due could not be made; it is retried later.
     ProofFailed = 7,
+    /// A segment that was not yet synced was moved or deleted by someone else; its
+    /// events are not known to be on disk.
+    SegmentGone = 8,
 }

@@ -469,3 +469,47 @@ impl Run {
         writer.close().map_err(|e| e.to_string())
     }
 }
+
+#[test]
+fn a_warning_handler_that_appends_does_not_run_within_itself() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{OnceLock, Weak};
+
+    let memory = Memory::new();
+    let handle: Arc<OnceLock<Weak<Writer>>> = Arc::default();
+    let (depth, deepest, calls) = (
+        AtomicUsize::new(0),
+        Arc::new(AtomicUsize::new(0)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let mut options = Options::default();
+    options
+        .durability(Durability::Buffered)
+        .flush_interval(Duration::ZERO)
+        .buffer_bytes(4096)
+        .unwrap();
+    let (writer, deep, count) = (handle.clone(), deepest.clone(), calls.clone());
+    options.on_warning(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+        let now = depth.fetch_add(1, Ordering::Relaxed) + 1;
+        deep.fetch_max(now, Ordering::Relaxed);
+        // Enough for the test to fail by its own assertion, not by a stack overflow.
+        if now < 5
+            && let Some(writer) = writer.get().and_then(Weak::upgrade)
+        {
+            let _ = writer.append(ledger::json(0, "v2/a", 40).as_bytes());
+            let _ = writer.flush();
+        }
+        depth.fetch_sub(1, Ordering::Relaxed);
+    });
+    let storage = Arc::new(memory.clone());
+    let writer = Arc::new(Writer::open_on(storage, Path::new(ROOT), &options).unwrap());
+    handle.set(Arc::downgrade(&writer)).unwrap();
+    memory.fail(InjectedFault::new(libc::ENOSPC).call(Call::Append).always());
+    for tag in 0..200 {
+        let _ = writer.append(ledger::json(tag, "v2/a", 40).as_bytes());
+        let _ = writer.flush();
+    }
+    assert!(calls.load(Ordering::Relaxed) > 10, "warnings keep coming");
+    assert_eq!(deepest.load(Ordering::Relaxed), 1);
+}

@@ -39,11 +39,15 @@ pub const AUDITRAIL_WARNING_REDONE: auditrail_warning = 5;
 pub const AUDITRAIL_WARNING_FLUSH_FAILED: auditrail_warning = 6;
 /// A checkpoint that was due could not be made; it is tried again later.
 pub const AUDITRAIL_WARNING_PROOF_FAILED: auditrail_warning = 7;
+/// A segment that was not yet synced was moved or deleted by someone else; its
+/// events are not known to be on disk.
+pub const AUDITRAIL_WARNING_SEGMENT_GONE: auditrail_warning = 8;
 
 /// Called with a warning: its sort and a message for a person (UTF-8,
 /// NUL-terminated, valid during the call). It may be called from any thread
-/// that uses the writer and from the flusher's, from one at a time or from
-/// several, with no lock held; it must return normally.
+/// that uses the writer and from the flusher's, from one at a time, with no lock
+/// held; it must return normally. It may use the writer: what it causes is told by
+/// a later call, never from within the handler.
 pub type auditrail_warning_callback = Option<
     unsafe extern "C" fn(
         user_data: *mut c_void,
@@ -368,5 +372,6 @@ fn warning_of(kind: WarningKind) -> auditrail_warning {
         WarningKind::Redone => AUDITRAIL_WARNING_REDONE,
         WarningKind::FlushFailed => AUDITRAIL_WARNING_FLUSH_FAILED,
         WarningKind::ProofFailed => AUDITRAIL_WARNING_PROOF_FAILED,
+        WarningKind::SegmentGone => AUDITRAIL_WARNING_SEGMENT_GONE,
     }
 }

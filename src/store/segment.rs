@@ -14,7 +14,7 @@
 use crate::error::{Error, Kind, Result};
 use crate::os;
 use crate::store::layout::Layout;
-use crate::store::storage::{File, Open, Stat, Storage, ensure_folder, open_file, sync_failed};
+use crate::store::storage::{File, Open, Stat, Storage, ensure_folder, sync_failed};
 use crate::store::times::TimeRange;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -78,14 +78,27 @@ pub(crate) struct UnsyncedSegments {
 }
 
 impl UnsyncedSegments {
-    /// Makes them durable. An error of kind `Failed` comes from a failed sync; after
-    /// any other, no sync has failed and it may be retried.
-    pub fn sync(&self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
+    /// Makes them durable; adds those that someone has moved or deleted to `gone`. An
+    /// error of kind `Failed` comes from a failed sync; after any other, no sync has
+    /// failed and it may be retried.
+    pub fn sync(
+        &self,
+        storage: &dyn Storage,
+        layout: &Layout,
+        gone: &mut Vec<PathBuf>,
+    ) -> Result<()> {
         for number in self.from..=self.to {
             let path = layout.segment(&self.stream, number);
             let file = match &self.newest {
                 Some(file) if number == self.to => file.clone(),
-                _ => open_file(storage, &path, Open::Update)?,
+                _ => match storage.open(&path, Open::Update) {
+                    Ok(file) => file,
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                        gone.push(path);
+                        continue;
+                    }
+                    Err(e) => return Err(Error::io("open", &path, &e)),
+                },
             };
             file.sync().map_err(|e| sync_failed(&path, &e))?;
         }

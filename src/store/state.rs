@@ -21,7 +21,9 @@
 
 use crate::error::{Error, Result};
 use crate::store::layout::Layout;
-use crate::store::storage::{File, Open, Storage, open_file, open_if_exists, read_range};
+use crate::store::storage::{
+    File, Open, Storage, open_file, open_if_exists, read_range, sync_failed,
+};
 use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +126,7 @@ pub(crate) fn read_state(storage: &dyn Storage, layout: &Layout) -> Result<Optio
 }
 
 /// The open state file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct StateFile {
     file: Arc<dyn File>,
 }
@@ -155,7 +157,7 @@ impl StateFile {
     pub fn sync(&self, layout: &Layout) -> Result<()> {
         self.file
             .sync()
-            .map_err(|e| Error::io("sync", &layout.hidden_file("state"), &e))
+            .map_err(|e| sync_failed(&layout.hidden_file("state"), &e))
     }
 }
 

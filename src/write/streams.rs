@@ -8,8 +8,9 @@ use crate::error::{Error, Kind, Result};
 use crate::recover::{self, RecoveryReport};
 use crate::store::layout::Layout;
 use crate::store::segment::{Savepoint, Slot, Stream, UnsyncedSegments};
-use crate::store::storage::{Storage, sync_failed};
+use crate::store::storage::{Storage, failed_to_open, sync_failed};
 use std::collections::{BTreeSet, VecDeque};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -225,17 +226,23 @@ impl StreamEntry {
 }
 
 impl Unsynced {
-    /// Makes everything durable. After an error of a kind other than `Failed` the
-    /// caller must requeue it.
-    pub fn sync(&self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
+    /// Makes everything durable; returns the segments that are not there any more,
+    /// because someone has moved or deleted them. After an error of a kind other than
+    /// `Failed` the caller must requeue it.
+    pub fn sync(&self, storage: &dyn Storage, layout: &Layout) -> Result<Vec<PathBuf>> {
+        let mut gone = Vec::new();
         for (_, segments) in &self.segments {
-            segments.sync(storage, layout)?;
+            segments.sync(storage, layout, &mut gone)?;
         }
         for folder in &self.folders {
-            storage
-                .sync_dir(folder)
-                .map_err(|e| sync_failed(folder, &e))?;
+            match storage.sync_dir(folder) {
+                Ok(()) => {}
+                // Its segments are reported.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) if failed_to_open(&e) => return Err(Error::io("open", folder, &e)),
+                Err(e) => return Err(sync_failed(folder, &e)),
+            }
         }
-        Ok(())
+        Ok(gone)
     }
 }

@@ -29,7 +29,9 @@ use crate::store::segment::Slot;
 use crate::store::state::{Phase, State, StateFile};
 use crate::store::storage::Storage;
 use crate::store::times::{TimeRange, TimesFile};
+use crate::warning::WarningKind;
 use crate::write::batch::Batch;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Lines are written to a segment in chunks of about this many bytes.
@@ -337,8 +339,6 @@ impl Trail {
         let full = |journal: &Journal| !journal.has_room(&self.entries, self.lines.len());
         if self.config.journal.as_ref().is_some_and(full) {
             self.recycle_journal(last)?;
-            // A stale state only makes recovery scan more.
-            let _ = self.write_state(Phase::Open, self.last_id);
         }
         let names = |slot: Slot| self.streams.name(slot);
         match &mut self.config.journal {
@@ -347,9 +347,15 @@ impl Trail {
         }
     }
 
-    /// Syncs the segments, then resets the journal.
+    /// Syncs the segments, then resets the journal. In between, the state is made to
+    /// say how far the trail is synced, durably: once the journal is empty, nothing
+    /// else bounds what recovery takes for a hole of a power loss.
     fn recycle_journal(&mut self, last: u64) -> Result<()> {
         self.sync_segments(last)?;
+        // Without the present batch, which may still be rolled back.
+        self.synced_id = self.synced_id.max(self.last_id);
+        self.write_state(Phase::Open, self.last_id)?;
+        self.state_file().sync(&self.layout)?;
         match &mut self.config.journal {
             Some(journal) => journal.reset(),
             None => Ok(()),
@@ -358,11 +364,30 @@ impl Trail {
 
     fn sync_segments(&mut self, last: u64) -> Result<()> {
         let unsynced = self.take_unsynced(last);
-        let result = unsynced.sync(&*self.storage, &self.layout);
-        if result.is_err() {
-            self.requeue_unsynced(unsynced);
+        match unsynced.sync(&*self.storage, &self.layout) {
+            Ok(gone) => {
+                self.warn_of_gone(&gone);
+                Ok(())
+            }
+            Err(error) => {
+                self.requeue_unsynced(unsynced);
+                Err(error)
+            }
         }
-        result
+    }
+
+    /// Reports segments that were not there any more when they were to be synced.
+    pub fn warn_of_gone(&mut self, gone: &[PathBuf]) {
+        for path in gone {
+            self.report.warn(
+                WarningKind::SegmentGone,
+                format!(
+                    "{} was moved or deleted before it was synced; its events are not known \
+                     to be on disk",
+                    path.display()
+                ),
+            );
+        }
     }
 
     /// Takes what has to be synced for all events up to `up_to` to be on disk. The
@@ -386,13 +411,19 @@ impl Trail {
         }
     }
 
-    /// Advances the synced id, in memory and in the state.
-    pub fn record_synced(&mut self, id: u64) {
+    /// Advances the synced id, in memory and in the state. Returns the state's file,
+    /// which is to be synced.
+    pub fn record_synced(&mut self, id: u64) -> Result<Option<StateFile>> {
         self.set_synced(id);
-        if !self.is_shared() {
-            // A stale state only makes recovery scan more.
-            let _ = self.write_state(Phase::Open, self.last_id);
+        if self.is_shared() {
+            return Ok(None);
         }
+        self.write_state(Phase::Open, self.last_id)?;
+        Ok(Some(self.state_file()))
+    }
+
+    fn state_file(&self) -> StateFile {
+        self.config.state.clone()
     }
 
     /// Checks that the open files were not changed from outside.

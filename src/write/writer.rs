@@ -21,7 +21,7 @@ use crate::warning::WarningKind;
 use std::cell::RefCell;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, TryLockError};
 use std::thread::JoinHandle;
 
 /// An open trail for writing; any number of threads may use it at the same time.
@@ -42,6 +42,8 @@ struct Core {
     committer: Committer,
     options: Options,
     prover: Option<Prover>,
+    /// Held while the warning handler runs.
+    delivering: Mutex<()>,
     /// `os::fork_generation` of the process that opened the writer.
     fork_generation: u64,
     _lock: WriteLock,
@@ -77,6 +79,7 @@ impl Writer {
             committer: Committer::new(trail, options.buffer_bytes),
             options: options.clone(),
             prover,
+            delivering: Mutex::default(),
             fork_generation: os::fork_generation(),
             _lock: lock,
         });
@@ -298,7 +301,16 @@ impl Core {
         result
     }
 
+    /// Calls the handler with what there is to warn of, from one thread at a time. A
+    /// handler may use the writer: what it causes, and what other threads find
+    /// meanwhile, is delivered by a later call, so that it never runs within itself.
     fn deliver_warnings(&self) {
+        let _one_at_a_time = match self.delivering.try_lock() {
+            Ok(guard) => guard,
+            // A handler has panicked; the next may do better.
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
         let warnings = self.committer.take_warnings();
         if let Some(handler) = &self.options.on_warning {
             for warning in &warnings {

@@ -160,6 +160,23 @@ pub(crate) fn sync_folder(storage: &dyn Storage, folder: &Path) -> Result<()> {
         .map_err(|e| Error::io("sync", folder, &e))
 }
 
+/// Whether an error of [`Storage::sync_dir`] comes from opening the folder: open(2)
+/// gives these errors and fsync(2) never does. Nothing was synced then, and nothing
+/// lost.
+pub(crate) fn failed_to_open(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::EMFILE
+                | libc::ENFILE
+                | libc::ENOMEM
+                | libc::EACCES
+                | libc::ENOENT
+                | libc::ENOTDIR
+        )
+    )
+}
+
 /// The error of a failed sync: the kernel may have dropped the dirty pages, so a
 /// retry could succeed without writing them, and only recovery can tell.
 pub(crate) fn sync_failed(path: &Path, error: &io::Error) -> Error {

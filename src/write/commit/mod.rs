@@ -335,26 +335,40 @@ impl Committer {
         };
         // Without the trail lock, so that appends continue during the sync.
         let up_to = unsynced.up_to;
-        if let Err(error) = unsynced.sync(&*storage, &layout) {
-            let failed = error.kind() == Kind::Failed;
-            if failed {
-                let _ = self.failed.set(error.clone());
-            }
-            self.with_trail(|state| {
-                if failed {
-                    state.trail.mark_sync_failed();
-                } else {
+        let gone = match unsynced.sync(&*storage, &layout) {
+            Ok(gone) => gone,
+            Err(error) if error.kind() == Kind::Failed => return Err(self.sync_failed(error)),
+            Err(error) => {
+                self.with_trail(|state| {
                     state.trail.requeue_unsynced(unsynced);
-                }
-                Ok(())
-            })?;
-            return Err(error);
+                    Ok(())
+                })?;
+                return Err(error);
+            }
+        };
+        let state_file = self.with_trail(|state| {
+            state.trail.warn_of_gone(&gone);
+            if !gone.is_empty() {
+                self.warnings_pending.store(true, Ordering::Relaxed);
+            }
+            state.trail.record_synced(up_to)
+        })?;
+        // A state that lags behind what is on disk makes recovery doubt synced events.
+        if let Some(Err(error)) = state_file.map(|state| state.sync(&layout)) {
+            return Err(self.sync_failed(error));
         }
         self.synced.fetch_max(up_to, Ordering::AcqRel);
-        self.with_trail(|state| {
-            state.trail.record_synced(up_to);
+        Ok(())
+    }
+
+    /// Fails the writer for good after a failed sync.
+    fn sync_failed(&self, error: Error) -> Error {
+        let _ = self.failed.set(error.clone());
+        let _ = self.with_trail(|state| {
+            state.trail.mark_sync_failed();
             Ok(())
-        })
+        });
+        error
     }
 
     /// Checks that the trail's files were not changed from outside; fails the writer if
