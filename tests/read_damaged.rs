@@ -1,7 +1,7 @@
-//! Damaged trails, made at random: whatever was done to the files, reading and
-//! checking end, every line is accounted for, and no event is invented.
+//! Promise: whatever random damage the files have, reading and checking terminate,
+//! every line is accounted for, and no event is made up.
 //!
-//! `AUDITRAIL_DAMAGED_TREES` says how many trees, `AUDITRAIL_SEED` where to begin.
+//! `AUDITRAIL_DAMAGED_TREES` sets how many trails, `AUDITRAIL_SEED` the first seed.
 
 #![allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation)] // small numbers
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use trees::{Dice, events, trail};
+use trees::{TestRng, events, trail};
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name)
@@ -21,7 +21,7 @@ fn number(name: &str, default: u64) -> u64 {
         .unwrap_or(default)
 }
 
-/// The segments of a trail: stream, number, path; in order.
+/// The segments of a trail, in order: stream, number, path.
 fn segments(root: &Path) -> Vec<(String, u64, PathBuf)> {
     let mut found = Vec::new();
     for domain in fs::read_dir(root).expect("the root").flatten() {
@@ -42,12 +42,12 @@ fn segments(root: &Path) -> Vec<(String, u64, PathBuf)> {
     found
 }
 
-/// Does something to a file.
-fn damage(bytes: &mut Vec<u8>, dice: &mut Dice) {
+/// Applies one random damage to a file.
+fn damage(bytes: &mut Vec<u8>, rng: &mut TestRng) {
     let len = bytes.len() as u64;
-    let at = dice.below(len + 1) as usize;
-    let to = (at + dice.below(300) as usize).min(bytes.len());
-    match dice.below(11) {
+    let at = rng.below(len + 1) as usize;
+    let to = (at + rng.below(300) as usize).min(bytes.len());
+    match rng.below(11) {
         0 => bytes.truncate(at),
         1 => bytes[at..to].fill(0),
         2 => {
@@ -55,29 +55,29 @@ fn damage(bytes: &mut Vec<u8>, dice: &mut Dice) {
         }
         3 => {
             let copy = bytes[at..to].to_vec();
-            let elsewhere = dice.below(len + 1) as usize;
+            let elsewhere = rng.below(len + 1) as usize;
             bytes.splice(elsewhere..elsewhere, copy);
         }
-        4 => bytes.extend(vec![0; dice.below(10_000) as usize]),
+        4 => bytes.extend(vec![0; rng.below(10_000) as usize]),
         5 => bytes.extend_from_slice(b"{\"event_id\":77,"),
         6 => bytes.clear(),
         7 => {
             // Another digit, so that ids and numbers change.
             if let Some(digit) = bytes[at..].iter().position(u8::is_ascii_digit) {
-                bytes[at + digit] = b'0' + dice.below(10) as u8;
+                bytes[at + digit] = b'0' + rng.below(10) as u8;
             }
         }
         8 => {
-            // A whole line twice, or gone.
+            // A whole line repeated, or removed.
             let mut lines: Vec<Vec<u8>> = bytes
                 .split_inclusive(|&b| b == b'\n')
                 .map(<[u8]>::to_vec)
                 .collect();
             if !lines.is_empty() {
-                let line = dice.below(lines.len() as u64) as usize;
-                if dice.below(2) == 0 {
+                let line = rng.below(lines.len() as u64) as usize;
+                if rng.below(2) == 0 {
                     let copy = lines[line].clone();
-                    let place = dice.below(lines.len() as u64) as usize;
+                    let place = rng.below(lines.len() as u64) as usize;
                     lines.insert(place, copy);
                 } else {
                     lines.remove(line);
@@ -88,42 +88,41 @@ fn damage(bytes: &mut Vec<u8>, dice: &mut Dice) {
         9 => bytes.splice(at..at, *b"\n").for_each(drop),
         _ => {
             if at < bytes.len() {
-                bytes[at] ^= 1 << dice.below(8);
+                bytes[at] ^= 1 << rng.below(8);
             }
         }
     }
 }
 
-fn damage_tree(root: &Path, dice: &mut Dice) {
-    for _ in 0..=dice.below(6) {
+fn damage_tree(root: &Path, rng: &mut TestRng) {
+    for _ in 0..=rng.below(6) {
         let segments = segments(root);
         if segments.is_empty() {
             return;
         }
-        let (_, number, path) = dice.pick(&segments);
-        match dice.below(12) {
+        let (_, number, path) = rng.pick(&segments);
+        match rng.below(12) {
             0 => fs::remove_file(path).expect("removing"),
             1 => {
                 let other =
-                    path.with_file_name(format!("audit-{:06}.jsonl", number + dice.below(3)));
+                    path.with_file_name(format!("audit-{:06}.jsonl", number + rng.below(3)));
                 fs::rename(path, other).expect("renaming");
             }
             2 => {
-                let (_, _, other) = dice.pick(&segments);
+                let (_, _, other) = rng.pick(&segments);
                 let bytes = fs::read(path).expect("a segment");
                 fs::write(other, bytes).expect("writing");
             }
             _ => {
                 let mut bytes = fs::read(path).expect("a segment");
-                damage(&mut bytes, dice);
+                damage(&mut bytes, rng);
                 fs::write(path, bytes).expect("writing");
             }
         }
     }
 }
 
-/// Every line that is not blank, but for the unfinished one at the end of a
-/// stream: stream and text.
+/// All nonblank lines, except a partial one at the end of a stream: stream and text.
 fn lines(root: &Path) -> Vec<(String, Vec<u8>)> {
     let segments = segments(root);
     let mut found = Vec::new();
@@ -141,7 +140,7 @@ fn lines(root: &Path) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// What an event has to be, by another parser; says its id.
+/// Checks by another parser whether a line is an event; returns its id.
 fn is_event(stream: &str, line: &str) -> Option<u64> {
     let event: Value = serde_json::from_str(line).ok()?;
     let place = format!(
@@ -159,12 +158,12 @@ fn is_event(stream: &str, line: &str) -> Option<u64> {
 }
 
 fn one_tree(seed: u64) {
-    let mut dice = Dice::new(seed);
-    let (count, streams) = (1 + dice.below(120), 1 + dice.below(4));
+    let mut rng = TestRng::new(seed);
+    let (count, streams) = (1 + rng.below(120), 1 + rng.below(4));
     let all = events(seed, count, streams);
-    let folder = trail(&all, 1 + dice.below(4000));
+    let folder = trail(&all, 1 + rng.below(4000));
     let root = folder.path();
-    damage_tree(root, &mut dice);
+    damage_tree(root, &mut rng);
 
     let lines = lines(root);
     let there: BTreeSet<&[u8]> = lines.iter().map(|(_, text)| &**text).collect();
@@ -194,8 +193,8 @@ fn one_tree(seed: u64) {
         let gone = returned + reader.damage_count();
         assert_eq!(gone, lines.len() as u64, "{order:?}: {:?}", reader.damage());
 
-        // Wherever the filter lets begin, nothing else comes.
-        let (from, to) = (dice.below(count), dice.below(count));
+        // With a filter, exactly the matching events are returned.
+        let (from, to) = (rng.below(count), rng.below(count));
         let mut filter = Filter::new();
         filter
             .event_ids(from.min(to), from.max(to))

@@ -1,6 +1,6 @@
-//! Promise: whatever is damaged in a trail's files, opening it neither panics
-//! nor drops a byte of a segment, and ids that stand in whole lines are not
-//! given again. Random damage, seeded; `AUDITRAIL_DAMAGES` sets how much.
+//! Promise: whatever is damaged in a trail's files, opening it neither panics nor
+//! drops a byte of a segment, and ids of whole lines are not assigned again. Random
+//! damage, seeded; `AUDITRAIL_DAMAGES` sets how often.
 
 mod ledger;
 
@@ -34,7 +34,7 @@ fn damage(bytes: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
-/// The ids that stand in whole lines, with the lines.
+/// The whole lines that are events, with their ids.
 fn events(files: &BTreeMap<PathBuf, Vec<u8>>) -> BTreeMap<Vec<u8>, u64> {
     let segments = files.iter().filter(|(path, _)| path.ends_with_jsonl());
     let lines = segments.flat_map(|(_, bytes)| bytes.split(|&byte| byte == b'\n'));
@@ -59,7 +59,7 @@ impl Jsonl for PathBuf {
 }
 
 #[test]
-fn no_damage_makes_an_opening_panic_or_lose_bytes() {
+fn no_damage_makes_open_panic_or_lose_bytes() {
     let damages: u64 = std::env::var("AUDITRAIL_DAMAGES")
         .map_or(3000, |n| n.parse().expect("AUDITRAIL_DAMAGES is a number"));
     for seed in 0..damages {
@@ -101,7 +101,7 @@ fn no_damage_makes_an_opening_panic_or_lose_bytes() {
         for (path, old) in before.iter().filter(|(path, _)| path.ends_with_jsonl()) {
             let new = &after[path];
             let shared = old.len().min(new.len());
-            // Zeros may have been filled in from the journal.
+            // Zeros may have been overwritten from the journal.
             let same = |(old, new): (&u8, &u8)| old == new || *old == 0;
             assert!(
                 old.iter().zip(new).all(same),
@@ -117,8 +117,8 @@ fn no_damage_makes_an_opening_panic_or_lose_bytes() {
                 path.display()
             );
         }
-        // A trail that was closed whole is believed, and so is an event whose
-        // damage left it an event.
+        // A cleanly closed trail is not recovered, and damage that leaves a line an
+        // event is not detected.
         let honest = killed && left.keys().all(|line| original.contains_key(line));
         if let (Ok(id), true) = (writer.append(json(99, "v2/c", 1).as_bytes()), honest) {
             let largest = left.values().max().copied().unwrap_or(0);

@@ -10,7 +10,7 @@
 //! | `batch` | the events that are committed together |
 //! | `trail` | writes a batch to segments and journal, or rolls it back |
 //! | `streams` | the table of streams, and which files are open |
-//! | `name_hash` | the hash of that table's stream names |
+//! | `name_hash` | the hash for finding a stream by its name |
 //! | `stats` | the counters of a writer |
 
 mod batch;
