@@ -516,3 +516,84 @@ fn a_warning_handler_that_appends_does_not_run_within_itself() {
     assert!(calls.load(Ordering::Relaxed) > 10, "warnings keep coming");
     assert_eq!(deepest.load(Ordering::Relaxed), 1);
 }
+
+/// No descriptor is left: files can be neither opened nor created.
+fn no_descriptors(memory: &Memory) {
+    for call in [Call::Open, Call::SyncDir] {
+        memory.fail(InjectedFault::new(libc::EMFILE).call(call).always());
+    }
+}
+
+#[test]
+fn running_out_of_descriptors_costs_events_that_were_refused_and_nothing_else() {
+    for durability in [
+        Durability::Written,
+        Durability::Synced,
+        Durability::Buffered,
+    ] {
+        let memory = Memory::new();
+        let mut options = Options::default();
+        options
+            .durability(durability)
+            .flush_interval(Duration::ZERO)
+            .max_segment_bytes(400)
+            .unwrap()
+            .max_open_files(4)
+            .unwrap();
+        let open = || Writer::open_on(Arc::new(memory.clone()), Path::new(ROOT), &options);
+        let writer = open().unwrap();
+        let append = |tag| {
+            let id = writer.append(ledger::json(tag, "v2/a", 40).as_bytes())?;
+            writer.flush().map(|()| id)
+        };
+        assert_eq!(append(0).unwrap(), 1);
+        no_descriptors(&memory);
+        // Until the next segment is wanted.
+        let mut last = 1;
+        let error = loop {
+            match append(last as usize) {
+                Ok(id) => last = id,
+                Err(error) => break error,
+            }
+            assert!(last < 20, "{durability:?}");
+        };
+        assert_eq!(error.kind(), Kind::Io, "{durability:?}: {error}");
+        assert_eq!(error.errno(), Some(libc::EMFILE));
+        // A batch that fills several segments of several streams.
+        memory.fail_no_more();
+        if durability != Durability::Buffered {
+            let lines: Vec<String> = (0..24)
+                .map(|tag| ledger::json(tag, ["v2/b", "v2/c", "v2/d"][tag % 3], 200))
+                .collect();
+            memory.fail(
+                InjectedFault::new(libc::EMFILE)
+                    .call(Call::Open)
+                    .after(9)
+                    .always(),
+            );
+            let error = writer
+                .append_batch(lines.join("\n").as_bytes())
+                .unwrap_err();
+            assert_eq!(error.kind(), Kind::Io, "{durability:?}: {error}");
+            memory.fail_no_more();
+        }
+        // A sync needs the folders of what is new.
+        let id = append(90).unwrap();
+        let expected = if durability == Durability::Buffered {
+            last + 2
+        } else {
+            last + 1
+        };
+        assert_eq!(id, expected, "{durability:?}");
+        no_descriptors(&memory);
+        if let Err(error) = writer.sync() {
+            assert_eq!(error.kind(), Kind::Io, "{durability:?}: {error}");
+        }
+        memory.fail_no_more();
+        writer.sync().unwrap();
+        writer.close().unwrap();
+        let writer = open().unwrap();
+        assert_eq!(writer.stats().unwrap().last_id, id);
+        writer.close().unwrap();
+    }
+}

@@ -28,6 +28,9 @@ const CHECK_INTERVAL_MS: u64 = 10;
 /// checks must take less than a hundredth of the time with any number of files.
 const CHECKS_PER_MS: u64 = 4;
 
+/// How many segments that a batch has filled are kept open, for one stream.
+const MAX_FILLED_OPEN: usize = 16;
+
 /// A stream's index in the writer's table of streams.
 pub(crate) type Slot = u32;
 
@@ -50,6 +53,9 @@ pub(crate) struct Stream {
     times: Option<TimeRange>,
     /// Bytes of a failed append: a part of them may be in the file, after `len`.
     partial_bytes: u64,
+    /// Segments that the present batch has filled, still open: a rollback must not
+    /// fail for want of a descriptor.
+    filled: Vec<(u64, Arc<dyn File>)>,
 }
 
 #[derive(Debug)]
@@ -118,6 +124,7 @@ impl Stream {
             names_synced_to: 0,
             times: Some(TimeRange::EMPTY),
             partial_bytes: 0,
+            filled: Vec::new(),
         }
     }
 
@@ -229,12 +236,22 @@ impl Stream {
         Ok(())
     }
 
-    /// Moves to the next segment number.
+    /// Moves to the next segment number. The full one stays open until
+    /// [`Stream::release_filled`], unless the batch fills very many.
     pub fn rotate(&mut self) {
-        self.file = None;
+        if let Some(full) = self.file.take()
+            && self.filled.len() < MAX_FILLED_OPEN
+        {
+            self.filled.push((self.number, full.file));
+        }
         self.number += 1;
         self.len = 0;
         self.times = Some(TimeRange::EMPTY);
+    }
+
+    /// The batch is committed, or rolled back: what it has filled is closed.
+    pub fn release_filled(&mut self) {
+        self.filled.clear();
     }
 
     pub fn name(&self) -> &str {
@@ -341,9 +358,16 @@ impl Stream {
             } else {
                 0
             };
+            let nothing_written = self.len == 0 && self.partial_bytes == 0;
+            if number == self.number && number > savepoint.number && nothing_written {
+                // It need not even be there: creating it may be what failed.
+                continue;
+            }
             let path = layout.segment(&self.name, number);
-            let file = match &self.file {
-                Some(open_segment) if number == self.number => open_segment.file.clone(),
+            let filled = self.filled.iter().find(|(filled, _)| *filled == number);
+            let file = match (&self.file, filled) {
+                (Some(open_segment), _) if number == self.number => open_segment.file.clone(),
+                (_, Some((_, file))) => file.clone(),
                 _ => match storage.open(&path, Open::Update) {
                     Ok(file) => file,
                     // The failed batch did not get to create it.

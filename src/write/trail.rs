@@ -31,6 +31,7 @@ use crate::store::storage::Storage;
 use crate::store::times::{TimeRange, TimesFile};
 use crate::warning::WarningKind;
 use crate::write::batch::Batch;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -192,6 +193,9 @@ impl Trail {
             }
             return Err(error);
         }
+        for &(slot, _) in &self.savepoints {
+            self.streams.stream_mut(slot)?.release_filled();
+        }
         self.lines.shrink_to(CHUNK);
         self.last_id = last;
         if self.config.mark_batches {
@@ -303,8 +307,13 @@ impl Trail {
 
     /// Removes everything of a batch that failed with `cause`.
     fn rollback(&mut self, cause: &Error) -> Result<()> {
+        let savepoints = std::mem::take(&mut self.savepoints);
+        let mut earliest = HashMap::new();
+        for (index, &(slot, _)) in savepoints.iter().enumerate() {
+            earliest.entry(slot).or_insert(index);
+        }
         // In reverse order, because a stream may have several savepoints.
-        for (slot, savepoint) in std::mem::take(&mut self.savepoints).into_iter().rev() {
+        for (index, (slot, savepoint)) in savepoints.into_iter().enumerate().rev() {
             let stream = self.streams.stream_mut(slot)?;
             stream
                 .rollback_to(&*self.storage, &self.layout, savepoint)
@@ -314,6 +323,11 @@ impl Trail {
                         &format!("an append failed ({cause}) and could not be undone"),
                     )
                 })?;
+            if earliest.get(&slot) == Some(&index) {
+                // Frees descriptors for streams that were closed meanwhile.
+                stream.release_filled();
+                stream.close_file();
+            }
         }
         if self.config.mark_batches {
             // If this fails, the state stays `busy`, as in `commit_locked`.
