@@ -1,6 +1,8 @@
 //! Committed trails: copied, changed, opened; what they must come to; and what
 //! `read.py` says of them.
 
+#![allow(dead_code)] // each test program uses a part
+
 use auditrail::proof::{ProofOptions, SigningKey, Verification, VerifierKey, VerifyReport};
 use auditrail::{Durability, Filter, Options, Order, Reader, WarningKind, Writer};
 use serde_json::Value;
@@ -196,6 +198,21 @@ pub fn agrees(root: &Path, lines: &[String]) -> Option<Value> {
     assert!(read.lines().eq(lines), "read.py has read:\n{read}");
     let report = said(oracle(root, &["--report"])?);
     Some(serde_json::from_str(&report).unwrap())
+}
+
+/// The last id, and the segments that `read.py` makes of a trail, however damaged.
+pub fn recovered_by_oracle(root: &Path) -> Option<(u64, BTreeMap<String, Vec<u8>>)> {
+    let output = oracle(root, &["--recover"])?;
+    let problem = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && problem.is_empty(), "{problem}");
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let bytes = |text: &Value| {
+        let text = text.as_str().unwrap().chars();
+        text.map(|c| u8::try_from(u32::from(c)).unwrap()).collect()
+    };
+    let segments = found["segments"].as_object().unwrap().iter();
+    let segments = segments.map(|(name, text)| (name.clone(), bytes(text)));
+    Some((found["last_id"].as_u64().unwrap(), segments.collect()))
 }
 
 /// `read.py` must refuse the trail for this reason.
