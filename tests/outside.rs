@@ -418,3 +418,52 @@ fn a_torn_tail_of_the_longest_names_is_kept_too() {
         assert_eq!(fs::read(entry.path()).unwrap(), b"{\"torn");
     }
 }
+
+#[test]
+fn a_full_segment_that_was_moved_away_is_a_warning_and_no_failure() {
+    for durability in [
+        Durability::Written,
+        Durability::Synced,
+        Durability::Buffered,
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let warnings = Arc::new(Mutex::new(Vec::new()));
+        let into = warnings.clone();
+        let mut options = Options::default();
+        options
+            .durability(durability)
+            .flush_interval(Duration::ZERO)
+            .max_segment_bytes(300)
+            .unwrap()
+            .on_warning(move |warning| into.lock().unwrap().push(warning.clone()));
+        let writer = Writer::open(folder.path(), &options).unwrap();
+        for tag in 0..20 {
+            append(&writer, tag).unwrap();
+        }
+        writer.flush().unwrap();
+        // Retention by hand: one moved, one deleted.
+        let path = |number| folder.path().join(format!("v2/a/audit-{number:06}.jsonl"));
+        fs::rename(path(1), folder.path().join("elsewhere")).unwrap();
+        fs::remove_file(path(2)).unwrap();
+        writer.sync().unwrap();
+        assert_eq!(append(&writer, 20).unwrap(), 21);
+        writer.close().unwrap();
+        let gone: Vec<String> = std::mem::take(&mut *warnings.lock().unwrap())
+            .into_iter()
+            .filter(|warning| warning.kind == WarningKind::SegmentGone)
+            .map(|warning| warning.message)
+            .collect();
+        assert_eq!(gone.len(), 2, "{durability:?}: {gone:?}");
+        for (message, number) in gone.iter().zip(1..) {
+            assert!(
+                message.contains(&*path(number).to_string_lossy()),
+                "{message}"
+            );
+        }
+        let index = fs::read_to_string(folder.path().join("index.json")).unwrap();
+        assert_eq!(index, "{\"last_event_id\":21}");
+        let writer = Writer::open(folder.path(), &options).unwrap();
+        assert_eq!(append(&writer, 21).unwrap(), 22);
+        writer.close().unwrap();
+    }
+}

@@ -11,7 +11,7 @@ use auditrail::{Options, Writer};
 use committed::recovered_by_oracle;
 use committed::{Trail, agrees, expected, expected_segments, files, segments, without};
 use std::fs;
-use trees::Dice;
+use trees::TestRng;
 
 const IMAGE: &str = "legacy/image_generation/audit-000006.jsonl";
 const UNENDED: u64 = 313;
@@ -85,7 +85,7 @@ fn a_reader_from_the_document_recovers_the_same() {
 }
 
 /// Does something to a segment.
-fn damage(bytes: &mut Vec<u8>, dice: &mut Dice) {
+fn damage(bytes: &mut Vec<u8>, dice: &mut TestRng) {
     let len = bytes.len() as u64;
     let at = usize::try_from(dice.below(len + 1)).unwrap();
     let to = (at + usize::try_from(dice.below(400)).unwrap()).min(bytes.len());
@@ -104,7 +104,7 @@ fn damage(bytes: &mut Vec<u8>, dice: &mut Dice) {
     }
 }
 
-fn damage_trail(trail: &Trail, dice: &mut Dice, boot: &str) {
+fn damage_trail(trail: &Trail, dice: &mut TestRng, boot: &str) {
     let names: Vec<String> = segments(trail.root()).into_keys().collect();
     for _ in 0..dice.below(5) {
         // The newest segments more often than others.
@@ -215,7 +215,7 @@ fn damaged_trails_are_recovered_to_the_same() {
     let first = number("AUDITRAIL_SEED", 1);
     for seed in first..first + number("AUDITRAIL_DAMAGED_TREES", 40) {
         let trail = Trail::new("power-loss");
-        damage_trail(&trail, &mut Dice::new(seed), &boot);
+        damage_trail(&trail, &mut TestRng::new(seed), &boot);
         if !recovered_to_the_same(&trail, &format!("seed {seed}")) {
             return;
         }

@@ -387,6 +387,8 @@ impl Committer {
         self.sync()?;
         self.with_trail(|state| {
             let trail = &mut state.trail;
+            // Closing may find what there is to warn of.
+            self.warnings_pending.store(true, Ordering::Relaxed);
             trail.finish().inspect_err(|_| trail.mark_sync_failed())
         })
     }
