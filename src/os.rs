@@ -2,9 +2,11 @@
 //!
 //! Forks: a child that inherits a writer must not use it, and must not keep its
 //! parent's lock alive after the parent has died. An atfork handler in the child
-//! counts the fork, so that a writer detects it with one load, and replaces each
+//! counts the fork, so that a writer detects it with two loads, and replaces each
 //! registered lock file's descriptor with `/dev/null`, which drops the child's
-//! share of the lock.
+//! share of the lock. A raw clone(2) or `_Fork` runs no handler: there, a page that the
+//! kernel wipes in every child tells, and the locks are dropped when the child first
+//! opens a trail of its own.
 
 #![allow(unsafe_code)]
 
@@ -12,14 +14,81 @@ use once_cell::sync::OnceCell;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// Forks between the process that loaded the library and this one.
 static FORK_GENERATION: AtomicU64 = AtomicU64::new(0);
 
-/// Descriptors of the lock files that a forked child drops; -1 is a free entry.
-/// A lock that finds no free entry still works, but a child keeps it alive.
-static LOCK_FILES: [AtomicI32; 256] = [const { AtomicI32::new(-1) }; 256];
+/// A word that is 1, and 0 in a child in which no handler has run; NULL where the
+/// kernel does not offer that (before Linux 4.14).
+static WIPED_IN_CHILD: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
+
+/// What [`fork_generation`] returns in such a child.
+const NO_HANDLER_RAN: u64 = u64::MAX;
+
+/// Descriptors of the lock files that a forked child drops; -1 is a free entry. A
+/// block that is full is followed by another; blocks are never freed, since a child
+/// may only read what is there.
+struct LockFiles {
+    entries: [AtomicI32; 256],
+    next: AtomicPtr<LockFiles>,
+}
+
+static LOCK_FILES: LockFiles = LockFiles::new();
+
+impl LockFiles {
+    const fn new() -> Self {
+        Self {
+            entries: [const { AtomicI32::new(-1) }; 256],
+            next: AtomicPtr::new(std::ptr::null_mut()),
+        }
+    }
+
+    fn next(&self) -> Option<&'static Self> {
+        // SAFETY: NULL, or a block that was leaked by `next_or_new`.
+        unsafe { self.next.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// The next block, which is added if there is none.
+    fn next_or_new(&self) -> &'static Self {
+        if let Some(next) = self.next() {
+            return next;
+        }
+        let new = Box::into_raw(Box::new(Self::new()));
+        let none = std::ptr::null_mut();
+        match self
+            .next
+            .compare_exchange(none, new, Ordering::AcqRel, Ordering::Acquire)
+        {
+            // SAFETY: it was just made, and is not freed from now on.
+            Ok(_) => unsafe { &*new },
+            Err(other) => {
+                // SAFETY: another thread was quicker: nobody has seen ours, and the
+                // other is a block that is never freed.
+                unsafe {
+                    drop(Box::from_raw(new));
+                    &*other
+                }
+            }
+        }
+    }
+
+    /// Puts a descriptor into a free entry.
+    fn insert(&'static self, fd: RawFd) -> &'static AtomicI32 {
+        let mut block = self;
+        loop {
+            let free = block.entries.iter().find(|entry| {
+                entry
+                    .compare_exchange(-1, fd, Ordering::Relaxed, Ordering::Relaxed)
+                    .is_ok()
+            });
+            match free {
+                Some(entry) => return entry,
+                None => block = block.next_or_new(),
+            }
+        }
+    }
+}
 
 /// `/dev/null`, opened before any fork: a child of a threaded process may only make
 /// async-signal-safe calls.
@@ -28,18 +97,31 @@ static DEV_NULL: OnceCell<File> = OnceCell::new();
 /// The number of forks between the process that loaded the library and this one. A
 /// writer stores the value at its opening; a different value means that this process
 /// is a child of the one that opened it.
+#[inline]
 pub(crate) fn fork_generation() -> u64 {
+    if no_handler_ran() {
+        return NO_HANDLER_RAN;
+    }
     FORK_GENERATION.load(Ordering::Relaxed)
 }
 
-/// Installs the handler that runs in forked children, once per process.
-pub(crate) fn register_fork_handler() -> io::Result<()> {
-    static DEV_NULL_FD: AtomicI32 = AtomicI32::new(-1);
+#[inline]
+fn no_handler_ran() -> bool {
+    let word = WIPED_IN_CHILD.load(Ordering::Relaxed);
+    // SAFETY: NULL, or a word of a page that is never unmapped.
+    unsafe { word.as_ref() }.is_some_and(|word| word.load(Ordering::Relaxed) == 0)
+}
 
-    extern "C" fn in_child() {
-        FORK_GENERATION.fetch_add(1, Ordering::Relaxed);
-        let null = DEV_NULL_FD.load(Ordering::Relaxed);
-        for entry in &LOCK_FILES {
+static DEV_NULL_FD: AtomicI32 = AtomicI32::new(-1);
+
+/// Counts the fork and drops the child's share of the parent's locks. Makes only
+/// async-signal-safe calls.
+extern "C" fn in_child() {
+    FORK_GENERATION.fetch_add(1, Ordering::Relaxed);
+    let null = DEV_NULL_FD.load(Ordering::Relaxed);
+    let mut block = Some(&LOCK_FILES);
+    while let Some(files) = block {
+        for entry in &files.entries {
             let fd = entry.swap(-1, Ordering::Relaxed);
             if fd >= 0 {
                 // SAFETY: dup3 is async-signal-safe and takes any two numbers;
@@ -48,45 +130,91 @@ pub(crate) fn register_fork_handler() -> io::Result<()> {
                 unsafe { libc::dup3(null, fd, libc::O_CLOEXEC) };
             }
         }
+        block = files.next();
     }
+    let word = WIPED_IN_CHILD.load(Ordering::Relaxed);
+    // SAFETY: NULL, or a word of a page that is never unmapped.
+    if let Some(word) = unsafe { word.as_ref() } {
+        word.store(1, Ordering::Relaxed);
+    }
+}
 
-    DEV_NULL
-        .get_or_try_init(|| {
-            let null = File::options().read(true).write(true).open("/dev/null")?;
-            DEV_NULL_FD.store(null.as_raw_fd(), Ordering::Relaxed);
-            // SAFETY: the handler is a plain function of this library that makes
-            // only async-signal-safe calls; glibc forgets it if the library is unloaded.
-            match unsafe { libc::pthread_atfork(None, None, Some(in_child)) } {
-                0 => Ok(null),
-                error => Err(io::Error::from_raw_os_error(error)),
-            }
-        })
-        .map(|_| ())
+/// Installs the handler that runs in forked children, once per process.
+pub(crate) fn register_fork_handler() -> io::Result<()> {
+    DEV_NULL.get_or_try_init(|| {
+        let null = File::options().read(true).write(true).open("/dev/null")?;
+        DEV_NULL_FD.store(null.as_raw_fd(), Ordering::Relaxed);
+        // SAFETY: the handler is a plain function of this library that makes
+        // only async-signal-safe calls; glibc forgets it if the library is unloaded.
+        match unsafe { libc::pthread_atfork(None, None, Some(in_child)) } {
+            0 => {}
+            error => return Err(io::Error::from_raw_os_error(error)),
+        }
+        map_wiped_page();
+        Ok(null)
+    })?;
+    if no_handler_ran() {
+        in_child();
+    }
+    Ok(())
+}
+
+/// Maps the page that the kernel wipes in children. Without it, children of a raw
+/// clone are not recognised.
+fn map_wiped_page() {
+    #[cfg(target_os = "linux")]
+    {
+        const PAGE: usize = 4096;
+        // SAFETY: a new private mapping, at a place that the kernel chooses.
+        let page = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                PAGE,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        if page == libc::MAP_FAILED {
+            return;
+        }
+        // SAFETY: the mapping was just made.
+        if unsafe { libc::madvise(page, PAGE, libc::MADV_WIPEONFORK) } != 0 {
+            // SAFETY: as above; nobody has seen it.
+            unsafe { libc::munmap(page, PAGE) };
+            return;
+        }
+        let word = page.cast::<AtomicU32>();
+        // SAFETY: the page is writable, aligned, and never unmapped from now on.
+        unsafe { &*word }.store(1, Ordering::Relaxed);
+        WIPED_IN_CHILD.store(word, Ordering::Relaxed);
+    }
 }
 
 /// Registers a lock file whose descriptor a forked child drops. Must itself be
 /// dropped before the file is closed, because the number may be reused then.
 #[derive(Debug)]
-pub(crate) struct ReleasedInChild(Option<(usize, RawFd)>);
+pub(crate) struct ReleasedInChild {
+    entry: &'static AtomicI32,
+    fd: RawFd,
+}
 
 impl ReleasedInChild {
     pub fn register(fd: RawFd) -> Self {
-        let index = LOCK_FILES.iter().position(|entry| {
-            entry
-                .compare_exchange(-1, fd, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
-        });
-        Self(index.map(|index| (index, fd)))
+        Self {
+            entry: LOCK_FILES.insert(fd),
+            fd,
+        }
     }
 }
 
 impl Drop for ReleasedInChild {
     fn drop(&mut self) {
-        if let Some((index, fd)) = self.0 {
-            // In a forked child the entry is already free, or reused.
-            let _ =
-                LOCK_FILES[index].compare_exchange(fd, -1, Ordering::Relaxed, Ordering::Relaxed);
-        }
+        // In a forked child the entry is already free, or reused.
+        let _ = self
+            .entry
+            .compare_exchange(self.fd, -1, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 

@@ -310,7 +310,9 @@ impl Run {
         if std::mem::replace(&mut self.reported, true) {
             return Err(format!("{what} fails again: {error:?}"));
         }
-        if error.errno() != Some(self.errno) || !error.message().contains("/data") {
+        let path = ["/data", "sync /:"];
+        let named = path.iter().any(|path| error.message().contains(path));
+        if error.errno() != Some(self.errno) || !named {
             return Err(format!(
                 "{what}: no path or errno: {error:?}, {:?}",
                 error.errno()
@@ -456,7 +458,12 @@ impl Run {
         let silent = |call: &str| {
             // These only make recovery or a reader read more, or the lock is released
             // with the file.
-            call.contains("/state") || call.contains("/times") || call.ends_with("back")
+            // A folder above the trail that may not be opened: all of the file system is
+            // synced instead.
+            call.contains("/state")
+                || call.contains("/times")
+                || call.ends_with("back")
+                || ["SyncDir /data", "SyncDir /"].contains(&call)
         };
         match failed {
             Some(call) if !self.reported && self.flush_failures == 0 && !silent(&call) => {

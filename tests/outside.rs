@@ -296,6 +296,7 @@ fn a_read_only_root_is_an_error_with_its_path() {
 }
 
 const FORKING: &str = "AUDITRAIL_TEST_FORKING";
+const RAW: &str = "AUDITRAIL_TEST_RAW_CLONE";
 
 /// In a child process: opens the trail, forks, and prints its child's pid.
 #[test]
@@ -304,14 +305,33 @@ fn forking_child() {
     let Ok(root) = std::env::var(FORKING) else {
         return;
     };
+    // More than fit into one block of the table of lock files.
+    let more: Vec<Writer> = (0..300)
+        .map(|n| Writer::open(format!("{root}/more/{n}"), &Options::default()).expect("opens"))
+        .collect();
     let writer = Writer::open(&root, &Options::default()).expect("opens");
     append(&writer, 0).expect("appends");
+    let raw = std::env::var(RAW).is_ok();
     // SAFETY: the child calls the library, sleeps and ends.
-    match unsafe { libc::fork() } {
+    let pid = unsafe {
+        if raw {
+            // As fork, but without the C library, and so without its handlers.
+            libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0)
+        } else {
+            libc::fork().into()
+        }
+    };
+    match pid {
         0 => {
             let refused = append(&writer, 1).is_err_and(|e| e.kind() == Kind::Forked)
                 && writer.sync().is_err_and(|e| e.kind() == Kind::Forked)
                 && writer.stats().is_err_and(|e| e.kind() == Kind::Forked);
+            if raw {
+                // Its first opening is what notices.
+                let own = Writer::open(format!("{root}/own"), &Options::default());
+                assert_eq!(append(&own.expect("opens"), 0).expect("appends"), 1);
+            }
+            let refused = refused && append(&writer, 1).is_err_and(|e| e.kind() == Kind::Forked);
             println!("@refused {refused}");
             std::thread::sleep(Duration::from_secs(20));
             // SAFETY: ends the process.
@@ -320,13 +340,23 @@ fn forking_child() {
         pid => {
             println!("@forked {pid}");
             std::thread::sleep(Duration::from_secs(20));
+            drop(more);
         }
     }
 }
 
 #[test]
-#[allow(unsafe_code)]
 fn a_forked_child_is_refused_and_keeps_no_lock() {
+    forked_child_is_refused(false);
+}
+
+#[test]
+fn a_child_of_a_raw_clone_is_refused_and_keeps_no_lock() {
+    forked_child_is_refused(true);
+}
+
+#[allow(unsafe_code)]
+fn forked_child_is_refused(raw: bool) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut parent = Command::new(std::env::current_exe().unwrap())
         .args([
@@ -336,6 +366,7 @@ fn a_forked_child_is_refused_and_keeps_no_lock() {
             "--test-threads=1",
         ])
         .env(FORKING, folder.path())
+        .envs(raw.then_some((RAW, "1")))
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
@@ -356,6 +387,12 @@ fn a_forked_child_is_refused_and_keeps_no_lock() {
     parent.kill().unwrap();
     parent.wait().unwrap();
     let freed = Writer::open(folder.path(), &Options::default());
+    let still_held = (0..300)
+        .filter(|n| {
+            let root = folder.path().join(format!("more/{n}"));
+            Writer::open(root, &Options::default()).is_err()
+        })
+        .count();
     let child = forked.unwrap();
     // SAFETY: signal 0 only tests, 9 kills; the pid is that of our child's child.
     let alive = unsafe { libc::kill(child, 0) } == 0;
@@ -372,6 +409,7 @@ fn a_forked_child_is_refused_and_keeps_no_lock() {
         "the child's end freed the trail"
     );
     assert!(alive, "the child has ended before its time");
+    assert_eq!(still_held, 0, "locks that the child kept");
     let writer = freed.expect("the lock went with the parent");
     assert_eq!(append(&writer, 1).unwrap(), 2);
 }

@@ -309,3 +309,34 @@ fn a_line_with_the_id_0_does_not_hide_the_events_before_it() {
         );
     }
 }
+
+#[test]
+fn an_opening_syncs_the_trails_own_files_only() {
+    let memory = Memory::new();
+    // Syncing all of the file system would wait for what others write.
+    let no_sync_all = |memory: &Memory| {
+        memory.fail(InjectedFault::new(libc::EIO).call(Call::SyncAll).always());
+    };
+    no_sync_all(&memory);
+    let writer = open(&memory).expect("a trail that is made");
+    writer.append_batch(lines(0..10).as_bytes()).unwrap();
+    memory.kill();
+    drop(writer);
+    let next = memory.another_process();
+    no_sync_all(&next);
+    let writer = open(&next).expect("after a kill");
+    assert_eq!(writer.append_batch(lines(10..20).as_bytes()).unwrap().0, 11);
+    for seed in 0..10 {
+        let restarted = next.power_loss(seed);
+        no_sync_all(&restarted);
+        open(&restarted).expect("after a power loss");
+    }
+    // Of a trail that is someone else's, nothing is known to be on disk.
+    next.kill();
+    drop(writer);
+    let next = next.another_process();
+    next.remove_file(&Path::new(ROOT).join(".auditrail/state"))
+        .unwrap();
+    no_sync_all(&next);
+    assert_eq!(open(&next).unwrap_err().errno(), Some(libc::EIO));
+}

@@ -24,11 +24,12 @@
 mod quarantine;
 mod redo;
 mod scan;
+mod sync;
 mod tail;
 
 pub(crate) use tail::{stream, tails};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::limits::MAX_LISTED;
 use crate::store::index_file;
 use crate::store::layout::Layout;
@@ -117,11 +118,7 @@ pub(crate) fn trail(
     if let Some(state) = state.filter(|state| state.sync_failed) {
         scan::rewrite(storage, layout, state.synced)?;
     }
-    // The next recovery starts after this point, so everything found or restored must
-    // be on disk, and so must the folders, whoever created them.
-    storage
-        .sync_all(layout.root())
-        .map_err(|e| Error::io("sync", layout.root(), &e))?;
+    sync::sync_recovered(storage, layout, state)?;
     if index == index_file::IndexContent::Missing
         && last_id > 0
         && state.is_some_and(|s| s.phase == Phase::Clean)

@@ -69,7 +69,7 @@ pub(super) fn scan_after(
 }
 
 /// The segments of a stream, ascending, that can hold events after `intact_id`.
-fn segments_after(
+pub(super) fn segments_after(
     storage: &dyn Storage,
     layout: &Layout,
     name: &str,

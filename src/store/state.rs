@@ -59,6 +59,12 @@ impl State {
         }
     }
 
+    /// Whether nothing is known of what is on disk: see [`State::unknown`]. An opening
+    /// that failed may have added that a sync has failed.
+    pub fn is_unknown(&self) -> bool {
+        self.boot.is_empty() && (self.written, self.synced) == (0, 0)
+    }
+
     fn encode(&self) -> Vec<u8> {
         let phase = match self.phase {
             Phase::Clean => "clean",
