@@ -8,13 +8,20 @@ C99     := -std=c99 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wpedantic -Werror
 CXX17   := -std=c++17 -Wall -Wextra -Wpedantic -Werror
 LINK    := -L$(BUILD) -lauditrail -Wl,-rpath,'$$ORIGIN'
 
-.PHONY: all library command demo test lint test-rust check-header test-c test-conformance \
+.PHONY: all header library command demo test lint test-rust check-header test-c test-conformance \
 	test-callers test-install test-consumers test-outsiders test-instructions model asan fuzz bench \
-	clean FORCE
+	deny clean FORCE
 
 all: library command
 
-library: $(BUILD)/libauditrail.so
+library: header $(BUILD)/libauditrail.so
+
+# The header, from src/ffi. Checking builds nothing but what makes it, and leaves
+# the release build, which needs no cbindgen, as it is.
+header: include/auditrail.h
+
+include/auditrail.h: FORCE
+	$(CARGO) check --quiet -p auditrail --lib --features header
 
 # Cargo knows best what is stale.
 $(LIBRARY): FORCE
@@ -30,18 +37,18 @@ $(BUILD)/libauditrail.so: $(LIBRARY)
 command: $(BUILD)/auditrail
 
 $(TARGET)/auditrail: $(LIBRARY)
-	$(CARGO) build --release --features cli --bin auditrail
+	$(CARGO) build --release --bin auditrail
 
 $(BUILD)/auditrail: $(TARGET)/auditrail
 	@mkdir -p $(BUILD)
 	@cmp -s $< $@ || cp $< $@
 	@$@ generate $(BUILD)
 
-$(BUILD)/record $(BUILD)/rate: $(BUILD)/%: examples/c/%.c include/auditrail.h $(BUILD)/libauditrail.so
+$(BUILD)/record $(BUILD)/rate: $(BUILD)/%: examples/demo/%.c include/auditrail.h $(BUILD)/libauditrail.so
 	$(CC) $(C99) -O2 -Iinclude $< -o $@ $(LINK)
 
 demo: $(BUILD)/record $(BUILD)/rate
-	@scripts/demo.sh $(BUILD)
+	@examples/demo/demo.sh $(BUILD)
 
 # Each part can be run alone.
 test: lint test-rust check-header test-c test-conformance test-callers test-install \
@@ -49,17 +56,17 @@ test: lint test-rust check-header test-c test-conformance test-callers test-inst
 	@echo "all tests passed"
 
 lint:
-	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets --all-features -- -D warnings
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
 
 test-rust:
-	$(CARGO) test --all-features
+	$(CARGO) test --workspace --all-features
 
 # The commit protocol under a model checker, which schedules the threads in
 # every way that it can think of. Not part of `test`: it builds all anew.
 model:
 	RUSTFLAGS="--cfg auditrail_model" $(CARGO) test --target-dir target/model \
-		--features internals --test model
+		-p auditrail --features internals,model --test model
 
 # The C and C++ programs under AddressSanitizer, and the library with them; needs a
 # nightly toolchain. Not part of `test`.
@@ -74,7 +81,7 @@ fuzz:
 		-dict=fuzz/json.dict -max_len=2000 -timeout=10 -max_total_time=75 || exit 1; done
 
 # The committed header is the one that the sources make.
-check-header: library
+check-header: header
 	@git diff --exit-code --stat -- include || { echo "include/ is not what the sources say: commit it"; exit 1; }
 
 $(BUILD)/test-c-%: tests/c/%.c tests/c/check.h include/auditrail.h $(BUILD)/libauditrail.so
@@ -101,7 +108,8 @@ test-c: $(C_TESTS:%=$(BUILD)/test-c-%)
 test-conformance: $(BUILD)/conformance
 	@tests/conformance.sh $(BUILD)/conformance
 
-# C++, Go, Python, Lua, Ruby, Node, PHP and Java: each writes the same bytes.
+# C, C++, Rust, Go, Python, Lua, Ruby, Node, PHP and Java: each writes the same
+# bytes and tells the same story.
 test-callers: library
 	@AUDITRAIL_LIB_DIR=$(BUILD) tests/callers/run.sh
 
@@ -126,6 +134,11 @@ test-instructions: library
 # for the long run.
 bench:
 	@sh benches/run.sh
+
+# Licences, sources and duplicates of the crates that are built on; deny.toml.
+# Not part of `test`: cargo-deny is a tool of its own.
+deny:
+	@scripts/deny.sh
 
 clean:
 	$(CARGO) clean

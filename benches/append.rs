@@ -2,12 +2,12 @@
 //! for, beside the bare writes of the same lines.
 //!
 //! ```sh
-//! cargo bench --bench append
-//! AUDITRAIL_CORPUS=events.jsonl cargo bench --bench append
+//! cargo bench -p auditrail-benches --bench append
+//! AUDITRAIL_CORPUS=/path/events.jsonl cargo bench -p auditrail-benches --bench append
 //! ```
 //!
 //! One iteration is the whole corpus; the throughput is of the lines. The files
-//! are made in `AUDITRAIL_BENCH_DIR`, or in `target/`, where the project is.
+//! are made in `AUDITRAIL_BENCH_DIR`, or in `target/tmp/`, where the project is.
 
 use auditrail::Rules;
 use auditrail::internals::Renderer;
@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 static CORPUS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let path = std::env::var("AUDITRAIL_CORPUS").unwrap_or_else(|_| {
-        concat!(env!("CARGO_MANIFEST_DIR"), "/benches/data/events.jsonl").to_owned()
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/events.jsonl").to_owned()
     });
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
     text.lines().map(str::to_owned).collect()
@@ -40,7 +40,8 @@ fn main() {
 }
 
 fn folder() -> TempDir {
-    let above = std::env::var("AUDITRAIL_BENCH_DIR").unwrap_or_else(|_| "target".to_owned());
+    let above = std::env::var("AUDITRAIL_BENCH_DIR")
+        .unwrap_or_else(|_| env!("CARGO_TARGET_TMPDIR").to_owned());
     tempfile::tempdir_in(above).expect("folder")
 }
 

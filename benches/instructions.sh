@@ -23,7 +23,7 @@ if ! command -v valgrind >/dev/null; then
     apt-get -o DPkg::Lock::Timeout=600 install -y -qq valgrind >/dev/null
 fi
 
-cargo build --release --quiet
+cargo build --release --lib --quiet
 soname=$(readelf -d "$target/release/libauditrail.so" | sed -n 's/.*(SONAME).*\[\(.*\)\].*/\1/p')
 ln -sf libauditrail.so "$target/release/$soname"
 
@@ -38,7 +38,7 @@ for mode in buffered written batch; do
     [ "$mode" != batch ] || function=auditrail_writer_append_batch
     events=$(valgrind --quiet --tool=callgrind --callgrind-out-file="$work/$mode.out" \
         --collect-atstart=no --toggle-collect="$function" \
-        "$work/instructions" "$work/$mode" benches/data/events.jsonl "$mode" 20)
+        "$work/instructions" "$work/$mode" tests/data/events.jsonl "$mode" 20)
     total=$(sed -n 's/^\(summary\|totals\): *\([0-9]*\).*/\2/p' "$work/$mode.out" | tail -1)
     echo "$mode $((total / events))" >>"$work/counted"
 done

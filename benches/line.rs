@@ -2,8 +2,8 @@
 //! what serde_json takes for less: to check the text, and to write it anew.
 //!
 //! ```sh
-//! cargo bench --bench line
-//! AUDITRAIL_CORPUS=events.jsonl cargo bench --bench line
+//! cargo bench -p auditrail-benches --bench line
+//! AUDITRAIL_CORPUS=/path/events.jsonl cargo bench -p auditrail-benches --bench line
 //! ```
 //!
 //! One iteration is the whole corpus, so that the branches are not learnt by
@@ -19,7 +19,7 @@ use std::sync::LazyLock;
 
 static CORPUS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let path = std::env::var("AUDITRAIL_CORPUS").unwrap_or_else(|_| {
-        concat!(env!("CARGO_MANIFEST_DIR"), "/benches/data/events.jsonl").to_owned()
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/events.jsonl").to_owned()
     });
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
     text.lines().map(str::to_owned).collect()

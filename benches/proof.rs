@@ -1,9 +1,9 @@
-//! What proof costs, and how fast a trail is verified: `cargo bench --bench proof`,
-//! or only the second with `-- verify`.
+//! What proof costs, and how fast a trail is verified: `cargo bench -p
+//! auditrail-benches --bench proof`, or only the second with `-- verify`.
 //!
 //! One run, the same lines: SHA-256 alone over them, with one thread, is the
 //! measure. `AUDITRAIL_BENCH_MB` is the size of the trail, 256 by default;
-//! `AUDITRAIL_BENCH_DIR` is where it is made, `target/` by default.
+//! `AUDITRAIL_BENCH_DIR` is where it is made, `target/tmp/` by default.
 
 use auditrail::proof::{ProofOptions, Signer, SigningKey, Verification, leaf_hash};
 use auditrail::{Durability, Options, Writer};
@@ -109,7 +109,8 @@ fn main() {
     let count = megabytes * 1_000_000 / 350;
     let key = Arc::new(SigningKey::generate("bench").expect("key"));
     // On the disk that the project is on; a folder for all of them may be in memory.
-    let above = std::env::var("AUDITRAIL_BENCH_DIR").unwrap_or_else(|_| "target".to_owned());
+    let above = std::env::var("AUDITRAIL_BENCH_DIR")
+        .unwrap_or_else(|_| env!("CARGO_TARGET_TMPDIR").to_owned());
     let folder = tempfile::tempdir_in(above).expect("folder");
     let mut number = 0;
     let mut fresh = || {

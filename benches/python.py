@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "examples" / "python"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bindings" / "python"))
 from auditrail import AuditTrailWriter, Durability, Trail, library_version  # noqa: E402
 from predecessor import Trail as Before  # noqa: E402
 

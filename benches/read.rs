@@ -2,10 +2,10 @@
 //! splitting the same files into lines with memchr, and serde_json's check of
 //! the same lines. And how many reads it takes to find one id among many.
 //!
-//! `cargo bench --bench read`; `AUDITRAIL_READ_BYTES` says how large the trail
-//! is (default 1 GiB), `AUDITRAIL_READ_IDS` among how many ids one is looked
-//! for (default 10 million), `AUDITRAIL_READ_ROUNDS` how often (default 5).
-//! With `AUDITRAIL_READ_TRAIL`, a trail is only read, for a profiler.
+//! `cargo bench -p auditrail-benches --bench read`; `AUDITRAIL_READ_BYTES` says
+//! how large the trail is (default 1 GiB), `AUDITRAIL_READ_IDS` among how many
+//! ids one is looked for (default 10 million), `AUDITRAIL_READ_ROUNDS` how often
+//! (default 5). With `AUDITRAIL_READ_TRAIL`, a trail is only read, for a profiler.
 
 #![allow(clippy::cast_precision_loss)] // Figures for people.
 
@@ -168,6 +168,7 @@ fn main() {
     one_id();
 }
 
+#[allow(clippy::too_many_lines)] // a list of what is measured
 fn rates() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path();

@@ -36,7 +36,7 @@ if [ -n "$missing" ]; then
         libsqlite3-dev librocksdb-dev >/dev/null
 fi
 
-cargo build --release --quiet
+cargo build --release --lib --quiet
 cargo build --release --quiet --manifest-path benches/peers/Cargo.toml \
     --target-dir "$target"
 
@@ -51,7 +51,7 @@ g++ -std=c++17 -O2 -Wall -Wextra -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL \
     -lspdlog -lfmt -lsqlite3 -lrocksdb -lpthread
 
 data=${AUDITRAIL_REFERENCE_DATA:-../shared/data/model-reference}
-events=benches/data/events.jsonl
+events=tests/data/events.jsonl
 if [ -r "$data/events.jsonl" ]; then
     events=$data/events.jsonl
 else

@@ -17,6 +17,9 @@
  * - A text that is taken with a length need not be NUL-terminated; (NULL, 0) is
  *   the empty text. Names and paths without a length are NUL-terminated. What
  *   is passed in stays the caller's and is not kept.
+ * - A struct that begins with `size` is zeroed, and its size set, before it is
+ *   used: `auditrail_event event = {.size = sizeof event};` in C99, memset and
+ *   `event.size = sizeof event;` in C90 and C++.
  * - Handles come from _new or _open and go to _free or _close, which accept
  *   NULL. A handle is used after that by nobody.
  * - Many threads may use a writer at once; options, filters and readers are for
@@ -24,7 +27,7 @@
  * - The library prints nothing, reads no environment variable, installs no
  *   signal handler, and never ends the process.
  *
- * This file is made from the sources by `cargo build`; do not edit it.
+ * This file is made from the sources by `make header`; do not edit it.
  */
 
 #ifndef AUDITRAIL_H
@@ -110,8 +113,9 @@ typedef int32_t auditrail_warning;
 /**
  * Called with a warning: its sort and a message for a person (UTF-8,
  * NUL-terminated, valid during the call). It may be called from any thread
- * that uses the writer and from the flusher's, from one at a time or from
- * several, with no lock held; it must return normally.
+ * that uses the writer and from the flusher's, from one at a time, with no lock
+ * held; it must return normally. It may use the writer: what it causes is told by
+ * a later call, never from within the handler.
  */
 typedef void (*auditrail_warning_callback)(void *user_data,
                                            auditrail_warning warning,
@@ -119,8 +123,8 @@ typedef void (*auditrail_warning_callback)(void *user_data,
 
 /**
  * One event as fields, for `auditrail_writer_append_event`. Set `size` and
- * zero the rest (`auditrail_event e = {sizeof e};`), then fill in. All texts
- * are UTF-8 and NUL-terminated, and stay the caller's.
+ * zero the rest (in C99 `auditrail_event e = {.size = sizeof e};`), then fill
+ * in. All texts are UTF-8 and NUL-terminated, and stay the caller's.
  */
 typedef struct auditrail_event {
     /**
@@ -395,6 +399,12 @@ typedef void (*auditrail_progress_callback)(void *user_data, uint64_t done, uint
 #define AUDITRAIL_WARNING_PROOF_FAILED 7
 
 /**
+ * A segment that was not yet synced was moved or deleted by someone else; its
+ * events are not known to be on disk.
+ */
+#define AUDITRAIL_WARNING_SEGMENT_GONE 8
+
+/**
  * The default, and the cheapest. Stream after stream: domains and categories
  * sorted by name, within each the events as they were written.
  */
@@ -412,7 +422,7 @@ typedef void (*auditrail_progress_callback)(void *user_data, uint64_t done, uint
 
 #ifdef __cplusplus
 extern "C" {
-#endif // __cplusplus
+#endif /* __cplusplus */
 
 /**
  * The version of the library, as in AUDITRAIL_VERSION. Static.
@@ -1139,7 +1149,7 @@ auditrail_status auditrail_export(const char *root,
                                   struct auditrail_error *error);
 
 #ifdef __cplusplus
-}  // extern "C"
-#endif  // __cplusplus
+}  /* extern "C" */
+#endif  /* __cplusplus */
 
 #endif  /* AUDITRAIL_H */

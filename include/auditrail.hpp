@@ -7,7 +7,8 @@
  *         std::cout << event.event_id << ' ' << event.json << '\n';
  *
  * - Handles are owned by objects that move and do not copy, and are let go with
- *   them. One that was moved from can only be destroyed or assigned to.
+ *   them. One that was moved from can only be destroyed or assigned to; any other
+ *   use of it fails.
  * - A failure throws auditrail::error, with status, errno, byte and message.
  *   Beside it, what a program does again and again has a form that does not
  *   throw: it takes an auditrail_error last and returns the status. Under
@@ -16,7 +17,9 @@
  * - Threads may share a writer; options, filters and readers are for one thread
  *   at a time. A child made by fork opens its own.
  *
- * What the functions promise is told in auditrail.h.
+ * What the functions promise is told in auditrail.h. What C would misread is an
+ * AUDITRAIL_ERR_INVALID_ARGUMENT here: a NUL in a path or name, a number that its
+ * parameter cannot hold, such as -1.
  */
 #ifndef AUDITRAIL_HPP
 #define AUDITRAIL_HPP
@@ -25,12 +28,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <initializer_list>
 #include <iterator>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #if defined(__cpp_exceptions) || defined(_CPPUNWIND)
@@ -62,7 +68,7 @@ struct event {
     std::string_view model_name;
     std::string_view operation;
     std::string_view logical_user_id;
-    std::string_view payload = {};  /* the text of a JSON object; empty: none */
+    std::string_view payload = {};  /* the text of one JSON object; empty: none */
     std::optional<std::string_view> request_id = {};
     std::int64_t timestamp = 0;     /* Unix seconds; 0: now */
 };
@@ -123,6 +129,24 @@ private:
 
 namespace detail {
 
+/** Fills in an error that this header finds by itself. */
+inline auditrail_status fill(auditrail_error &why, auditrail_status status, const char *message,
+                             std::int64_t offset = -1) noexcept {
+    why = auditrail_error();
+    why.status = status;
+    why.offset = offset;
+    std::strncpy(why.message, message, sizeof why.message - 1);
+    return status;
+}
+
+/** That a filter or options can be used. C takes NULL for "no filter" and "the
+ *  defaults", which is not what one means who passes an object without a handle. */
+template <typename Object> bool usable(const Object &object, auditrail_error &why) noexcept {
+    if (object.get() == nullptr)
+        fill(why, AUDITRAIL_ERR_INVALID_ARGUMENT, "the filter or options were moved from");
+    return object.get() != nullptr;
+}
+
 #if AUDITRAIL_EXCEPTIONS
 /** Runs a call that fills in an auditrail_error, and throws what it says. */
 template <typename Call> auditrail_status checked(Call call) {
@@ -132,7 +156,48 @@ template <typename Call> auditrail_status checked(Call call) {
         throw error(details);
     return status;
 }
-#endif
+
+[[noreturn]] inline void refuse(auditrail_status status, const char *message,
+                                std::int64_t offset = -1) {
+    auditrail_error details;
+    fill(details, status, message, offset);
+    throw error(details);
+}
+
+/** The handle of a filter or of options, which is not NULL. */
+template <typename Object> auto handle(const Object &object) {
+    auditrail_error why;
+    if (!usable(object, why))
+        throw error(why);
+    return object.get();
+}
+
+/** A path or name for C, which would end it at a NUL. */
+inline const char *c_text(const std::string &text) {
+    const auto nul = text.find('\0');
+    if (nul != std::string::npos)
+        refuse(AUDITRAIL_ERR_INVALID_ARGUMENT, "a path or name cannot hold a NUL",
+               static_cast<std::int64_t>(nul));
+    return text.c_str();
+}
+
+/** A number as the type that C takes, which would make -1 the largest one. */
+template <typename To, typename From> To number(From value) {
+    if constexpr (std::is_enum_v<From>) {
+        return number<To>(static_cast<std::underlying_type_t<From>>(value));
+    } else {
+        static_assert(std::is_integral_v<From>, "a number must be an integer");
+        const To converted = static_cast<To>(value);
+        bool same = static_cast<From>(converted) == value;
+        if constexpr (std::is_signed_v<From> && !std::is_signed_v<To>)
+            same = same && value >= 0;
+        if constexpr (!std::is_signed_v<From> && std::is_signed_v<To>)
+            same = same && converted >= 0;
+        if (!same)
+            refuse(AUDITRAIL_ERR_INVALID_ARGUMENT, "a number is out of range");
+        return converted;
+    }
+}
 
 inline void put_text(std::string &out, std::string_view text) {
     static const char digits[] = "0123456789abcdef";
@@ -161,7 +226,46 @@ inline void put_field(std::string &out, std::string_view name, std::string_view 
     put_text(out, text);
 }
 
-/** The JSON text of an event. */
+/** Puts in a payload: one object from its first brace to the one that ends it, so
+ *  that nothing of it can become a field or, in a batch, an event. Where strings and
+ *  braces begin and end is seen here; everything else is for the library to check. */
+inline void put_payload(std::string &out, std::string_view text) {
+    const char *const blanks = " \t\n\r";
+    const auto bad = [](const char *message, std::size_t at) {
+        refuse(AUDITRAIL_ERR_INVALID_EVENT, message, static_cast<std::int64_t>(at));
+    };
+    std::size_t at = text.find_first_not_of(blanks);
+    if (at == std::string_view::npos || text[at] != '{')
+        bad("payload: expected the text of a JSON object", at == std::string_view::npos ? 0 : at);
+    std::size_t depth = 0;
+    bool in_string = false, escaped = false;
+    do {
+        char c = text[at];
+        if (in_string) {
+            if (static_cast<unsigned char>(c) < 0x20)
+                bad("payload: a string holds a control character without an escape", at);
+            in_string = escaped || c != '"';
+            escaped = !escaped && c == '\\';
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if (c == '}' || c == ']') {
+            depth--;
+        } else if (c == '\n' || c == '\r') {
+            c = ' ';  /* the same blank, but not the end of a line */
+        }
+        out += c;
+        at++;
+    } while (depth > 0 && at < text.size());
+    if (depth > 0)
+        bad("payload: the object does not end", at);
+    const std::size_t more = text.find_first_not_of(blanks, at);
+    if (more != std::string_view::npos)
+        bad("payload: something follows the object", more);
+}
+
+/** The JSON text of an event, on one line. */
 inline std::string json(const event &event) {
     std::string out;
     out.reserve(192 + event.payload.size());
@@ -178,11 +282,12 @@ inline std::string json(const event &event) {
     }
     if (!event.payload.empty()) {
         out += ",\"payload\":";
-        out += event.payload;
+        put_payload(out, event.payload);
     }
     out += '}';
     return out;
 }
+#endif
 
 }  // namespace detail
 
@@ -193,11 +298,11 @@ public:
     auditrail_options *get() const noexcept { return handle_.get(); }
 
 #if AUDITRAIL_EXCEPTIONS
-    options &max_segment_bytes(std::uint64_t bytes) {
-        return set(auditrail_options_set_max_segment_bytes, bytes);
+    template <typename Number> options &max_segment_bytes(Number bytes) {
+        return set(auditrail_options_set_max_segment_bytes, detail::number<std::uint64_t>(bytes));
     }
-    options &max_event_bytes(std::uint64_t bytes) {
-        return set(auditrail_options_set_max_event_bytes, bytes);
+    template <typename Number> options &max_event_bytes(Number bytes) {
+        return set(auditrail_options_set_max_event_bytes, detail::number<std::uint64_t>(bytes));
     }
     options &durability(auditrail::durability wanted) {
         return set(auditrail_options_set_durability, static_cast<auditrail_durability>(wanted));
@@ -215,16 +320,18 @@ public:
     options &shared(bool shared = true) {
         return set(auditrail_options_set_shared, static_cast<std::int32_t>(shared));
     }
-    options &buffer_bytes(std::uint64_t bytes) {
-        return set(auditrail_options_set_buffer_bytes, bytes);
+    template <typename Number> options &buffer_bytes(Number bytes) {
+        return set(auditrail_options_set_buffer_bytes, detail::number<std::uint64_t>(bytes));
     }
-    options &flush_interval_ms(std::uint64_t milliseconds) {
-        return set(auditrail_options_set_flush_interval_ms, milliseconds);
+    template <typename Number> options &flush_interval_ms(Number milliseconds) {
+        return set(auditrail_options_set_flush_interval_ms,
+                   detail::number<std::uint64_t>(milliseconds));
     }
-    options &max_open_files(std::uint64_t files) {
-        return set(auditrail_options_set_max_open_files, files);
+    template <typename Number> options &max_open_files(Number files) {
+        return set(auditrail_options_set_max_open_files, detail::number<std::uint64_t>(files));
     }
-    /** The callback must return normally; user_data must outlive the writer. */
+    /** The callback must return normally, for an exception from it ends the program;
+     *  user_data must outlive the writer. */
     options &on_warning(auditrail_warning_callback callback, void *user_data = nullptr) {
         return set(auditrail_options_set_warning_callback, callback, user_data);
     }
@@ -250,6 +357,8 @@ public:
     static std::optional<writer> open(const char *root, const options *how,
                                       auditrail_error &why) noexcept {
         auditrail_writer *handle = nullptr;
+        if (how != nullptr && !detail::usable(*how, why))
+            return std::nullopt;
         if (auditrail_writer_open(root, how ? how->get() : nullptr, &handle, &why) != AUDITRAIL_OK)
             return std::nullopt;
         return writer(handle);
@@ -289,7 +398,7 @@ public:
     explicit writer(const std::string &root, const options &how = options()) {
         auditrail_writer *handle = nullptr;
         detail::checked([&](auditrail_error *e) {
-            return auditrail_writer_open(root.c_str(), how.get(), &handle, e);
+            return auditrail_writer_open(detail::c_text(root), detail::handle(how), &handle, e);
         });
         handle_.reset(handle);
     }
@@ -360,6 +469,8 @@ private:
 
 /** Which events to read, in what order, and how many. */
 class filter {
+    using list = std::initializer_list<std::string_view>;
+
 public:
     filter() : handle_(auditrail_filter_new()) {}
     auditrail_filter *get() const noexcept { return handle_.get(); }
@@ -370,17 +481,40 @@ public:
     filter &model_name(std::string_view text) { return add(auditrail_filter_add_model_name, text); }
     filter &operation(std::string_view text) { return add(auditrail_filter_add_operation, text); }
     filter &user(std::string_view text) { return add(auditrail_filter_add_user, text); }
-    filter &request_id(std::string_view text) { return add(auditrail_filter_set_request_id, text); }
-    filter &event_ids(std::uint64_t min, std::uint64_t max) {
-        return set(auditrail_filter_set_event_ids, min, max);
+    /* All that stands in a list, such as a vector of texts; one text is a list of
+     * one. A list that is empty lets nothing through, whatever else is added. */
+    template <typename Texts = list> filter &domains(const Texts &texts) {
+        return add_all(auditrail_filter_add_domain, texts);
     }
-    filter &timestamps(std::int64_t min, std::int64_t max) {
-        return set(auditrail_filter_set_timestamps, min, max);
+    template <typename Texts = list> filter &categories(const Texts &texts) {
+        return add_all(auditrail_filter_add_category, texts);
+    }
+    template <typename Texts = list> filter &model_names(const Texts &texts) {
+        return add_all(auditrail_filter_add_model_name, texts);
+    }
+    template <typename Texts = list> filter &operations(const Texts &texts) {
+        return add_all(auditrail_filter_add_operation, texts);
+    }
+    template <typename Texts = list> filter &users(const Texts &texts) {
+        return add_all(auditrail_filter_add_user, texts);
+    }
+    filter &request_id(std::string_view text) { return add(auditrail_filter_set_request_id, text); }
+    template <typename Min, typename Max> filter &event_ids(Min min, Max max) {
+        set(auditrail_filter_set_event_ids, detail::number<std::uint64_t>(min),
+            detail::number<std::uint64_t>(max));
+        return nothing_ ? nothing() : *this;
+    }
+    template <typename Min, typename Max> filter &timestamps(Min min, Max max) {
+        return set(auditrail_filter_set_timestamps, detail::number<std::int64_t>(min),
+                   detail::number<std::int64_t>(max));
     }
     filter &order(auditrail::order wanted) {
         return set(auditrail_filter_set_order, static_cast<auditrail_order>(wanted));
     }
-    filter &limit(std::uint64_t events) { return set(auditrail_filter_set_limit, events); }
+    /** 0: no limit. */
+    template <typename Number> filter &limit(Number events) {
+        return set(auditrail_filter_set_limit, detail::number<std::uint64_t>(events));
+    }
 #endif
 
 private:
@@ -392,11 +526,29 @@ private:
     template <typename Adder> filter &add(Adder adder, std::string_view text) {
         return set(adder, text.data(), text.size());
     }
+    template <typename Adder, typename Texts> filter &add_all(Adder adder, const Texts &texts) {
+        if constexpr (std::is_convertible_v<const Texts &, std::string_view>) {
+            return add(adder, texts);
+        } else {
+            bool empty = true;
+            for (const auto &text : texts) {
+                add(adder, text);
+                empty = false;
+            }
+            return empty ? nothing() : *this;
+        }
+    }
+    /** Ids begin at 1. */
+    filter &nothing() {
+        nothing_ = true;
+        return set(auditrail_filter_set_event_ids, std::uint64_t{0}, std::uint64_t{0});
+    }
 #endif
     struct free_it {
         void operator()(auditrail_filter *handle) const noexcept { auditrail_filter_free(handle); }
     };
     std::unique_ptr<auditrail_filter, free_it> handle_;
+    bool nothing_ = false;  /* a list was empty */
 };
 
 /** The events of a trail that pass a filter: a range to walk once. */
@@ -405,6 +557,8 @@ public:
     static std::optional<reader> open(const char *root, const filter *which,
                                       auditrail_error &why) noexcept {
         auditrail_reader *handle = nullptr;
+        if (which != nullptr && !detail::usable(*which, why))
+            return std::nullopt;
         if (auditrail_reader_open(root, which ? which->get() : nullptr, &handle, &why) !=
             AUDITRAIL_OK)
             return std::nullopt;
@@ -453,7 +607,7 @@ public:
     explicit reader(const std::string &root, const filter &which = filter()) {
         auditrail_reader *handle = nullptr;
         detail::checked([&](auditrail_error *e) {
-            return auditrail_reader_open(root.c_str(), which.get(), &handle, e);
+            return auditrail_reader_open(detail::c_text(root), detail::handle(which), &handle, e);
         });
         handle_.reset(handle);
     }
@@ -464,8 +618,9 @@ public:
     }
     /** The same, but waits at the end until there is a new event; false if there
      *  was none in that time. */
-    bool follow(record &event, std::uint64_t timeout_ms) {
-        return detail::checked([&](auditrail_error *e) { return follow(event, timeout_ms, *e); }) ==
+    template <typename Number> bool follow(record &event, Number timeout_ms) {
+        const auto ms = detail::number<std::uint64_t>(timeout_ms);
+        return detail::checked([&](auditrail_error *e) { return follow(event, ms, *e); }) ==
                AUDITRAIL_OK;
     }
 
@@ -523,7 +678,8 @@ inline buffer replay(const std::string &root, const std::string &domain,
                      const std::string &category, const filter &which = filter()) {
     auditrail_buffer *made = nullptr;
     detail::checked([&](auditrail_error *e) {
-        return auditrail_replay(root.c_str(), domain.c_str(), category.c_str(), which.get(), &made, e);
+        return auditrail_replay(detail::c_text(root), detail::c_text(domain),
+                                detail::c_text(category), detail::handle(which), &made, e);
     });
     return buffer(made);
 }
@@ -533,8 +689,9 @@ inline buffer history(const std::string &root, const std::string &domain, const 
                       const std::string &model_name, const filter &which = filter()) {
     auditrail_buffer *made = nullptr;
     detail::checked([&](auditrail_error *e) {
-        return auditrail_history(root.c_str(), domain.c_str(), category.c_str(), model_name.c_str(),
-                                 which.get(), &made, e);
+        return auditrail_history(detail::c_text(root), detail::c_text(domain),
+                                 detail::c_text(category), detail::c_text(model_name),
+                                 detail::handle(which), &made, e);
     });
     return buffer(made);
 }
@@ -542,7 +699,9 @@ inline buffer history(const std::string &root, const std::string &domain, const 
 /** Goes through a trail without changing it; the report is JSON text. */
 inline buffer check(const std::string &root) {
     auditrail_buffer *made = nullptr;
-    detail::checked([&](auditrail_error *e) { return auditrail_check(root.c_str(), &made, e); });
+    detail::checked([&](auditrail_error *e) {
+        return auditrail_check(detail::c_text(root), &made, e);
+    });
     return buffer(made);
 }
 #endif

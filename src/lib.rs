@@ -1,4 +1,4 @@
-//! An embedded audit trail: events in, one JSON line each, durable as chosen.
+//! An embedded audit trail: one JSON line per event, with a choice of durability.
 //!
 //! ```
 //! # fn main() -> auditrail::Result<()> {
@@ -17,31 +17,22 @@
 //! # }
 //! ```
 //!
-//! # The way of one append
+//! # How it is built
 //!
-//! ```text
-//! ffi        C arguments -> Rust values; a panic ends here
-//!  |
-//! writer     json + event: the text is checked and its line rendered, in one
-//!  |         pass, on the caller's thread, outside any lock
-//!  |
-//! commit     the line joins the batch that is being gathered; one of the
-//!  |         threads in it becomes its leader and commits it for all, the
-//!  |         others sleep on one word
-//!  |
-//! trail      ids are given; lines go to their streams, all of them or none;
-//!  |         SYNCED: the batch goes to the journal, which is synced
-//!  |
-//! segment    whole lines are appended to the stream's newest file; a full one
-//!  |         is left for the next number
-//!  |
-//! storage    the few calls that touch files
-//! ```
+//! | module | what it holds |
+//! | --- | --- |
+//! | `error`, `warning`, `limits`, `os`, `sync` | what all other modules use |
+//! | `event` | an event and its rules; from JSON to its line, and back |
+//! | `store` | what is on disk: one module per kind of file, and the file system calls |
+//! | `recover` | what opening does after a crash |
+//! | [`proof`] | Merkle tree, checkpoints, verification |
+//! | `write` | from a caller's event to bytes in a segment |
+//! | `read` | from segments to events, and answers about whole trails |
+//! | `ffi` | the C interface |
 //!
-//! Opening a trail recovers it (`recover`); who may write is settled by `lock`;
-//! how far the trail is known to be whole stands in `state`. What is where on
-//! disk is told in `layout`, `journal` and `state`. A lower room never names a
-//! higher one.
+//! A lower module never names a higher one. `docs/architecture.md` shows the steps
+//! of an append, a commit, an opening and a read; `docs/format.md` describes every
+//! byte on disk.
 
 mod error;
 mod event;
@@ -60,16 +51,30 @@ pub use error::{Error, Kind, Result};
 pub use event::{Event, Names, Rules};
 pub use read::{
     Change, Damage, DamageKind, Filter, History, HistoryEntry, Order, Reader, Record, Replay,
-    check, history, replay,
+    SegmentFile, check, history, replay, segments,
 };
 pub use warning::{Warning, WarningKind};
 pub use write::{Durability, Options, Stats, WarningHandler, Writer};
 
-/// What the crate's own tests, benchmarks and fuzz targets reach into. No part
-/// of the interface: it may change in any version.
+/// Internals for the crate's own tests, benchmarks and fuzz targets. Not part of
+/// the interface: they may change in any version.
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {
     pub use crate::event::{EventLine, Renderer, json};
     pub use crate::store::storage;
+
+    use crate::error::Result;
+    use crate::read::check::{self, CheckProgress, CheckReport};
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    /// [`crate::check()`], on another storage than the machine's file system.
+    pub fn check_on(
+        storage: Arc<dyn storage::Storage>,
+        root: impl Into<PathBuf>,
+        progress: impl FnMut(CheckProgress),
+    ) -> Result<CheckReport> {
+        check::check_on(storage, root, progress)
+    }
 }

@@ -1,10 +1,10 @@
 //! The few system calls that std does not offer, each behind a safe function.
 //!
-//! Forks: a child that inherits a writer must not use it, and must not keep
-//! its parent's lock alive after the parent has died. A handler that the C
-//! library runs in every forked child counts the fork, so that a writer can see
-//! it with one load, and puts `/dev/null` in the place of each registered lock
-//! file, which gives the child's share of the lock back.
+//! Forks: a child that inherits a writer must not use it, and must not keep its
+//! parent's lock alive after the parent has died. An atfork handler in the child
+//! counts the fork, so that a writer detects it with one load, and replaces each
+//! registered lock file's descriptor with `/dev/null`, which drops the child's
+//! share of the lock.
 
 #![allow(unsafe_code)]
 
@@ -14,32 +14,33 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
-/// Forks that lie between the process that loaded the library and this one.
+/// Forks between the process that loaded the library and this one.
 static FORK_GENERATION: AtomicU64 = AtomicU64::new(0);
 
-/// The lock files that a forked child lets go of; -1 is a free place. Locks
-/// past the last place work all the same, but a child keeps them alive.
+/// Descriptors of the lock files that a forked child drops; -1 is a free entry.
+/// A lock that finds no free entry still works, but a child keeps it alive.
 static LOCK_FILES: [AtomicI32; 256] = [const { AtomicI32::new(-1) }; 256];
 
-/// `/dev/null`, opened ahead: a child of a threaded process may only make
+/// `/dev/null`, opened before any fork: a child of a threaded process may only make
 /// async-signal-safe calls.
-static NULL: OnceCell<File> = OnceCell::new();
+static DEV_NULL: OnceCell<File> = OnceCell::new();
 
-/// How many fork_generation ago the library was loaded. A writer remembers the value of
-/// its opening; another value means that this process is a child of its opener.
+/// The number of forks between the process that loaded the library and this one. A
+/// writer stores the value at its opening; a different value means that this process
+/// is a child of the one that opened it.
 pub(crate) fn fork_generation() -> u64 {
     FORK_GENERATION.load(Ordering::Relaxed)
 }
 
-/// Starts to notice fork_generation, once a process.
-pub(crate) fn watch_forks() -> io::Result<()> {
-    static NULL_FD: AtomicI32 = AtomicI32::new(-1);
+/// Installs the handler that runs in forked children, once per process.
+pub(crate) fn register_fork_handler() -> io::Result<()> {
+    static DEV_NULL_FD: AtomicI32 = AtomicI32::new(-1);
 
     extern "C" fn in_child() {
         FORK_GENERATION.fetch_add(1, Ordering::Relaxed);
-        let null = NULL_FD.load(Ordering::Relaxed);
-        for place in &LOCK_FILES {
-            let fd = place.swap(-1, Ordering::Relaxed);
+        let null = DEV_NULL_FD.load(Ordering::Relaxed);
+        for entry in &LOCK_FILES {
+            let fd = entry.swap(-1, Ordering::Relaxed);
             if fd >= 0 {
                 // SAFETY: dup3 is async-signal-safe and takes any two numbers;
                 // `fd` is a lock file of ours, whose owner is refused in this
@@ -49,47 +50,48 @@ pub(crate) fn watch_forks() -> io::Result<()> {
         }
     }
 
-    NULL.get_or_try_init(|| {
-        let null = File::options().read(true).write(true).open("/dev/null")?;
-        NULL_FD.store(null.as_raw_fd(), Ordering::Relaxed);
-        // SAFETY: the handler is a plain function of this library that makes
-        // only async-signal-safe calls; glibc forgets it if the library is unloaded.
-        match unsafe { libc::pthread_atfork(None, None, Some(in_child)) } {
-            0 => Ok(null),
-            error => Err(io::Error::from_raw_os_error(error)),
-        }
-    })
-    .map(|_| ())
+    DEV_NULL
+        .get_or_try_init(|| {
+            let null = File::options().read(true).write(true).open("/dev/null")?;
+            DEV_NULL_FD.store(null.as_raw_fd(), Ordering::Relaxed);
+            // SAFETY: the handler is a plain function of this library that makes
+            // only async-signal-safe calls; glibc forgets it if the library is unloaded.
+            match unsafe { libc::pthread_atfork(None, None, Some(in_child)) } {
+                0 => Ok(null),
+                error => Err(io::Error::from_raw_os_error(error)),
+            }
+        })
+        .map(|_| ())
 }
 
-/// A lock file that a forked child lets go of, for as long as this lives. It
-/// must be dropped before the file is closed.
+/// Registers a lock file whose descriptor a forked child drops. Must itself be
+/// dropped before the file is closed, because the number may be reused then.
 #[derive(Debug)]
 pub(crate) struct ReleasedInChild(Option<(usize, RawFd)>);
 
 impl ReleasedInChild {
     pub fn register(fd: RawFd) -> Self {
-        let place = LOCK_FILES.iter().position(|place| {
-            place
+        let index = LOCK_FILES.iter().position(|entry| {
+            entry
                 .compare_exchange(-1, fd, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
         });
-        Self(place.map(|place| (place, fd)))
+        Self(index.map(|index| (index, fd)))
     }
 }
 
 impl Drop for ReleasedInChild {
     fn drop(&mut self) {
-        if let Some((place, fd)) = self.0 {
-            // In a forked child the place is free already, or taken anew.
+        if let Some((index, fd)) = self.0 {
+            // In a forked child the entry is already free, or reused.
             let _ =
-                LOCK_FILES[place].compare_exchange(fd, -1, Ordering::Relaxed, Ordering::Relaxed);
+                LOCK_FILES[index].compare_exchange(fd, -1, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 }
 
-/// Milliseconds of a clock that only goes forward, to within a few; cheap
-/// enough to be read at every append.
+/// Milliseconds of a monotonic clock with a resolution of a few; cheap enough to
+/// read at every append.
 pub(crate) fn coarse_millis() -> u64 {
     #[cfg(target_os = "linux")]
     const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC_COARSE;
@@ -99,12 +101,12 @@ pub(crate) fn coarse_millis() -> u64 {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: `now` is a valid place for the answer; the clock always exists.
+    // SAFETY: `now` is valid for writes; the clock always exists.
     unsafe { libc::clock_gettime(CLOCK, &raw mut now) };
     now.tv_sec.unsigned_abs() * 1000 + now.tv_nsec.unsigned_abs() / 1_000_000
 }
 
-/// Brings to disk all that was written to the file system that holds `file`.
+/// Syncs the whole file system that holds `file`.
 pub(crate) fn sync_file_system(file: &File) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     // SAFETY: the descriptor is open for as long as `file` is borrowed.
@@ -114,21 +116,22 @@ pub(crate) fn sync_file_system(file: &File) -> io::Result<()> {
     #[cfg(not(target_os = "linux"))]
     {
         let _ = file;
-        // SAFETY: it takes nothing and cannot fail.
+        // SAFETY: it has no arguments and cannot fail.
         unsafe { libc::sync() };
     }
     Ok(())
 }
 
-/// Starts a thread that no signal of the host is delivered to.
+/// Starts a thread with all signals blocked, so that none of the host's handlers
+/// runs on it.
 pub(crate) fn spawn_signal_masked(
     name: &str,
     body: impl FnOnce() + Send + 'static,
 ) -> io::Result<std::thread::JoinHandle<()>> {
     let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
     let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: both sets are valid places; the mask is this thread's own, and
-    // is put back below. A new thread inherits the mask of its maker.
+    // SAFETY: both sets are valid for writes; the mask is this thread's own and is
+    // restored below. A new thread inherits its creator's mask.
     unsafe {
         libc::sigfillset(all.as_mut_ptr());
         libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());

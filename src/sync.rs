@@ -1,7 +1,6 @@
-//! The primitives that threads meet at, in one place, so that the commit
-//! protocol can be run under a model checker in their stead: with
-//! `--cfg auditrail_model` they are shuttle's, which tries out how threads may
-//! interleave (`tests/model.rs`).
+//! The synchronization primitives of the commit protocol, in one place, so that a
+//! model checker can replace them: with `--cfg auditrail_model` they are shuttle's,
+//! which explores the interleavings of threads (`tests/model.rs`).
 
 pub(crate) use std::sync::{Arc, OnceLock, PoisonError, TryLockError};
 
@@ -10,27 +9,27 @@ mod real {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
     pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 
-    /// Sleeps while the word has this value; may also wake for no reason.
-    pub(crate) fn sleep_while(word: &AtomicU32, value: u32) {
-        atomic_wait::wait(word, value);
+    /// Sleeps while the atomic has this value; may wake spuriously.
+    pub(crate) fn sleep_while(atomic: &AtomicU32, value: u32) {
+        atomic_wait::wait(atomic, value);
     }
 
-    /// Wakes one who sleeps on the word.
-    pub(crate) fn wake_one(word: &AtomicU32) {
-        atomic_wait::wake_one(&raw const *word);
+    /// Wakes one thread that sleeps on the atomic.
+    pub(crate) fn wake_one(atomic: &AtomicU32) {
+        atomic_wait::wake_one(&raw const *atomic);
     }
 
-    /// Wakes all who sleep on the word.
-    pub(crate) fn wake_all(word: &AtomicU32) {
-        atomic_wait::wake_all(&raw const *word);
+    /// Wakes all threads that sleep on the atomic.
+    pub(crate) fn wake_all(atomic: &AtomicU32) {
+        atomic_wait::wake_all(&raw const *atomic);
     }
 
-    /// Lets another thread run, if one wants to.
+    /// Lets another runnable thread run.
     pub(crate) fn yield_now() {
         std::thread::yield_now();
     }
 
-    /// Whether a thread has panicked while it had the lock.
+    /// Whether a thread panicked while it held the lock.
     pub(crate) fn is_poisoned<T>(mutex: &Mutex<T>) -> bool {
         mutex.is_poisoned()
     }
@@ -39,9 +38,9 @@ mod real {
 #[cfg(not(auditrail_model))]
 pub(crate) use real::*;
 
-/// The same, for the model checker. It knows no word to sleep on: all sleepers
-/// share one bed, and all wake when anyone is woken. So a sleeper whom nobody
-/// wakes is found, one who is saved by another's waking is not.
+/// The same, for the model checker. Shuttle has no futex: all sleepers share one
+/// condition variable, and any wake wakes all. So a sleeper that is never woken is
+/// found; one that only an unrelated wake rescues is not.
 #[cfg(auditrail_model)]
 mod model {
     pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -54,23 +53,23 @@ mod model {
     }
 
     shuttle::lazy_static! {
-        static ref BED: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
+        static ref SLEEPERS: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
     }
 
-    pub(crate) fn sleep_while(word: &AtomicU32, value: u32) {
-        let guard = BED.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if word.load(Ordering::SeqCst) == value {
-            let _guard = BED.1.wait(guard);
+    pub(crate) fn sleep_while(atomic: &AtomicU32, value: u32) {
+        let guard = SLEEPERS.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if atomic.load(Ordering::SeqCst) == value {
+            let _guard = SLEEPERS.1.wait(guard);
         }
     }
 
-    pub(crate) fn wake_one(word: &AtomicU32) {
-        wake_all(word);
+    pub(crate) fn wake_one(atomic: &AtomicU32) {
+        wake_all(atomic);
     }
 
     pub(crate) fn wake_all(_: &AtomicU32) {
-        let _guard = BED.0.lock().unwrap_or_else(PoisonError::into_inner);
-        BED.1.notify_all();
+        let _guard = SLEEPERS.0.lock().unwrap_or_else(PoisonError::into_inner);
+        SLEEPERS.1.notify_all();
     }
 }
 

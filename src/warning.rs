@@ -1,33 +1,36 @@
-//! What a writer reports that is no error: what recovery did, what will be tried again.
+//! Warnings of a writer: what recovery did, and what failed but will be retried.
 
-/// What a writer has to tell about what it found; nothing of it is an error.
+/// A report by a writer about something that did not make a call fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Warning {
-    /// What sort of thing was found.
+    /// The kind of warning.
     pub kind: WarningKind,
-    /// It, for a person, with path, offset and ids.
+    /// A text for people, with path, offset and ids.
     pub message: String,
 }
 
-/// The sorts of [`Warning`]; the numbers are those of the C interface.
+/// The kinds of [`Warning`]; the numbers are those of the C interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(i32)]
 pub enum WarningKind {
-    /// Bytes that were no whole event were cut off and kept aside.
+    /// Bytes that were not a whole event were cut off and quarantined.
     TornTail = 1,
-    /// Ids that were given are in no segment: a crash took their events, as the
-    /// durability that was chosen allows.
+    /// Assigned ids are in no segment: a crash lost their events, as the chosen
+    /// durability allows.
     MissingIds = 2,
-    /// `index.json` was missing or unreadable, and was made anew.
+    /// `index.json` was missing or unreadable and was rebuilt.
     IndexRebuilt = 3,
-    /// A whole line is no event; it was left as it is.
+    /// A whole line is not an event; it was left as it is.
     DamagedLine = 4,
-    /// Events were put back from the journal.
+    /// Events were restored from the journal.
     Redone = 5,
-    /// Accepted events could not be flushed; they are kept, and tried again.
+    /// Accepted events could not be flushed; they are kept and retried.
     FlushFailed = 6,
-    /// A checkpoint that was due could not be made; it is tried again later.
+    /// A checkpoint that was due could not be made; it is retried later.
     ProofFailed = 7,
+    /// A segment that was not yet synced was moved or deleted by someone else; its
+    /// events are not known to be on disk.
+    SegmentGone = 8,
 }

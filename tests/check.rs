@@ -1,5 +1,5 @@
-//! What a check promises: it is content with a whole trail, live or not, and
-//! names whatever is wrong with another one.
+//! Promise: a check passes an intact trail, live or not, and reports every fault of a
+//! damaged one.
 
 mod trees;
 
@@ -8,11 +8,11 @@ use auditrail::{Kind, Options, Writer, check};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use trees::{Event, Tree, events, trail};
+use trees::{Event, TrailBuilder, events, trail};
 
 fn report(root: &Path) -> CheckReport {
     let report = check(root).expect("a report");
-    // What it says as JSON is the same.
+    // The JSON report says the same.
     let json: serde_json::Value = serde_json::from_str(&report.to_json()).expect("JSON");
     assert_eq!(json["ok"], report.ok);
     assert_eq!(json["missing_ids"]["count"], report.missing_ids.count);
@@ -20,7 +20,7 @@ fn report(root: &Path) -> CheckReport {
 }
 
 #[test]
-fn a_whole_trail_is_found_whole() {
+fn an_intact_trail_passes() {
     let all = events(1, 5000, 6);
     let folder = trail(&all, 20_000);
     fs::write(
@@ -40,7 +40,7 @@ fn a_whole_trail_is_found_whole() {
 }
 
 #[test]
-fn an_empty_trail_is_whole_and_a_missing_one_is_missing() {
+fn an_empty_trail_passes_and_a_missing_one_is_an_error() {
     let folder = tempfile::tempdir().expect("a folder");
     let found = report(folder.path());
     assert!(found.ok, "{found:?}");
@@ -50,7 +50,7 @@ fn an_empty_trail_is_whole_and_a_missing_one_is_missing() {
 }
 
 #[test]
-fn what_the_writer_writes_is_whole() {
+fn what_the_writer_writes_passes() {
     let folder = tempfile::tempdir().expect("a folder");
     let writer = Writer::open(folder.path(), &Options::default()).expect("a trail");
     for event in events(2, 300, 5) {
@@ -68,7 +68,7 @@ fn what_the_writer_writes_is_whole() {
     assert_eq!(found.index.state, IndexState::Equal);
 }
 
-/// A trail of ten events, with a change to it.
+/// Checks a trail of ten events after a change to its files.
 fn changed(change: impl FnOnce(&Path)) -> CheckReport {
     let mut all = events(3, 10, 1);
     for event in &mut all {
@@ -80,7 +80,7 @@ fn changed(change: impl FnOnce(&Path)) -> CheckReport {
     fs::write(folder.path().join("index.json"), r#"{"last_event_id":10}"#).expect("writing");
     change(folder.path());
     let report = report(folder.path());
-    // Nothing is found twice.
+    // No fault is reported twice.
     let faults = report.missing_ids.count
         + report.doubled_ids.count
         + report.damaged_lines.count
@@ -105,7 +105,7 @@ fn edit(root: &Path, segment: u64, from: &str, to: &str) {
 }
 
 #[test]
-fn each_fault_has_its_name() {
+fn each_fault_has_its_kind() {
     assert!(changed(|_| {}).ok);
 
     let found = changed(|root| edit(root, 2, "\"timestamp\":1", "\"timestamp\":x"));
@@ -189,7 +189,7 @@ fn each_fault_has_its_name() {
 #[test]
 fn many_faults_are_counted_and_some_listed() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut tree = Tree::new(folder.path(), 1 << 20);
+    let mut tree = TrailBuilder::new(folder.path(), 1 << 20);
     for id in 1..=3000 {
         tree.append("v2", "text", &Event::new(2 * id).line());
         tree.append("v2", "text", "{}");
@@ -203,14 +203,14 @@ fn many_faults_are_counted_and_some_listed() {
 }
 
 #[test]
-fn a_live_trail_is_found_whole() {
+fn a_live_trail_passes() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut options = Options::default();
     options.max_segment_bytes(3000).expect("a size");
     let writer = Writer::open(folder.path(), &options).expect("a trail");
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let stopping = trees::StopAtEnd(&stop);
+        let stopping = trees::StopOnDrop(&stop);
         for thread in 0..2 {
             let (writer, stop) = (&writer, &stop);
             scope.spawn(move || {

@@ -1,17 +1,16 @@
-//! Promise: a call that fails is reported, with path and errno; it loses
-//! nothing, tears nothing and spends no id; afterwards the writer goes on, or,
-//! after a failed sync, says for good that it has failed, and a new one tells
-//! the truth.
+//! Promise: a failed call is reported with path and errno; it loses nothing, tears
+//! nothing and uses up no id. Afterwards the writer continues, or, after a failed
+//! sync, fails permanently, and a new one recovers what is on disk.
 //!
-//! One workload is run over a disk in memory; then again for each of its calls,
-//! with that call failing once, with each errno, before or after a part of its
-//! work. A full disk is filled byte by byte, and gets room again.
+//! One workload is run over a disk in memory; then again for each of its calls, with
+//! that call failing once, with each errno, with or without partial effect. A full
+//! disk is filled byte by byte, and gets space again.
 
 mod ledger;
 
 use auditrail::internals::storage::memory::{Call, InjectedFault, Memory};
 use auditrail::{Durability, Error, Kind, Options, WarningKind, Writer};
-use ledger::{End, Fate, Ledger, ids_of_warning};
+use ledger::{Crash, EventStatus, Ledger, ids_of_warning};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -40,8 +39,8 @@ fn any_call_may_fail_on_a_shared_trail() {
     each_call_fails(Durability::Synced, true);
 }
 
-/// Appends to a disk that has room for some bytes more, until there is none;
-/// gives it room again.
+/// Appends to a disk with `room` bytes left until it is full; then gives it space
+/// again.
 fn fill_up(durability: Durability, room: u64) -> Result<(), String> {
     let mut run = Run::new(durability, false);
     let writer = run.open()?;
@@ -53,12 +52,12 @@ fn fill_up(durability: Durability, room: u64) -> Result<(), String> {
         let tag = run.ledger.add(["v2/a", "v2/b"][next as usize % 2], 40);
         match writer.append(run.ledger.json(tag).as_bytes()) {
             Ok(id) if id == next && refused == 0 => {
-                run.ledger.told(tag, id, Fate::Accepted);
+                run.ledger.acknowledged(tag, id, EventStatus::Accepted);
                 next += 1;
             }
             Ok(id) if id == next => {
                 // A smaller write may still fit.
-                run.ledger.told(tag, id, Fate::Accepted);
+                run.ledger.acknowledged(tag, id, EventStatus::Accepted);
                 next += 1;
                 refused = 0;
             }
@@ -92,24 +91,24 @@ fn fill_up(durability: Durability, room: u64) -> Result<(), String> {
         if !matches!(id, Ok(id) if id == next) {
             return Err(format!("there is room again, yet {id:?}, not {next}"));
         }
-        run.ledger.told(tag, next, Fate::Accepted);
+        run.ledger.acknowledged(tag, next, EventStatus::Accepted);
         next += 1;
     }
     writer
         .flush()
         .map_err(|e| format!("there is room again: {e}"))?;
-    run.ledger.raise(Fate::Written);
-    run.check(&writer, End::Killed)?;
+    run.ledger.promote(EventStatus::Written);
+    run.check(&writer, Crash::Killed)?;
     writer
         .close()
         .map_err(|e| format!("there is room again: {e}"))?;
     run.memory = run.memory.power_loss(room);
     let writer = run.open()?;
-    run.check(&writer, End::PowerLost)
+    run.check(&writer, Crash::PowerLost)
 }
 
 #[test]
-fn a_full_disk_that_gets_room_again_has_lost_nothing() {
+fn a_full_disk_loses_nothing_once_it_has_space_again() {
     for durability in [
         Durability::Written,
         Durability::Synced,
@@ -124,7 +123,7 @@ fn a_full_disk_that_gets_room_again_has_lost_nothing() {
 }
 
 #[test]
-fn a_buffer_that_cannot_be_flushed_takes_events_to_its_last_byte() {
+fn a_buffer_that_cannot_be_flushed_fills_completely() {
     const BUFFER: usize = 16_384;
     let memory = Memory::new();
     let mut options = Options::default();
@@ -136,9 +135,9 @@ fn a_buffer_that_cannot_be_flushed_takes_events_to_its_last_byte() {
     let storage = Arc::new(memory.clone());
     let writer = Writer::open_on(storage, Path::new(ROOT), &options).unwrap();
     memory.set_capacity(memory.used());
-    // A line is shorter than its text, but for its id.
+    // A line without its id is shorter than its text.
     let text = |tag| ledger::json(tag, "v2/a", 40);
-    // What failed to be flushed is only the first event.
+    // The batch whose flush failed holds only the first event.
     writer.append(text(0).as_bytes()).unwrap();
     assert!(writer.flush().is_err());
     let mut waiting = 1;
@@ -165,7 +164,7 @@ fn a_buffer_that_cannot_be_flushed_takes_events_to_its_last_byte() {
 }
 
 #[test]
-fn a_disk_that_takes_no_writes_is_an_error_at_opening() {
+fn a_read_only_disk_is_an_error_at_open() {
     for errno in [libc::EROFS, libc::EACCES] {
         for call in [Call::CreateDir, Call::Open, Call::WriteAt] {
             let mut run = Run::new(Durability::Written, false);
@@ -185,7 +184,7 @@ fn a_disk_that_takes_no_writes_is_an_error_at_opening() {
 }
 
 #[test]
-fn a_failed_sync_is_not_tried_again_and_what_it_lost_is_written_again() {
+fn a_failed_sync_is_not_retried_and_its_data_is_rewritten() {
     for seed in 0..200 {
         let mut run = Run::new(Durability::Written, false);
         run.errno = libc::EIO;
@@ -196,15 +195,15 @@ fn a_failed_sync_is_not_tried_again_and_what_it_lost_is_written_again() {
                 .call(Call::Sync)
                 .after(seed % 4),
         );
-        // `sync` checks that the writer has failed, and opens a new one, which
-        // must bring to disk what it finds.
+        // `sync` checks that the writer has failed, and opens a new one, which must
+        // make what it finds durable.
         let writer = run.sync(writer).unwrap();
         assert!(run.reported, "the fault was not met");
         run.memory.kill();
         drop(writer);
         run.memory = run.memory.power_loss(seed);
         let writer = run.open().unwrap();
-        if let Err(why) = run.check(&writer, End::PowerLost) {
+        if let Err(why) = run.check(&writer, Crash::PowerLost) {
             panic!("{}seed {seed}: {why}", run.memory.history());
         }
     }
@@ -335,12 +334,12 @@ impl Run {
             }
             self.flush_failures += writer.stats().map_err(|e| e.to_string())?.flush_failures;
             match writer.close() {
-                Ok(()) => self.ledger.raise(Fate::Durable),
+                Ok(()) => self.ledger.promote(EventStatus::Durable),
                 Err(error) => {
                     self.only_once("close", &error)?;
-                    // What it did not say, a new one tells.
+                    // A new writer recovers what the failed close left.
                     let writer = self.open()?;
-                    self.check(&writer, End::Killed)?;
+                    self.check(&writer, Crash::Killed)?;
                 }
             }
             self.trace.push(format!("life {life} ends"));
@@ -354,7 +353,11 @@ impl Run {
             .iter()
             .map(|&tag| self.ledger.json(tag) + "\n")
             .collect();
-        let there = self.ledger.events.values().filter(|e| e.fate != Fate::Lost);
+        let there = self
+            .ledger
+            .events
+            .values()
+            .filter(|e| e.status != EventStatus::Lost);
         let next = there.filter_map(|e| e.id).max().unwrap_or(0) + 1;
         match writer.append_batch(text.as_bytes()) {
             Ok((first, count)) => {
@@ -363,12 +366,12 @@ impl Run {
                     return Err(format!("ids {first}, {count} events, not {next}, {tags:?}"));
                 }
                 let fate = match self.durability {
-                    Durability::Buffered => Fate::Accepted,
-                    Durability::Written => Fate::Written,
-                    Durability::Synced => Fate::Durable,
+                    Durability::Buffered => EventStatus::Accepted,
+                    Durability::Written => EventStatus::Written,
+                    Durability::Synced => EventStatus::Durable,
                 };
                 for (id, &tag) in (first..).zip(&tags) {
-                    self.ledger.told(tag, id, fate);
+                    self.ledger.acknowledged(tag, id, fate);
                 }
                 Ok(writer)
             }
@@ -385,7 +388,7 @@ impl Run {
 
     fn sync(&mut self, writer: Writer) -> Result<Writer, String> {
         match writer.sync() {
-            Ok(()) => self.ledger.raise(Fate::Durable),
+            Ok(()) => self.ledger.promote(EventStatus::Durable),
             Err(error) => {
                 self.only_once("sync", &error)?;
                 if error.kind() == Kind::Failed {
@@ -394,7 +397,7 @@ impl Run {
                 writer
                     .sync()
                     .map_err(|e| format!("sync fails again: {e}"))?;
-                self.ledger.raise(Fate::Durable);
+                self.ledger.promote(EventStatus::Durable);
             }
         }
         Ok(writer)
@@ -428,12 +431,12 @@ impl Run {
             return Err("a failed writer must not close well".into());
         }
         let writer = self.open()?;
-        self.check(&writer, End::Killed)?;
+        self.check(&writer, Crash::Killed)?;
         Ok(writer)
     }
 
     /// What the trail holds is what was promised.
-    fn check(&mut self, writer: &Writer, end: End) -> Result<(), String> {
+    fn check(&mut self, writer: &Writer, end: Crash) -> Result<(), String> {
         let stats = writer.stats().map_err(|e| e.to_string())?;
         let files = self.memory.files(Path::new("/data"));
         let lost = std::mem::take(&mut *self.lost.lock().unwrap());
@@ -443,7 +446,7 @@ impl Run {
             end,
             stats.last_id,
             &lost,
-            Fate::Durable,
+            EventStatus::Durable,
         )
     }
 
@@ -451,8 +454,8 @@ impl Run {
     fn aftermath(&mut self) -> Result<(), String> {
         let failed = self.memory.failed_call();
         let silent = |call: &str| {
-            // What only costs the next opening, or a reader, a longer look, or is
-            // given back with the file.
+            // These only make recovery or a reader read more, or the lock is released
+            // with the file.
             call.contains("/state") || call.contains("/times") || call.ends_with("back")
         };
         match failed {
@@ -465,7 +468,132 @@ impl Run {
         self.memory.kill();
         self.memory = self.memory.power_loss(7);
         let writer = self.open()?;
-        self.check(&writer, End::PowerLost)?;
+        self.check(&writer, Crash::PowerLost)?;
         writer.close().map_err(|e| e.to_string())
+    }
+}
+
+#[test]
+fn a_warning_handler_that_appends_does_not_run_within_itself() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{OnceLock, Weak};
+
+    let memory = Memory::new();
+    let handle: Arc<OnceLock<Weak<Writer>>> = Arc::default();
+    let (depth, deepest, calls) = (
+        AtomicUsize::new(0),
+        Arc::new(AtomicUsize::new(0)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let mut options = Options::default();
+    options
+        .durability(Durability::Buffered)
+        .flush_interval(Duration::ZERO)
+        .buffer_bytes(4096)
+        .unwrap();
+    let (writer, deep, count) = (handle.clone(), deepest.clone(), calls.clone());
+    options.on_warning(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+        let now = depth.fetch_add(1, Ordering::Relaxed) + 1;
+        deep.fetch_max(now, Ordering::Relaxed);
+        // Enough for the test to fail by its own assertion, not by a stack overflow.
+        if now < 5
+            && let Some(writer) = writer.get().and_then(Weak::upgrade)
+        {
+            let _ = writer.append(ledger::json(0, "v2/a", 40).as_bytes());
+            let _ = writer.flush();
+        }
+        depth.fetch_sub(1, Ordering::Relaxed);
+    });
+    let storage = Arc::new(memory.clone());
+    let writer = Arc::new(Writer::open_on(storage, Path::new(ROOT), &options).unwrap());
+    handle.set(Arc::downgrade(&writer)).unwrap();
+    memory.fail(InjectedFault::new(libc::ENOSPC).call(Call::Append).always());
+    for tag in 0..200 {
+        let _ = writer.append(ledger::json(tag, "v2/a", 40).as_bytes());
+        let _ = writer.flush();
+    }
+    assert!(calls.load(Ordering::Relaxed) > 10, "warnings keep coming");
+    assert_eq!(deepest.load(Ordering::Relaxed), 1);
+}
+
+/// No descriptor is left: files can be neither opened nor created.
+fn no_descriptors(memory: &Memory) {
+    for call in [Call::Open, Call::SyncDir] {
+        memory.fail(InjectedFault::new(libc::EMFILE).call(call).always());
+    }
+}
+
+#[test]
+fn running_out_of_descriptors_costs_events_that_were_refused_and_nothing_else() {
+    for durability in [
+        Durability::Written,
+        Durability::Synced,
+        Durability::Buffered,
+    ] {
+        let memory = Memory::new();
+        let mut options = Options::default();
+        options
+            .durability(durability)
+            .flush_interval(Duration::ZERO)
+            .max_segment_bytes(400)
+            .unwrap()
+            .max_open_files(4)
+            .unwrap();
+        let open = || Writer::open_on(Arc::new(memory.clone()), Path::new(ROOT), &options);
+        let writer = open().unwrap();
+        let append = |tag| {
+            let id = writer.append(ledger::json(tag, "v2/a", 40).as_bytes())?;
+            writer.flush().map(|()| id)
+        };
+        assert_eq!(append(0).unwrap(), 1);
+        no_descriptors(&memory);
+        // Until the next segment is wanted.
+        let mut last = 1;
+        let error = loop {
+            match append(last as usize) {
+                Ok(id) => last = id,
+                Err(error) => break error,
+            }
+            assert!(last < 20, "{durability:?}");
+        };
+        assert_eq!(error.kind(), Kind::Io, "{durability:?}: {error}");
+        assert_eq!(error.errno(), Some(libc::EMFILE));
+        // A batch that fills several segments of several streams.
+        memory.fail_no_more();
+        if durability != Durability::Buffered {
+            let lines: Vec<String> = (0..24)
+                .map(|tag| ledger::json(tag, ["v2/b", "v2/c", "v2/d"][tag % 3], 200))
+                .collect();
+            memory.fail(
+                InjectedFault::new(libc::EMFILE)
+                    .call(Call::Open)
+                    .after(9)
+                    .always(),
+            );
+            let error = writer
+                .append_batch(lines.join("\n").as_bytes())
+                .unwrap_err();
+            assert_eq!(error.kind(), Kind::Io, "{durability:?}: {error}");
+            memory.fail_no_more();
+        }
+        // A sync needs the folders of what is new.
+        let id = append(90).unwrap();
+        let expected = if durability == Durability::Buffered {
+            last + 2
+        } else {
+            last + 1
+        };
+        assert_eq!(id, expected, "{durability:?}");
+        no_descriptors(&memory);
+        if let Err(error) = writer.sync() {
+            assert_eq!(error.kind(), Kind::Io, "{durability:?}: {error}");
+        }
+        memory.fail_no_more();
+        writer.sync().unwrap();
+        writer.close().unwrap();
+        let writer = open().unwrap();
+        assert_eq!(writer.stats().unwrap().last_id, id);
+        writer.close().unwrap();
     }
 }

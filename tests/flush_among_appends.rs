@@ -1,4 +1,4 @@
-//! A flush or a sync among the appends of other threads takes nothing from them.
+//! Promise: a flush or sync between the appends of other threads does not affect them.
 
 use auditrail::{Durability, Options, Writer};
 use std::sync::atomic::{AtomicBool, Ordering};

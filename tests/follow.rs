@@ -1,4 +1,4 @@
-//! What following promises: every event that is written while one reads, once,
+//! Promise: following returns every event that is written meanwhile, exactly once and
 //! whole, across rotations and new streams, in the order of ids.
 
 #![allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation)] // small numbers
@@ -11,7 +11,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use trees::{Event, StopAtEnd, Tree, events, trail};
+use trees::{Event, StopOnDrop, TrailBuilder, events, trail};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -19,7 +19,7 @@ fn follower(root: &Path, order: Order) -> Reader {
     Reader::open(root, Filter::new().order(order)).expect("a trail")
 }
 
-/// The id of the next event; 0 if there is none in time.
+/// The id of the next event; 0 after the timeout.
 fn next(reader: &mut Reader, timeout: Duration) -> u64 {
     let record = reader.follow(timeout).expect("reading");
     record.map_or(0, |record| record.event_id())
@@ -37,13 +37,13 @@ fn line(id: u64, category: &str) -> String {
 fn new_events_segments_and_streams_are_found() {
     for order in [Order::Stream, Order::OldestFirst] {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut tree = Tree::new(folder.path(), 300);
+        let mut tree = TrailBuilder::new(folder.path(), 300);
         let mut reader = follower(folder.path(), order);
         assert_eq!(next(&mut reader, Duration::ZERO), 0);
         for id in 1..=40 {
             let category = format!("c{}", id % 3 + id / 20);
             tree.append("v2", &category, &line(id, &category));
-            // `next` does not wait, and goes no further than the end it has found.
+            // `next` does not wait, and stops at the end that it found.
             assert!(reader.next().expect("reading").is_none());
             assert_eq!(next(&mut reader, LONG), id, "{order:?}");
         }
@@ -53,7 +53,7 @@ fn new_events_segments_and_streams_are_found() {
 }
 
 #[test]
-fn what_is_there_comes_first_in_the_order_asked_for() {
+fn existing_events_come_first_in_the_requested_order() {
     let all = events(1, 300, 5);
     let folder = trail(&all, 1000);
     let mut in_order = all.clone();
@@ -70,7 +70,7 @@ fn what_is_there_comes_first_in_the_order_asked_for() {
 }
 
 #[test]
-fn an_unfinished_line_is_waited_for() {
+fn a_partial_line_is_returned_once_complete() {
     let folder = trail(&[Event::new(1)], 1 << 20);
     let path = folder.path().join("v2/text/audit-000001.jsonl");
     let mut reader = follower(folder.path(), Order::OldestFirst);
@@ -86,7 +86,7 @@ fn an_unfinished_line_is_waited_for() {
     }
     assert_eq!(next(&mut reader, LONG), 2);
 
-    // A writer dies within a line; the next one cuts it off and goes on there.
+    // A writer dies within a line; the next one cuts it off and continues there.
     let whole = fs::metadata(&path).expect("a segment").len();
     file.write_all(b"{\"event_id\":3,\"timest")
         .expect("writing");
@@ -96,7 +96,7 @@ fn an_unfinished_line_is_waited_for() {
         .expect("writing");
     assert_eq!(next(&mut reader, LONG), 3);
 
-    // A batch that failed is taken back after it was read; its ids are free.
+    // A failed batch is rolled back after it was read; its ids are free.
     let whole = fs::metadata(&path).expect("a segment").len();
     file.write_all((line(4, "text") + "\n").as_bytes())
         .expect("writing");
@@ -122,8 +122,7 @@ fn limits_end_a_follower_and_it_cannot_go_backward() {
     assert_eq!(error.kind(), Kind::InvalidArgument);
 }
 
-/// Two threads append and rotate; `read` reads meanwhile and says how far it
-/// came. Afterwards nothing may be missing.
+/// Two threads append and rotate, while `read` reads.
 fn live(read: impl FnOnce(&Path, &Writer, &AtomicBool)) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut options = Options::default();
@@ -131,7 +130,7 @@ fn live(read: impl FnOnce(&Path, &Writer, &AtomicBool)) {
     let writer = Writer::open(folder.path(), &options).expect("a trail");
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let _stopping = StopAtEnd(&stop);
+        let _stopping = StopOnDrop(&stop);
         for thread in 0..2u64 {
             let (writer, stop) = (&writer, &stop);
             scope.spawn(move || {

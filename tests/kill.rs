@@ -1,6 +1,6 @@
-//! Promise: kill -9 loses nothing that WRITTEN or SYNCED acknowledged, leaves
-//! no gap and no torn line; BUFFERED loses at most what was not flushed, and
-//! reports each hole. On the real disk, with real processes.
+//! Promise: kill -9 loses nothing that WRITTEN or SYNCED acknowledged, and leaves no
+//! gap and no torn line; BUFFERED loses at most what was not flushed, and reports
+//! each gap. On the real disk, with real processes.
 //!
 //! `AUDITRAIL_KILLS` sets how many processes are killed.
 
@@ -9,8 +9,8 @@ mod ledger;
 
 use auditrail::internals::storage::memory::Random;
 use auditrail::{Durability, WarningKind, Writer};
-use children::{Orders, enter, start, tags_of};
-use ledger::{End, Fate, Ledger, files_on_disk, ids_of_warning};
+use children::{ChildTask, record_output, spawn, tag_count};
+use ledger::{Crash, EventStatus, Ledger, files_on_disk, ids_of_warning};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -40,7 +40,7 @@ fn nothing_acknowledged_is_lost_to_kill_9() {
                 Durability::Written,
                 Durability::Synced,
             ][random.below(3) as usize];
-            let orders = Orders {
+            let task = ChildTask {
                 root: folder.path().to_str().expect("a text").to_owned(),
                 durability,
                 shared: durability != Durability::Buffered && random.one_in(4),
@@ -48,16 +48,16 @@ fn nothing_acknowledged_is_lost_to_kill_9() {
                 first_tag,
                 events: 10_000,
             };
-            first_tag += tags_of(4);
-            let mut child = start("child", &orders);
+            first_tag += tag_count(4);
+            let mut child = spawn("child", &task);
             std::thread::sleep(Duration::from_micros(3_000 + random.below(60_000)));
             child.kill().expect("it can be killed");
-            let outcome = enter(child, &orders, &mut ledger)
+            let outcome = record_output(child, &task, &mut ledger)
                 .map(drop)
-                .and_then(|()| look(&orders, &mut ledger));
+                .and_then(|()| open_and_check(&task, &mut ledger));
             if let Err(why) = outcome {
                 let kept = folder.keep();
-                panic!("{why}\ntrail {trail}, life {life}, {orders:?}, kept in {kept:?}");
+                panic!("{why}\ntrail {trail}, life {life}, {task:?}, kept in {kept:?}");
             }
             killed += 1;
         }
@@ -67,7 +67,7 @@ fn nothing_acknowledged_is_lost_to_kill_9() {
 }
 
 /// Opens the trail after a kill and checks it.
-fn look(orders: &Orders, ledger: &mut Ledger) -> Result<(), String> {
+fn open_and_check(task: &ChildTask, ledger: &mut Ledger) -> Result<(), String> {
     let lost = Arc::new(Mutex::new(BTreeSet::new()));
     let mut options = children::options(Durability::Written, false);
     options.on_warning({
@@ -80,20 +80,20 @@ fn look(orders: &Orders, ledger: &mut Ledger) -> Result<(), String> {
             }
         }
     });
-    let writer = Writer::open(&orders.root, &options).map_err(|e| e.to_string())?;
+    let writer = Writer::open(&task.root, &options).map_err(|e| e.to_string())?;
     let last_id = writer.stats().map_err(|e| e.to_string())?.last_id;
     let lost = std::mem::take(&mut *lost.lock().unwrap());
-    if orders.durability != Durability::Buffered && !lost.is_empty() {
+    if task.durability != Durability::Buffered && !lost.is_empty() {
         return Err(format!("gaps: {lost:?}"));
     }
-    let files = files_on_disk(children::path(orders));
+    let files = files_on_disk(children::path(task));
     ledger.check(
         &files,
-        children::path(orders),
-        End::Killed,
+        children::path(task),
+        Crash::Killed,
         last_id,
         &lost,
-        Fate::Durable,
+        EventStatus::Durable,
     )?;
     writer.close().map_err(|e| e.to_string())
 }

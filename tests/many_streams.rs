@@ -1,12 +1,12 @@
-//! Promise: a trail that was closed cleanly is opened without looking at its
-//! streams, however many there are.
+//! Promise: a trail that was closed cleanly is opened without reading its streams,
+//! however many there are.
 
 use auditrail::internals::storage::memory::Memory;
 use auditrail::{Options, Writer};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The calls that the opening of a closed trail of so many streams makes.
+/// How many calls the opening of a closed trail with this many streams makes.
 fn calls_to_open(streams: usize) -> u64 {
     let root = Path::new("/trail");
     let memory = Memory::new();

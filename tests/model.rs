@@ -1,8 +1,8 @@
-//! Promise: however the threads of one writer interleave, each gets its own id,
-//! nobody sleeps for ever, and a batch that fails tells all who were in it.
+//! Promise: however the threads of one writer interleave, each gets its own id, none
+//! sleeps forever, and a failed batch fails for all its threads.
 //!
-//! Run under shuttle, which schedules the threads itself and finds deadlocks:
-//! `RUSTFLAGS="--cfg auditrail_model" cargo test --features internals --test model`.
+//! Run under shuttle, which schedules the threads itself and detects deadlocks:
+//! `RUSTFLAGS="--cfg auditrail_model" cargo test -p auditrail --features internals,model --test model`.
 //! `AUDITRAIL_SCHEDULES` sets how many schedules are tried.
 #![cfg(auditrail_model)]
 
@@ -11,7 +11,7 @@ mod ledger;
 use auditrail::internals::storage::Storage;
 use auditrail::internals::storage::memory::{Call, InjectedFault, Memory};
 use auditrail::{Durability, Kind, Options, WarningKind, Writer};
-use ledger::{End, Fate, Ledger, json};
+use ledger::{Crash, EventStatus, Ledger, json};
 use shuttle::rand::Rng;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -22,10 +22,10 @@ use std::time::Duration;
 const ROOT: &str = "/trail";
 const STREAMS: [&str; 2] = ["v2/a", "v2/b"];
 
-/// Three threads append, one of them a batch; a fourth flushes, syncs or asks for
-/// the stats; then the trail is closed and checked. The first append to each
-/// stream finds a torn tail, so that the threads tell warnings too: all of these
-/// take the trail from those who append, and must call the next of them.
+/// Three threads append, one of them a batch; a fourth flushes, syncs or reads the
+/// stats; then the trail is closed and checked. The first append to each stream
+/// finds a torn tail, so that the threads also deliver warnings. All of these take
+/// the trail lock from the appending threads, and must wake the next leader.
 fn scenario(durability: Durability, fault: Option<InjectedFault>) {
     let memory = Memory::new();
     let storage = Arc::new(memory.clone());
@@ -85,11 +85,11 @@ fn scenario(durability: Durability, fault: Option<InjectedFault>) {
             })
         })
         .collect();
-    let visitor = {
+    let other_caller = {
         let writer = writer.clone();
         shuttle::thread::spawn(move || {
-            // In any order, for one that calls who waits hides another that
-            // forgets to.
+            // In random order, because a call that wakes the waiting threads hides
+            // an earlier one that failed to.
             for _ in 0..2 {
                 match shuttle::rand::thread_rng().gen_range(0..3) {
                     0 => assert!(writer.flush().is_ok() || may_fail),
@@ -109,13 +109,13 @@ fn scenario(durability: Durability, fault: Option<InjectedFault>) {
             match answer {
                 Some(first) => (first..)
                     .zip(tags)
-                    .for_each(|(id, tag)| ledger.told(tag, id, Fate::Durable)),
+                    .for_each(|(id, tag)| ledger.acknowledged(tag, id, EventStatus::Durable)),
                 None => ledger.failed(&tags),
             }
         }
     }
-    visitor.join().unwrap();
-    // A fault that has met nothing yet is not for the close.
+    other_caller.join().unwrap();
+    // A fault that was not triggered yet must not hit the close.
     memory.fail_no_more();
     let last_id = writer.stats().unwrap().last_id;
     Arc::into_inner(writer).unwrap().close().unwrap();
@@ -126,10 +126,10 @@ fn scenario(durability: Durability, fault: Option<InjectedFault>) {
         .check(
             &files,
             Path::new(ROOT),
-            End::Killed,
+            Crash::Killed,
             last_id,
             &none,
-            Fate::Durable,
+            EventStatus::Durable,
         )
         .unwrap_or_else(|why| panic!("{why}\n{}", memory.history()));
 }
@@ -153,7 +153,7 @@ fn threads_may_interleave_as_they_like() {
 }
 
 #[test]
-fn a_batch_that_fails_tells_all_who_were_in_it() {
+fn a_failed_batch_fails_for_all_its_threads() {
     for durability in [
         Durability::Written,
         Durability::Synced,

@@ -1,12 +1,12 @@
-//! Promise: what comes from outside is noticed and told, never written over and
-//! never dropped: a full or read-only file system, files that someone else
-//! deletes, replaces, cuts or appends to, tails that a crash left, a fork. On
-//! the real disk; what needs a mount says so where it may not mount.
+//! Promise: outside interference is detected and reported, and nothing is overwritten
+//! or dropped: a full or read-only file system, files that someone else deletes,
+//! replaces, cuts or appends to, torn tails, a fork. On the real disk; a test that
+//! needs a mount reports it if it may not mount.
 
 mod ledger;
 
 use auditrail::{Durability, Kind, Options, WarningKind, Writer};
-use ledger::{End, Fate, Ledger, files_on_disk, json};
+use ledger::{Crash, EventStatus, Ledger, files_on_disk, json};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
@@ -23,7 +23,7 @@ fn segment(root: &Path) -> PathBuf {
     root.join("v2/a/audit-000001.jsonl")
 }
 
-/// A trail of three events, closed.
+/// A closed trail of three events.
 fn small_trail() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let writer = Writer::open(folder.path(), &Options::default()).expect("opens");
@@ -34,13 +34,13 @@ fn small_trail() -> tempfile::TempDir {
     folder
 }
 
-/// Longer than a writer goes without looking at its file.
-fn a_while() {
+/// Sleeps longer than a writer's interval between checks of its file.
+fn wait_for_the_check_interval() {
     std::thread::sleep(Duration::from_millis(40));
 }
 
 #[test]
-fn a_segment_that_someone_else_touched_is_noticed() {
+fn a_segment_that_was_changed_from_outside_is_detected() {
     type Touch = fn(&Path);
     let touches: [(&str, Touch); 4] = [
         ("deleted", |path| fs::remove_file(path).unwrap()),
@@ -74,18 +74,18 @@ fn a_segment_that_someone_else_touched_is_noticed() {
             writer.flush().unwrap();
             touch(&segment(folder.path()));
             let found = fs::read(segment(folder.path())).unwrap_or_default();
-            a_while();
+            wait_for_the_check_interval();
             let error = append(&writer, 4).and_then(|_| writer.flush()).unwrap_err();
             assert_eq!(error.kind(), Kind::Failed, "{what}: {error}");
             let expected = format!("was {what}");
             assert!(error.message().contains(&expected), "{what}: {error}");
             assert!(error.message().contains("audit-000001.jsonl"), "{error}");
             assert_eq!(append(&writer, 5).unwrap_err().kind(), Kind::Failed);
-            // Nothing of what is there was touched by us.
+            // The writer changed nothing in the file.
             let now = fs::read(segment(folder.path())).unwrap_or_default();
             assert_eq!(now, found, "{what}");
             assert!(writer.close().is_err(), "{what}");
-            // A new writer goes on, with ids that were not given.
+            // A new writer continues, with ids that were not assigned.
             let writer = Writer::open(folder.path(), &options).unwrap();
             let id = append(&writer, 6).unwrap();
             assert!(id >= 4, "{what}: {id}");
@@ -94,7 +94,7 @@ fn a_segment_that_someone_else_touched_is_noticed() {
 }
 
 #[test]
-fn a_sync_notices_too() {
+fn a_sync_detects_it_too() {
     let folder = small_trail();
     let writer = Writer::open(folder.path(), &Options::default()).unwrap();
     append(&writer, 3).unwrap();
@@ -104,7 +104,7 @@ fn a_sync_notices_too() {
 }
 
 #[test]
-fn tails_that_a_crash_left_are_mended_and_kept() {
+fn torn_tails_are_repaired_and_quarantined() {
     let torn = br#"{"event_id":4,"timestamp":17"#;
     let whole = format!("{{\"event_id\":4{}", &json(3, "v2/a", 30)[1..]).replacen("4\"", "4,\"", 1);
     let cases: [(&str, Vec<u8>, u64, usize); 5] = [
@@ -126,7 +126,7 @@ fn tails_that_a_crash_left_are_mended_and_kept() {
     ];
     for (what, tail, next, cut) in cases {
         let folder = small_trail();
-        // A trail that was closed is believed: make it one that was not.
+        // A cleanly closed trail is not recovered: make it an unclosed one.
         fs::remove_file(folder.path().join("index.json")).unwrap();
         let path = segment(folder.path());
         let mut file = fs::File::options().append(true).open(&path).unwrap();
@@ -184,7 +184,7 @@ fn an_unreadable_index_costs_no_id() {
     }
 }
 
-/// A small file system of its own, where one may be mounted.
+/// A small file system, if the test may mount one.
 struct Mount(tempfile::TempDir);
 
 impl Mount {
@@ -232,7 +232,7 @@ fn a_really_full_disk_that_gets_room_again() {
             match writer.append(ledger.json(tag).as_bytes()) {
                 Ok(id) => {
                     assert_eq!(id, next);
-                    ledger.told(tag, id, Fate::Written);
+                    ledger.acknowledged(tag, id, EventStatus::Written);
                     next += 1;
                 }
                 Err(error) => {
@@ -257,14 +257,21 @@ fn a_really_full_disk_that_gets_room_again() {
                 .append(ledger.json(tag).as_bytes())
                 .expect("there is room again");
             assert_eq!(id, next);
-            ledger.told(tag, id, Fate::Written);
+            ledger.acknowledged(tag, id, EventStatus::Written);
             next += 1;
         }
         writer.close().expect("closes");
         let files = files_on_disk(&root);
         let none = BTreeSet::new();
         ledger
-            .check(&files, &root, End::Killed, next - 1, &none, Fate::Durable)
+            .check(
+                &files,
+                &root,
+                Crash::Killed,
+                next - 1,
+                &none,
+                EventStatus::Durable,
+            )
             .expect("all is there");
     }
 }
@@ -290,7 +297,7 @@ fn a_read_only_root_is_an_error_with_its_path() {
 
 const FORKING: &str = "AUDITRAIL_TEST_FORKING";
 
-/// In a child process: opens the trail, forks, and says who its child is.
+/// In a child process: opens the trail, forks, and prints its child's pid.
 #[test]
 #[allow(unsafe_code)]
 fn forking_child() {
@@ -350,7 +357,7 @@ fn a_forked_child_is_refused_and_keeps_no_lock() {
     parent.wait().unwrap();
     let freed = Writer::open(folder.path(), &Options::default());
     let child = forked.unwrap();
-    // SAFETY: signal 0 asks, 9 ends; the number is that of our child's child.
+    // SAFETY: signal 0 only tests, 9 kills; the pid is that of our child's child.
     let alive = unsafe { libc::kill(child, 0) } == 0;
     // SAFETY: as above.
     unsafe { libc::kill(child, libc::SIGKILL) };
@@ -367,4 +374,96 @@ fn a_forked_child_is_refused_and_keeps_no_lock() {
     assert!(alive, "the child has ended before its time");
     let writer = freed.expect("the lock went with the parent");
     assert_eq!(append(&writer, 1).unwrap(), 2);
+}
+
+#[test]
+fn a_torn_tail_of_the_longest_names_is_kept_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = Options::default();
+    options.domains(auditrail::Names::Any);
+    let (domain, category) = ("d".repeat(128), "c".repeat(128));
+    let event = |category: &str| {
+        format!(
+            r#"{{"domain":"{domain}","category":"{category}","model_name":"m","operation":"create","logical_user_id":"u"}}"#
+        )
+    };
+    let other = format!("{}x", &category[1..]);
+    let writer = Writer::open(folder.path(), &options).unwrap();
+    for category in [&category, &other] {
+        writer.append(event(category).as_bytes()).unwrap();
+    }
+    writer.close().unwrap();
+    for category in [&category, &other] {
+        let path = folder
+            .path()
+            .join(&domain)
+            .join(category)
+            .join("audit-000001.jsonl");
+        let mut file = fs::File::options().append(true).open(path).unwrap();
+        file.write_all(b"{\"torn").unwrap();
+    }
+    // As a crash leaves it: not closed.
+    fs::remove_file(folder.path().join(".auditrail/state")).unwrap();
+    let writer = Writer::open(folder.path(), &options).unwrap();
+    assert_eq!(writer.stats().unwrap().torn_tails, 2);
+    assert_eq!(writer.append(event(&category).as_bytes()).unwrap(), 3);
+    writer.close().unwrap();
+    let kept: Vec<_> = fs::read_dir(folder.path().join(".auditrail/torn"))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .collect();
+    assert_eq!(kept.len(), 2, "one file for each stream");
+    for entry in kept {
+        assert!(entry.file_name().len() <= 255);
+        assert_eq!(fs::read(entry.path()).unwrap(), b"{\"torn");
+    }
+}
+
+#[test]
+fn a_full_segment_that_was_moved_away_is_a_warning_and_no_failure() {
+    for durability in [
+        Durability::Written,
+        Durability::Synced,
+        Durability::Buffered,
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let warnings = Arc::new(Mutex::new(Vec::new()));
+        let into = warnings.clone();
+        let mut options = Options::default();
+        options
+            .durability(durability)
+            .flush_interval(Duration::ZERO)
+            .max_segment_bytes(300)
+            .unwrap()
+            .on_warning(move |warning| into.lock().unwrap().push(warning.clone()));
+        let writer = Writer::open(folder.path(), &options).unwrap();
+        for tag in 0..20 {
+            append(&writer, tag).unwrap();
+        }
+        writer.flush().unwrap();
+        // Retention by hand: one moved, one deleted.
+        let path = |number| folder.path().join(format!("v2/a/audit-{number:06}.jsonl"));
+        fs::rename(path(1), folder.path().join("elsewhere")).unwrap();
+        fs::remove_file(path(2)).unwrap();
+        writer.sync().unwrap();
+        assert_eq!(append(&writer, 20).unwrap(), 21);
+        writer.close().unwrap();
+        let gone: Vec<String> = std::mem::take(&mut *warnings.lock().unwrap())
+            .into_iter()
+            .filter(|warning| warning.kind == WarningKind::SegmentGone)
+            .map(|warning| warning.message)
+            .collect();
+        assert_eq!(gone.len(), 2, "{durability:?}: {gone:?}");
+        for (message, number) in gone.iter().zip(1..) {
+            assert!(
+                message.contains(&*path(number).to_string_lossy()),
+                "{message}"
+            );
+        }
+        let index = fs::read_to_string(folder.path().join("index.json")).unwrap();
+        assert_eq!(index, "{\"last_event_id\":21}");
+        let writer = Writer::open(folder.path(), &options).unwrap();
+        assert_eq!(append(&writer, 21).unwrap(), 22);
+        writer.close().unwrap();
+    }
 }

@@ -1,11 +1,11 @@
-//! Promise: what SYNCED, `sync` and `close` acknowledged survives a loss of
-//! power, what WRITTEN acknowledged survives a kill, and whatever else happened,
-//! a trail opens again as a whole one.
+//! Promise: what SYNCED, `sync` and `close` acknowledged survives a power loss, what
+//! WRITTEN acknowledged survives a kill, and in every other case the trail opens
+//! again without torn lines.
 //!
-//! Random workloads (streams, batches, rotation, a small journal, reopening)
-//! run over a disk in memory, end in the midst of any call, and from there any
-//! of the states that the disk may be left in is opened by the real library:
-//! again interrupted, at times. What it recovers is checked against the ledger.
+//! Random workloads (streams, batches, rotation, a small journal, reopening) run over
+//! a disk in memory and crash during any call. The library then opens one of the
+//! states that the disk may be left in, sometimes interrupted by another crash. What
+//! it recovers is checked against the ledger.
 //!
 //! `AUDITRAIL_CRASH_STATES` sets how many states are opened, `AUDITRAIL_SEED`
 //! runs one seed alone and prints its calls.
@@ -14,7 +14,7 @@ mod ledger;
 
 use auditrail::internals::storage::memory::{Call, InjectedFault, Memory, Random};
 use auditrail::{Durability, Kind, Options, WarningKind, Writer};
-use ledger::{End, Fate, Ledger, ids_of_warning};
+use ledger::{Crash, EventStatus, Ledger, ids_of_warning};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -24,7 +24,7 @@ const ROOT: &str = "/data/trail";
 const STREAMS: [&str; 4] = ["v2/alpha", "v2/beta", "legacy/alpha", "legacy/gamma"];
 
 #[test]
-fn whatever_was_promised_survives_any_crash() {
+fn what_was_acknowledged_survives_any_crash() {
     open_states(1, |session, states| {
         (0..3).try_for_each(|_| session.live_and_crash(states))
     });
@@ -35,7 +35,7 @@ fn shared_writers_survive_each_other_and_any_crash() {
     open_states(2, Session::share_and_crash);
 }
 
-/// Runs seed after seed until enough states were opened.
+/// Runs one seed after the other until enough states were opened.
 fn open_states(test: u64, run: impl Fn(&mut Session, &mut u64) -> Result<(), String>) {
     let number = |name: &str| -> Option<u64> {
         let value = std::env::var(name).ok()?;
@@ -55,7 +55,7 @@ fn open_states(test: u64, run: impl Fn(&mut Session, &mut u64) -> Result<(), Str
             trace: Vec::new(),
             lost: Arc::default(),
             interrupted: 0,
-            end: End::Killed,
+            end: Crash::Killed,
             last_id: 0,
         };
         let outcome = run(&mut session, &mut states);
@@ -87,7 +87,7 @@ struct Session {
     /// Openings that did not come to an end since then.
     interrupted: u64,
     /// How the last process ended.
-    end: End,
+    end: Crash,
     /// The last id when the trail was opened.
     last_id: u64,
 }
@@ -221,7 +221,7 @@ impl Session {
         let seed = self.random.number();
         self.trace.push(format!("power lost, state {seed}"));
         self.memory = self.memory.power_loss(seed);
-        self.end = End::PowerLost;
+        self.end = Crash::PowerLost;
     }
 
     /// One opening of the trail, until it is closed or the process ends.
@@ -230,7 +230,7 @@ impl Session {
             return Ok(());
         };
         if self.random.one_in(3) {
-            // A full or failing disk as well.
+            // Sometimes with a full or failing disk.
             let fault = self.fault();
             self.memory.fail(fault);
         }
@@ -246,7 +246,7 @@ impl Session {
         match writer.close() {
             Ok(()) => {
                 self.trace.push("closed".into());
-                self.ledger.raise(Fate::Durable);
+                self.ledger.promote(EventStatus::Durable);
                 Ok(())
             }
             Err(error) => self.only_when_dead(&format!("cannot close: {error}")),
@@ -301,18 +301,24 @@ impl Session {
             return Err(format!("{stats:?}, but {reported:?} were reported"));
         }
         let after = self.memory.files(root);
-        let end = std::mem::replace(&mut self.end, End::Killed);
-        self.ledger
-            .check(&after, root, end, stats.last_id, &reported, Fate::Durable)?;
-        nothing_was_dropped(&before, &after)?;
+        let end = std::mem::replace(&mut self.end, Crash::Killed);
+        self.ledger.check(
+            &after,
+            root,
+            end,
+            stats.last_id,
+            &reported,
+            EventStatus::Durable,
+        )?;
+        check_quarantine(&before, &after)?;
         self.last_id = stats.last_id;
         Ok(Some(writer))
     }
 
     fn step(&mut self, writer: &Writer) -> Result<(), String> {
         match self.random.below(20) {
-            0 => self.told("flush", &writer.flush(), Fate::Written),
-            1 => self.told("sync", &writer.sync(), Fate::Durable),
+            0 => self.told("flush", &writer.flush(), EventStatus::Written),
+            1 => self.told("sync", &writer.sync(), EventStatus::Durable),
             2..=5 => {
                 let tags: Vec<usize> = (0..=self.random.below(6)).map(|_| self.event()).collect();
                 let lines = tags.iter().map(|&tag| self.ledger.json(tag) + "\n");
@@ -341,12 +347,12 @@ impl Session {
         &mut self,
         what: &str,
         result: &auditrail::Result<()>,
-        fate: Fate,
+        fate: EventStatus,
     ) -> Result<(), String> {
         match result {
             Ok(()) => {
                 self.trace.push(format!("{what} OK"));
-                self.ledger.raise(fate);
+                self.ledger.promote(fate);
                 Ok(())
             }
             Err(error) => self.only_when_dead(&format!("{what}: {error}")),
@@ -358,12 +364,12 @@ impl Session {
             Ok(first) => {
                 self.trace.push(format!("{tags:?} OK from {first}"));
                 let fate = match self.durability {
-                    Durability::Buffered => Fate::Accepted,
-                    Durability::Written => Fate::Written,
-                    Durability::Synced => Fate::Durable,
+                    Durability::Buffered => EventStatus::Accepted,
+                    Durability::Written => EventStatus::Written,
+                    Durability::Synced => EventStatus::Durable,
                 };
                 for (id, &tag) in (first..).zip(tags) {
-                    self.ledger.told(tag, id, fate);
+                    self.ledger.acknowledged(tag, id, fate);
                 }
                 Ok(())
             }
@@ -373,7 +379,7 @@ impl Session {
                 Ok(())
             }
             Err(error) => {
-                // A writer that has failed does not know; any other error is a promise too.
+                // After `Failed` the outcome is unknown; any other error promises no event.
                 if !self.memory.is_dead() && error.kind() != Kind::Failed {
                     self.ledger.failed(tags);
                 }
@@ -423,21 +429,21 @@ impl Session {
             .check(
                 &files,
                 Path::new(ROOT),
-                End::PowerLost,
+                Crash::PowerLost,
                 self.last_id + 3,
                 &BTreeSet::new(),
-                Fate::Durable,
+                EventStatus::Durable,
             )
             .map_err(|why| format!("after a clean close and a power loss: {why}"))
     }
 }
 
-/// Whatever recovery took out of a segment is kept under `torn`.
-fn nothing_was_dropped(
+/// Checks that whatever recovery cut from a segment is saved under `torn`.
+fn check_quarantine(
     before: &std::collections::BTreeMap<std::path::PathBuf, Vec<u8>>,
     after: &std::collections::BTreeMap<std::path::PathBuf, Vec<u8>>,
 ) -> Result<(), String> {
-    // A byte may have been put back from the journal.
+    // A byte may have been restored from the journal.
     let same = |before: &[u8], after: &[u8]| {
         before.len() <= after.len() && before.iter().zip(after).all(|(b, a)| b == a || *b == 0)
     };

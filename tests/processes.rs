@@ -1,14 +1,14 @@
-//! Promise: processes that share a trail lose, double and misorder no id, also
-//! when they are killed and started again; an exclusive writer keeps others
-//! out, and says who it is.
+//! Promise: processes that share a trail lose, repeat and misorder no id, even when
+//! they are killed and restarted; an exclusive writer excludes others, whose error
+//! names it.
 
 mod children;
 mod ledger;
 
 use auditrail::internals::storage::memory::Random;
 use auditrail::{Durability, Kind, Options, Writer};
-use children::{Orders, enter, start, tags_of};
-use ledger::{End, Fate, Ledger, files_on_disk};
+use children::{ChildTask, record_output, spawn, tag_count};
+use ledger::{Crash, EventStatus, Ledger, files_on_disk};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ fn four_processes_of_four_threads_are_killed_and_started_again() {
     let mut ledger = Ledger::default();
     let mut first_tag = 0;
     let mut order = |random: &mut Random| {
-        first_tag += tags_of(4);
-        Orders {
+        first_tag += tag_count(4);
+        ChildTask {
             root: folder.path().to_str().expect("a text").to_owned(),
             durability: [Durability::Written, Durability::Synced][random.below(2) as usize],
             shared: true,
@@ -36,29 +36,29 @@ fn four_processes_of_four_threads_are_killed_and_started_again() {
     };
     let mut running: Vec<_> = (0..4)
         .map(|_| {
-            let orders = order(&mut random);
-            (start("child", &orders), orders)
+            let task = order(&mut random);
+            (spawn("child", &task), task)
         })
         .collect();
     let mut closed = 0;
     for round in 0..20 {
         std::thread::sleep(Duration::from_millis(random.below(60)));
-        let (mut child, orders) = running.remove(random.below(running.len() as u64) as usize);
-        // Some are let live to their end.
+        let (mut child, task) = running.remove(random.below(running.len() as u64) as usize);
+        // Some are not killed.
         if round % 4 != 0 {
             child.kill().expect("it can be killed");
         }
-        match enter(child, &orders, &mut ledger) {
+        match record_output(child, &task, &mut ledger) {
             Ok(end) => closed += u64::from(end),
-            Err(why) => panic!("{orders:?}: {why}"),
+            Err(why) => panic!("{task:?}: {why}"),
         }
         if round < 16 {
-            let orders = order(&mut random);
-            running.push((start("child", &orders), orders));
+            let task = order(&mut random);
+            running.push((spawn("child", &task), task));
         }
     }
-    for (child, orders) in running {
-        enter(child, &orders, &mut ledger).expect("it ends");
+    for (child, task) in running {
+        record_output(child, &task, &mut ledger).expect("it ends");
     }
     assert!(closed > 0, "no process came to its end");
     let writer = Writer::open(folder.path(), &Options::default()).expect("it opens");
@@ -68,10 +68,10 @@ fn four_processes_of_four_threads_are_killed_and_started_again() {
     let checked = ledger.check(
         &files,
         folder.path(),
-        End::Killed,
+        Crash::Killed,
         last_id,
         &none,
-        Fate::Durable,
+        EventStatus::Durable,
     );
     if let Err(why) = checked {
         panic!("{why}, kept in {:?}", folder.keep());
@@ -80,7 +80,7 @@ fn four_processes_of_four_threads_are_killed_and_started_again() {
 }
 
 #[test]
-fn a_trail_that_is_taken_says_by_whom() {
+fn a_busy_error_names_the_holder() {
     let folder = tempfile::tempdir().expect("a folder");
     let exclusive = Options::default();
     let mut shared = Options::default();
@@ -93,12 +93,12 @@ fn a_trail_that_is_taken_says_by_whom() {
             assert!(error.message().contains(holder), "{error}, not {holder}");
         }
     };
-    // Whoever has it alone has it alone, in this process too.
+    // An exclusive writer excludes others in its own process too.
     let writer = Writer::open(folder.path(), &exclusive).expect("it is free");
     busy(&exclusive, &here);
     busy(&shared, &here);
     writer.close().expect("it closes");
-    // Those who share it share it with each other only.
+    // Shared writers exclude exclusive ones.
     let one = Writer::open(folder.path(), &shared).expect("it is free");
     let other = Writer::open(folder.path(), &shared).expect("it is shared");
     busy(&exclusive, &here);
@@ -107,8 +107,8 @@ fn a_trail_that_is_taken_says_by_whom() {
     other.close().expect("it closes");
     Writer::open(folder.path(), &exclusive).expect("it is free again");
 
-    // Another process is named by its number.
-    let orders = Orders {
+    // Another process is named by its pid.
+    let task = ChildTask {
         root: folder.path().to_str().expect("a text").to_owned(),
         durability: Durability::Written,
         shared: false,
@@ -116,7 +116,7 @@ fn a_trail_that_is_taken_says_by_whom() {
         first_tag: 0,
         events: 100_000,
     };
-    let mut child = start("child", &orders);
+    let mut child = spawn("child", &task);
     let mut out = std::io::BufReader::new(child.stdout.take().expect("a pipe"));
     let mut line = String::new();
     while !line.contains("@open") {

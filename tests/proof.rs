@@ -1,4 +1,4 @@
-//! Proof as a writer keeps it, through the public interface.
+//! The proof that a writer keeps, through the public interface.
 
 use auditrail::proof::{
     FindingKind, InclusionProof, ProofOptions, Signer, SigningKey, Verification, VerifierKey,
@@ -150,7 +150,7 @@ fn shared_writers_sign_one_log() {
 }
 
 #[test]
-fn a_trail_that_exists_is_taken_in_with_progress() {
+fn an_existing_trail_is_hashed_with_progress() {
     let folder = tempfile::tempdir().unwrap();
     let (root, key) = (folder.path(), key());
     let writer = Writer::open(root, &Options::default()).unwrap();
@@ -190,7 +190,7 @@ fn a_writer_without_proof_leaves_the_log_for_one_with_it() {
 }
 
 #[test]
-fn a_trail_that_is_not_what_was_signed_is_not_opened() {
+fn a_trail_that_contradicts_its_checkpoint_is_not_opened() {
     let key = key();
     let make = || {
         let folder = tempfile::tempdir().unwrap();
@@ -201,7 +201,7 @@ fn a_trail_that_is_not_what_was_signed_is_not_opened() {
     };
     let open = |root: &Path, key: &Arc<SigningKey>| Writer::open(root, &with_proof(key)).map(drop);
 
-    // Cut: the last line of each stream, and what says that they were there.
+    // Cut: the last line of each stream, and the files that would reveal it.
     let folder = make();
     for category in 0..3 {
         let path = folder
@@ -241,7 +241,7 @@ fn a_trail_that_is_not_what_was_signed_is_not_opened() {
     assert_eq!(signed(folder.path(), &other), Some(20));
 }
 
-/// A signer whose device can be away.
+/// A signer whose device can be unavailable.
 struct Device {
     key: SigningKey,
     away: AtomicBool,
@@ -300,7 +300,7 @@ fn a_signer_that_fails_costs_no_event() {
 }
 
 #[test]
-fn a_signature_that_does_not_hold_is_not_written() {
+fn an_invalid_signature_is_not_written() {
     struct Liar(SigningKey);
     impl Signer for Liar {
         fn verifier(&self) -> &VerifierKey {
@@ -321,7 +321,7 @@ fn a_signature_that_does_not_hold_is_not_written() {
 }
 
 #[test]
-fn one_changed_letter_is_named() {
+fn one_changed_letter_is_located() {
     let folder = tempfile::tempdir().unwrap();
     let (root, key) = (folder.path(), key());
     let writer = Writer::open(root, &with_proof(&key)).unwrap();
@@ -345,7 +345,7 @@ fn one_changed_letter_is_named() {
 }
 
 #[test]
-fn the_index_of_a_closed_trail_says_its_last_event() {
+fn the_index_of_a_closed_trail_holds_the_last_id() {
     let folder = tempfile::tempdir().unwrap();
     let (root, key) = (folder.path(), key());
     let writer = Writer::open(root, &with_proof(&key)).unwrap();
@@ -357,7 +357,7 @@ fn the_index_of_a_closed_trail_says_its_last_event() {
             .run(root, |_, _| {})
             .unwrap()
     };
-    // While it is being written, the index lags behind.
+    // While the trail is being written, the index is stale.
     assert!(verify().intact);
     writer.close().unwrap();
     assert!(verify().intact && verify().notes.is_empty());

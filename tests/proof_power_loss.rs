@@ -1,9 +1,9 @@
-//! Promise: whenever the process is killed or the power goes, in the midst of
-//! any call, a trail with proof opens again and goes on, and no checkpoint is
-//! ever inconsistent with one that was signed before.
+//! Promise: if the process is killed or the power is lost during any call, a trail
+//! with proof opens again and continues, and no checkpoint is ever inconsistent with
+//! one that was signed before.
 //!
-//! Random workloads over a disk in memory. All checkpoints that were ever on it
-//! are kept; at the end the trail must go on from each of them.
+//! Random workloads over a disk in memory. All checkpoints that were ever on it are
+//! collected; at the end the trail must be consistent with each of them.
 //!
 //! `AUDITRAIL_CRASH_STATES` sets how many crashes there are, `AUDITRAIL_SEED`
 //! runs one seed alone and prints its calls.
@@ -122,7 +122,7 @@ impl Session {
         let report = how
             .run_on(&(Arc::new(self.memory.clone()) as _), Path::new(ROOT))
             .map_err(|error| error.to_string())?;
-        // A loss of power can take a checkpoint that nobody was promised.
+        // A power loss can lose a checkpoint that was not acknowledged.
         let on_disk = self.memory.files(Path::new(ROOT));
         let lacks = !on_disk.contains_key(Path::new(CHECKPOINT));
         let only = [FindingKind::Checkpoint];
@@ -149,7 +149,7 @@ impl Session {
                 0 => self.memory.another_process(),
                 _ => self.memory.power_loss(self.random.number()),
             };
-            // What is there is what was signed, as soon as a writer was there.
+            // Once a writer has opened the trail, it matches what was signed.
             let options = self.options();
             let storage = Arc::new(self.memory.clone());
             let writer = Writer::open_on(storage, Path::new(ROOT), &options)

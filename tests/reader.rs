@@ -1,5 +1,5 @@
-//! What a reader promises: every event that passes the filter, once, whole, in
-//! the order asked for, and nothing else; damage told, not hidden.
+//! Promise: a reader returns every event that passes the filter, exactly once and
+//! whole, in the requested order, and nothing else; it reports damage.
 
 #![allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation)] // small numbers
 
@@ -10,11 +10,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use trees::{Counting, Dice, Event, Tree, events, read, trail};
+use trees::{CountingStorage, Event, TestRng, TrailBuilder, events, read, trail};
 
 const ORDERS: [Order; 3] = [Order::Stream, Order::OldestFirst, Order::NewestFirst];
 
-/// The events in this order.
+/// The lines of the events, in this order.
 fn in_order(mut events: Vec<Event>, order: Order) -> Vec<String> {
     match order {
         Order::Stream => events
@@ -48,55 +48,55 @@ fn each_order_gives_every_event_once() {
 }
 
 #[test]
-fn filters_let_through_what_they_say() {
+fn filters_pass_exactly_what_matches() {
     let all = events(7, 1000, 9);
     let folder = trail(&all, 4000);
-    let mut dice = Dice::new(7);
+    let mut rng = TestRng::new(7);
     for round in 0..150 {
         let mut filter = Filter::new();
         let mut wanted = all.clone();
-        if dice.below(4) == 0 {
+        if rng.below(4) == 0 {
             filter.domain("v2").expect("a name");
             wanted.retain(|event| event.domain == "v2");
         }
-        if dice.below(4) == 0 {
+        if rng.below(4) == 0 {
             filter.category("c3").expect("a name");
             filter.category("c4").expect("a name");
             wanted.retain(|event| ["c3", "c4"].contains(&&*event.category));
         }
-        if dice.below(4) == 0 {
+        if rng.below(4) == 0 {
             filter.model_name("model-1").model_name("model-5");
             wanted.retain(|event| ["model-1", "model-5"].contains(&&*event.model_name));
         }
-        if dice.below(4) == 0 {
+        if rng.below(4) == 0 {
             filter.operation("delete");
             wanted.retain(|event| event.operation == "delete");
         }
-        if dice.below(4) == 0 {
+        if rng.below(4) == 0 {
             filter.user("u-2");
             wanted.retain(|event| event.user == "u-2");
         }
-        if dice.below(4) == 0 {
+        if rng.below(4) == 0 {
             filter.request_id("r-3");
             wanted.retain(|event| event.request_id.as_deref() == Some("r-3"));
         }
-        if dice.below(2) == 0 {
-            let min = dice.below(1050);
-            let max = min + dice.below(1050 - min);
+        if rng.below(2) == 0 {
+            let min = rng.below(1050);
+            let max = min + rng.below(1050 - min);
             filter.event_ids(min, max).expect("a range");
             wanted.retain(|event| (min..=max).contains(&event.id));
         }
-        if dice.below(4) == 0 {
-            let min = 1_700_000_000 + dice.below(1000) as i64;
-            let max = min + dice.below(1000) as i64;
+        if rng.below(4) == 0 {
+            let min = 1_700_000_000 + rng.below(1000) as i64;
+            let max = min + rng.below(1000) as i64;
             filter.timestamps(min, max).expect("a range");
             wanted.retain(|event| (min..=max).contains(&event.timestamp));
         }
-        let order = *dice.pick(&ORDERS);
+        let order = *rng.pick(&ORDERS);
         filter.order(order);
         let mut wanted = in_order(wanted, order);
-        if dice.below(3) == 0 {
-            let limit = dice.below(30);
+        if rng.below(3) == 0 {
+            let limit = rng.below(30);
             filter.limit(limit);
             if limit > 0 {
                 wanted.truncate(limit as usize);
@@ -113,7 +113,7 @@ fn filters_let_through_what_they_say() {
 #[test]
 fn a_record_tells_all_about_its_event() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut tree = Tree::new(folder.path(), 1);
+    let mut tree = TrailBuilder::new(folder.path(), 1);
     tree.append(
         "v2",
         "a.b-c",
@@ -148,7 +148,7 @@ fn a_record_tells_all_about_its_event() {
 #[test]
 fn lines_in_another_shape_are_events_too() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut tree = Tree::new(folder.path(), 1 << 20);
+    let mut tree = TrailBuilder::new(folder.path(), 1 << 20);
     let lines = [
         r#"{ "event_id": 1, "timestamp": 5, "domain": "v2", "category": "text", "model_name": "m", "operation": "create", "logical_user_id": "u" }"#,
         r#"{"timestamp":5,"event_id":2,"domain":"v2","category":"text","model_name":"m","operation":"create","logical_user_id":"u","request_id":null,"payload":null}"#,
@@ -183,8 +183,8 @@ fn lines_in_another_shape_are_events_too() {
     }
 }
 
-/// What a reader returns, as ids, and the damage it tells, as offsets of one
-/// file, lowest first.
+/// The ids that a reader returns, and the damage it reports, by ascending offset in
+/// one file.
 fn ids_and_damage(root: &Path, order: Order) -> (Vec<u64>, Vec<(u64, String)>) {
     let mut reader = Reader::open(root, Filter::new().order(order)).expect("a trail");
     let mut ids = Vec::new();
@@ -205,7 +205,7 @@ fn ids_and_damage(root: &Path, order: Order) -> (Vec<u64>, Vec<(u64, String)>) {
 }
 
 #[test]
-fn damaged_lines_are_told_and_not_returned() {
+fn damaged_lines_are_reported_and_not_returned() {
     let good = |id| Event::new(id).line();
     let with = |from: &str, to: &str| {
         let line = good(3).replace(from, to);
@@ -244,7 +244,7 @@ fn damaged_lines_are_told_and_not_returned() {
         (brace, ""),
     ] {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut tree = Tree::new(folder.path(), 1 << 30);
+        let mut tree = TrailBuilder::new(folder.path(), 1 << 30);
         tree.append("v2", "text", &good(1));
         tree.append("v2", "text", &good(2));
         let (_, offset) = tree.append("v2", "text", &bad);
@@ -256,7 +256,7 @@ fn damaged_lines_are_told_and_not_returned() {
             assert_eq!(ids, [1, 2, 4, 5], "{order:?} {shown}");
             assert_eq!(damage.len(), 1, "{order:?} {shown}: {damage:?}");
             assert_eq!(damage[0].0, offset, "{order:?} {shown}");
-            // Going backward, an id of 2 is the first of two.
+            // Backward, an id of 2 is the first of two.
             assert!(
                 damage[0].1.contains(reason) || order == Order::NewestFirst,
                 "{damage:?}"
@@ -271,7 +271,7 @@ fn one_wrong_id_at_an_edge_hides_nothing_else() {
     for (limit, place) in [(1 << 30, 0), (450, 2), (450, 3), (450, 5)] {
         for wrong in [0, 1, 7_000_000] {
             let folder = tempfile::tempdir().expect("a folder");
-            let mut tree = Tree::new(folder.path(), limit);
+            let mut tree = TrailBuilder::new(folder.path(), limit);
             for id in 11..=22 {
                 let id = if id == 11 + place { wrong } else { id };
                 tree.append("v2", "text", &Event::new(id).line());
@@ -279,7 +279,7 @@ fn one_wrong_id_at_an_edge_hides_nothing_else() {
             let right: Vec<u64> = (11..=22).filter(|id| *id != 11 + place).collect();
             for order in ORDERS {
                 let (ids, damage) = ids_and_damage(folder.path(), order);
-                // The very first line may be as it is.
+                // The very first line may have any id.
                 if place == 0 && wrong == 1 {
                     assert_eq!(ids.len(), 12);
                 } else {
@@ -297,7 +297,7 @@ fn one_wrong_id_does_not_mislead_a_search() {
     for place in ids.clone() {
         for wrong in [1, 50, 103, 138, 500, u64::MAX] {
             let folder = tempfile::tempdir().expect("a folder");
-            let mut tree = Tree::new(folder.path(), 450);
+            let mut tree = TrailBuilder::new(folder.path(), 450);
             for id in ids.clone() {
                 let id = if id == place { wrong } else { id };
                 tree.append("v2", "text", &Event::new(id).line());
@@ -327,7 +327,7 @@ fn one_wrong_id_does_not_mislead_a_search() {
 }
 
 #[test]
-fn a_pipe_in_the_place_of_a_segment_is_not_waited_for() {
+fn a_pipe_in_place_of_a_segment_does_not_block() {
     let folder = trail(&[Event::new(1), Event::new(2)], 1);
     let path = folder.path().join("v2/text/audit-000001.jsonl");
     fs::remove_file(&path).expect("removing");
@@ -358,7 +358,7 @@ fn an_unfinished_last_line_is_neither_event_nor_damage() {
         for order in ORDERS {
             assert_eq!(ids_and_damage(folder.path(), order), (vec![1, 2], vec![]));
         }
-        // In a segment that is at rest, it is what it is.
+        // In a segment that is not the newest, it is final.
         fs::write(
             folder.path().join("v2/text/audit-000002.jsonl"),
             Event::new(4).line() + "\n",
@@ -376,7 +376,7 @@ fn an_unfinished_last_line_is_neither_event_nor_damage() {
 }
 
 #[test]
-fn what_is_no_trail_is_said_to_be_none() {
+fn opening_what_is_no_trail_fails() {
     let folder = tempfile::tempdir().expect("a folder");
     let missing = folder.path().join("none");
     let error = Reader::open(&missing, &Filter::new()).expect_err("no trail");
@@ -388,7 +388,7 @@ fn what_is_no_trail_is_said_to_be_none() {
 }
 
 #[test]
-fn what_does_not_belong_is_passed_over() {
+fn foreign_files_are_skipped() {
     let folder = trail(&[Event::new(1)], 1 << 20);
     let root = folder.path();
     fs::create_dir_all(root.join(".auditrail/torn")).expect("a folder");
@@ -422,11 +422,11 @@ fn a_segment_number_is_a_number() {
 }
 
 #[test]
-fn handles_are_bounded() {
+fn the_number_of_open_files_is_bounded() {
     let events = events(9, 6000, 300);
     let folder = trail(&events, 2000);
     for order in ORDERS {
-        let storage = Arc::new(Counting::default());
+        let storage = Arc::new(CountingStorage::default());
         let mut reader =
             Reader::open_on(storage.clone(), folder.path(), Filter::new().order(order))
                 .expect("a trail");
@@ -435,7 +435,7 @@ fn handles_are_bounded() {
             count += 1;
         }
         assert_eq!(count, 6000);
-        // And one for a look at another segment.
+        // One more, for probing another segment.
         assert!(storage.most_open.load(Ordering::Relaxed) <= 65);
         drop(reader);
         assert_eq!(storage.open.load(Ordering::Relaxed), 0);
@@ -446,12 +446,12 @@ fn handles_are_bounded() {
 fn one_id_is_found_with_few_reads() {
     let all = events(10, 60_000, 4);
     let folder = trail(&all, 200_000);
-    let mut dice = Dice::new(10);
+    let mut rng = TestRng::new(10);
     let mut worst = 0;
     for _ in 0..60 {
-        let id = 1 + dice.below(60_000);
+        let id = 1 + rng.below(60_000);
         for order in ORDERS {
-            let storage = Arc::new(Counting::default());
+            let storage = Arc::new(CountingStorage::default());
             let mut filter = Filter::new();
             filter.event_ids(id, id).expect("a range").order(order);
             let mut reader =

@@ -1,5 +1,5 @@
-//! What replay and history promise: the records as the events left them, and
-//! what each event did; on the real events too, where they are there.
+//! Promise: replay returns the records as the events left them, and history what each
+//! event did; also for the real events, if they are available.
 
 #![allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation)] // small numbers
 
@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
-use trees::{Event, Tree};
+use trees::{Event, TrailBuilder};
 
-/// The folder of the real events; `None`, and said so, where it is not there.
+/// The folder of the real events; `None`, with a message, if it is missing.
 fn reference(test: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("AUDITRAIL_REFERENCE_DATA").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data/model-reference"),
@@ -25,7 +25,7 @@ fn reference(test: &str) -> Option<PathBuf> {
     None
 }
 
-/// A value without the members of objects that are null.
+/// A value without null members of objects.
 fn without_nulls(value: &Value) -> Value {
     match value {
         Value::Object(members) => members
@@ -84,10 +84,10 @@ fn no_real_event_is_lost_and_replay_gives_the_real_records() {
     }
 }
 
-/// A trail whose payloads are these, all about `name`.
+/// A trail with these payloads, all about `name`.
 fn record(events: &[(&str, &str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut tree = Tree::new(folder.path(), 300);
+    let mut tree = TrailBuilder::new(folder.path(), 300);
     for (id, (name, operation, payload)) in (1u64..).zip(events) {
         let event = Event {
             model_name: (*name).into(),
@@ -166,7 +166,7 @@ fn replay_folds_as_the_predecessor_means_it() {
 }
 
 #[test]
-fn what_makes_a_replay_doubtful_is_told() {
+fn what_makes_a_replay_doubtful_is_reported() {
     let folder = record(&[
         ("a", "create", r#"{"after":{"n":1}}"#),
         ("a", "update", r#"{"after":5}"#),
@@ -185,7 +185,7 @@ fn what_makes_a_replay_doubtful_is_told() {
 }
 
 #[test]
-fn a_stream_that_is_not_there_has_no_records_and_a_trail_must_be_there() {
+fn a_missing_stream_has_no_records_and_a_missing_trail_is_an_error() {
     let folder = record(&[("a", "create", "")]);
     let replay_of = |domain, category| replay(folder.path(), domain, category, &Filter::new());
     assert!(replay_of("v2", "image").expect("a replay").is_empty());
@@ -200,7 +200,7 @@ fn a_stream_that_is_not_there_has_no_records_and_a_trail_must_be_there() {
 }
 
 #[test]
-fn history_says_who_when_and_what_changed() {
+fn history_tells_who_when_and_what_changed() {
     let folder = record(&[
         ("a", "create", r#"{"after":{"n":1,"gone":"x"}}"#),
         ("b", "create", r#"{"after":{"n":7}}"#),
@@ -249,7 +249,7 @@ fn history_says_who_when_and_what_changed() {
         entry(8, "delete", r#""k":{"old":true}"#),
     ];
     assert_eq!(of(&Filter::new()), format!("[{}]", all.join(",")));
-    // What came before counts, though it is not shown.
+    // Earlier events count, although they are not shown.
     assert_eq!(
         of(Filter::new().event_ids(4, 5).expect("a range")),
         format!("[{},{}]", all[2], all[3])

@@ -1,12 +1,12 @@
-//! Promise: any number of threads on one writer lose, double and misorder no
-//! id, and each is told its own.
+//! Promise: any number of threads on one writer lose, repeat and misorder no id, and
+//! each gets its own.
 
 mod children;
 mod ledger;
 
 use auditrail::{Durability, Writer};
 use children::{pad_of, stream_of};
-use ledger::{End, Fate, Ledger, files_on_disk, json};
+use ledger::{Crash, EventStatus, Ledger, files_on_disk, json};
 use std::collections::BTreeSet;
 use std::sync::Barrier;
 
@@ -56,7 +56,7 @@ fn sixty_four_threads(durability: Durability) {
     let mut ledger = Ledger::default();
     for (tag, id) in told {
         ledger.insert(tag, &stream_of(tag), pad_of(tag));
-        ledger.told(tag, id, Fate::Durable);
+        ledger.acknowledged(tag, id, EventStatus::Durable);
     }
     let stats = writer.stats().expect("stats");
     assert_eq!(stats.last_id, (THREADS * EVENTS) as u64, "{stats:?}");
@@ -68,10 +68,10 @@ fn sixty_four_threads(durability: Durability) {
         .check(
             &files,
             root,
-            End::Killed,
+            Crash::Killed,
             stats.last_id,
             &none,
-            Fate::Durable,
+            EventStatus::Durable,
         )
         .expect("all is there, once, in order");
     println!(

@@ -1,4 +1,4 @@
-//! Segments are passed over where their times rule them out, and only there.
+//! Promise: segments are skipped only if their time range excludes them.
 
 #![allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation)] // small numbers
 
@@ -9,9 +9,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use trees::{Counting, Dice, Event, events};
+use trees::{CountingStorage, Event, TestRng, events};
 
-/// Writes the events, by a writer that is opened anew now and then.
+/// Writes the events, reopening the writer after every `reopen_every`.
 fn write(root: &Path, events: &[Event], reopen_every: usize) {
     let mut options = Options::default();
     options.max_segment_bytes(3000).expect("a size");
@@ -29,11 +29,11 @@ fn write(root: &Path, events: &[Event], reopen_every: usize) {
     }
 }
 
-/// The ids that pass, and how many reads that took.
+/// The ids that pass the filter, and how many reads that took.
 fn read(root: &Path, min: i64, max: i64, order: Order) -> (Vec<u64>, u64) {
     let mut filter = Filter::new();
     filter.timestamps(min, max).expect("a range").order(order);
-    let storage = Arc::new(Counting::default());
+    let storage = Arc::new(CountingStorage::default());
     let mut reader = Reader::open_on(storage.clone(), root, &filter).expect("a trail");
     let mut ids = Vec::new();
     while let Some(record) = reader.next().expect("reading") {
@@ -71,34 +71,34 @@ fn a_time_is_found_without_reading_all() {
 }
 
 #[test]
-fn whatever_is_noted_nothing_is_missed() {
-    let mut dice = Dice::new(2);
+fn damaged_time_ranges_hide_no_event() {
+    let mut rng = TestRng::new(2);
     for round in 0..40 {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path();
         let mut all = events(round + 10, 600, 1 + round % 4);
         for event in &mut all {
-            if dice.below(20) == 0 {
-                event.timestamp = START + dice.below(600) as i64;
+            if rng.below(20) == 0 {
+                event.timestamp = START + rng.below(600) as i64;
             }
         }
-        write(root, &all, 1 + dice.below(400) as usize);
+        write(root, &all, 1 + rng.below(400) as usize);
         let times = root.join(".auditrail/times");
-        let mut noted = fs::read(&times).unwrap_or_default();
-        for _ in 0..dice.below(4) {
-            let at = dice.below(noted.len() as u64 + 1) as usize;
-            match dice.below(4) {
-                0 => noted.truncate(at),
-                1 => noted.insert(at, b'\n'),
-                2 if at < noted.len() => noted[at] = b'0' + dice.below(10) as u8,
-                _ => noted.extend_from_slice(b"v2/c1 1 3000 7"),
+        let mut recorded = fs::read(&times).unwrap_or_default();
+        for _ in 0..rng.below(4) {
+            let at = rng.below(recorded.len() as u64 + 1) as usize;
+            match rng.below(4) {
+                0 => recorded.truncate(at),
+                1 => recorded.insert(at, b'\n'),
+                2 if at < recorded.len() => recorded[at] = b'0' + rng.below(10) as u8,
+                _ => recorded.extend_from_slice(b"v2/c1 1 3000 7"),
             }
         }
-        fs::write(&times, &noted).expect("writing");
+        fs::write(&times, &recorded).expect("writing");
         for _ in 0..10 {
-            let min = START + dice.below(650) as i64 - 30;
-            let max = min + dice.below(60) as i64;
-            let order = *dice.pick(&[Order::Stream, Order::OldestFirst, Order::NewestFirst]);
+            let min = START + rng.below(650) as i64 - 30;
+            let max = min + rng.below(60) as i64;
+            let order = *rng.pick(&[Order::Stream, Order::OldestFirst, Order::NewestFirst]);
             let (ids, _) = read(root, min, max, order);
             assert_eq!(ids, between(&all, min, max), "round {round}");
         }
@@ -106,7 +106,7 @@ fn whatever_is_noted_nothing_is_missed() {
 }
 
 #[test]
-fn what_was_noted_of_other_events_is_not_believed() {
+fn time_ranges_of_other_events_are_ignored() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path();
     let mut all: Vec<Event> = (1..=100).map(Event::new).collect();
@@ -116,7 +116,7 @@ fn what_was_noted_of_other_events_is_not_believed() {
             .expect("the times")
             .contains("v2/text 2 ")
     );
-    // The same ids in as many bytes, at another time: as after a loss of power.
+    // The same ids and length with other times: as after a power loss.
     let path = root.join("v2/text/audit-000002.jsonl");
     let text = fs::read_to_string(&path).expect("a segment");
     fs::write(&path, text.replace("1700000000", "1800000000")).expect("writing");

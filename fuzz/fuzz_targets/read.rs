@@ -8,8 +8,9 @@
 
 #![no_main]
 
+use auditrail::internals::check_on;
 use auditrail::internals::storage::memory::Memory;
-use auditrail::{Damage, DamageKind, Filter, Order, Reader, check};
+use auditrail::{Damage, DamageKind, Filter, Order, Reader};
 use auditrail_fuzz::{ROOT, parts, put, segment, segments};
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeMap;
@@ -67,7 +68,7 @@ fuzz_target!(|data: &[u8]| {
     }
     let ended = |file: &Vec<u8>| file.last().is_none_or(|&byte| byte == b'\n');
     if bits & PATIENT == PATIENT || files.values().all(ended) {
-        let report = check::check_on(Arc::new(memory.clone()), ROOT, |_| {});
+        let report = check_on(Arc::new(memory.clone()), ROOT, |_| {});
         let report = report.expect("memory can be read");
         report.to_json();
         if bits & (IDS | TIMES | USER) == 0 {

@@ -1,9 +1,8 @@
 //! What an event does to its record.
 //!
-//! A record is an object; its fields are kept in their order, each value as the
-//! text in which the event gave it, so that no digit of a number is lost. What
-//! a payload lacks is taken as the predecessor meant it: it dropped each `old`
-//! and `new` that was null.
+//! A record is an object. Its fields keep their order, and each value keeps the
+//! text that the event gave, so that no digit of a number is lost. An `old` or
+//! `new` that is missing means null, because the predecessor left nulls out.
 
 use crate::event::header::escape;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -11,7 +10,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
-/// The fields of an object, in their order, with the text of each value.
+/// The fields of a record in their order, each with the text of its value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RecordFields(Vec<(Box<str>, Box<str>)>);
 
@@ -44,7 +43,7 @@ impl RecordFields {
             if index > 0 {
                 out.push(',');
             }
-            write_key(name, out);
+            write_json_key(name, out);
             out.push_str(value);
         }
         out.push('}');
@@ -52,13 +51,13 @@ impl RecordFields {
 }
 
 /// A key and its colon.
-pub(crate) fn write_key(name: &str, out: &mut String) {
+pub(crate) fn write_json_key(name: &str, out: &mut String) {
     out.push('"');
     out.push_str(&escape(name));
     out.push_str("\":");
 }
 
-/// An event's payload, as far as it says what happens to the record.
+/// An event's payload, as far as it affects the record.
 #[derive(Debug, Default)]
 pub(crate) struct Payload {
     pub before: Option<RecordFields>,
@@ -68,23 +67,23 @@ pub(crate) struct Payload {
 }
 
 impl Payload {
-    /// The payload with this text; the reason, if it does not have the shape.
+    /// Parses a payload; the error is the reason why it has the wrong shape.
     pub fn parse(text: Option<&str>) -> Result<Self, String> {
         let mut payload = Self::default();
         let Some(text) = text else {
             return Ok(payload);
         };
-        for (key, value) in object(text, "payload")? {
+        for (key, value) in object_members(text, "payload")? {
             if value == "null" {
                 continue;
             }
             match &*key {
-                "before" => payload.before = Some(fields(value, "payload.before")?),
-                "after" => payload.after = Some(fields(value, "payload.after")?),
+                "before" => payload.before = Some(record_fields(value, "payload.before")?),
+                "after" => payload.after = Some(record_fields(value, "payload.after")?),
                 "delta" => {
-                    for (field, change) in object(value, "payload.delta")? {
+                    for (field, change) in object_members(value, "payload.delta")? {
                         let (mut old, mut new) = ("null", "null");
-                        for (side, value) in object(change, "a change of payload.delta")? {
+                        for (side, value) in object_members(change, "a change of payload.delta")? {
                             match &*side {
                                 "old" => old = value,
                                 "new" => new = value,
@@ -103,8 +102,8 @@ impl Payload {
     }
 }
 
-fn fields(text: &str, name: &str) -> Result<RecordFields, String> {
-    let members = object(text, name)?;
+fn record_fields(text: &str, name: &str) -> Result<RecordFields, String> {
+    let members = object_members(text, name)?;
     Ok(RecordFields(
         members
             .into_iter()
@@ -116,7 +115,7 @@ fn fields(text: &str, name: &str) -> Result<RecordFields, String> {
 type Members<'t> = Vec<(Cow<'t, str>, &'t str)>;
 
 /// The members of an object, in their order.
-fn object<'t>(text: &'t str, name: &str) -> Result<Members<'t>, String> {
+fn object_members<'t>(text: &'t str, name: &str) -> Result<Members<'t>, String> {
     struct MemberList<'t>(Members<'t>);
 
     impl<'de> Deserialize<'de> for MemberList<'de> {
@@ -145,7 +144,7 @@ fn object<'t>(text: &'t str, name: &str) -> Result<Members<'t>, String> {
         }
     }
 
-    /// A key that is borrowed where it holds no escape.
+    /// A key, borrowed unless it contains an escape.
     #[derive(serde::Deserialize)]
     struct BorrowedKey<'t>(#[serde(borrow)] Cow<'t, str>);
 

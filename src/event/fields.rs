@@ -1,6 +1,6 @@
-//! The fields of an event in a JSON text: found, checked, put into the line's order.
+//! The fields of an event in a JSON text: checked, and put into the line's order.
 
-use super::json::Pass;
+use super::json::JsonParser;
 use super::payload::{REORDERED_PAYLOAD, read_payload};
 use crate::error::{Error, Result};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -28,7 +28,7 @@ impl Field {
         Self::LogicalUserId,
     ];
 
-    fn named(name: &[u8]) -> Option<Self> {
+    fn from_name(name: &[u8]) -> Option<Self> {
         Some(match name {
             b"timestamp" => Self::Timestamp,
             b"domain" => Self::Domain,
@@ -56,14 +56,15 @@ impl Field {
     }
 }
 
-/// Where the fields of an event are.
+/// Where the fields of an event are in the parser's output and in the text.
 #[derive(Default)]
 pub(super) struct EventFields {
-    /// By field: its part of the output, from the comma or brace before its
-    /// key to the end of its value; empty for one that is left out.
+    /// By field: its range of the output, from the comma or brace before its key
+    /// to the end of its value; its end is 0 for a field that is left out.
     parts: [(usize, usize); Field::COUNT],
-    /// By field: where its key stands in the text; never at its start.
-    pub keys: [usize; Field::COUNT],
+    /// By field: the offset of its key in the text; 0: there is none, as a brace
+    /// comes first.
+    pub key_offsets: [usize; Field::COUNT],
 }
 
 impl EventFields {
@@ -73,17 +74,17 @@ impl EventFields {
         &out[start + field.name().len() + 5..end - 1]
     }
 
-    /// Writes all fields in their order.
+    /// Writes all fields in the order of the line.
     pub fn write(&self, out: &[u8], line: &mut Vec<u8>) {
         if self.parts[Field::Timestamp as usize].1 == 0 {
             write_timestamp(line, 0);
         }
         let mut write = |(start, end)| {
             if start < end {
-                let at = line.len();
+                let part_start = line.len();
                 line.extend_from_slice(&out[start..end]);
-                // What was first in the text has a brace there.
-                line[at] = b',';
+                // The field that was first in the text has a brace there.
+                line[part_start] = b',';
             }
         };
         let mut run = (0, 0);
@@ -99,93 +100,95 @@ impl EventFields {
     }
 }
 
-/// Reads a whole event; of the names, only that they are texts is checked.
-pub(super) fn read_event(pass: &mut Pass, fields: &mut EventFields) -> Result<()> {
-    if pass.peek() != b'{' {
-        return Err(pass.unexpected("a JSON object, the event"));
+/// Reads a whole event. Of domain, category and operation it checks only that
+/// they are strings.
+pub(super) fn read_event(parser: &mut JsonParser, fields: &mut EventFields) -> Result<()> {
+    if parser.peek() != b'{' {
+        return Err(parser.unexpected("a JSON object, the event"));
     }
-    let mut object = pass.enter();
+    let mut object = parser.enter_object();
     let mut start = 0;
-    while pass.next_key(&mut object)? {
-        let Some(field) = Field::named(pass.name()) else {
-            return Err(unknown_field(pass.name(), pass.name_at()));
+    while parser.next_key(&mut object)? {
+        let Some(field) = Field::from_name(parser.key()) else {
+            return Err(unknown_field(parser.key(), parser.key_offset()));
         };
         let index = field as usize;
-        if fields.keys[index] > 0 {
-            return Err(pass.repeated());
+        if fields.key_offsets[index] > 0 {
+            return Err(parser.repeated_key());
         }
-        fields.keys[index] = pass.name_at();
+        fields.key_offsets[index] = parser.key_offset();
         let end = match field {
-            Field::Timestamp => read_timestamp(pass)?,
+            Field::Timestamp => read_timestamp(parser)?,
             Field::Payload => {
-                let place = pass.place();
-                match read_payload(pass)? {
+                let payload_start = parser.output_len();
+                match read_payload(parser)? {
                     None => 0,
                     Some(object) => {
-                        if object.start != place {
+                        if object.start != payload_start {
                             start = object.start - REORDERED_PAYLOAD.len();
                         }
                         object.end
                     }
                 }
             }
-            _ if pass.text_value()? => pass.place(),
-            Field::RequestId if pass.peek() == b'n' => {
-                pass.value(1)?;
+            _ if parser.string_value()? => parser.output_len(),
+            Field::RequestId if parser.peek() == b'n' => {
+                parser.value(1)?;
                 0
             }
-            Field::RequestId => return Err(pass.unexpected("a text or null")),
-            _ => return Err(pass.unexpected("a text")),
+            Field::RequestId => return Err(parser.unexpected("a text or null")),
+            _ => return Err(parser.unexpected("a text")),
         };
         fields.parts[index] = (start, end);
-        start = pass.place();
+        start = parser.output_len();
     }
     for field in Field::REQUIRED {
-        if fields.keys[field as usize] == 0 {
+        if fields.key_offsets[field as usize] == 0 {
             let message = format!("{} is missing", field.name());
-            return Err(Error::event(pass.at() - 1, message));
+            return Err(Error::event(parser.offset() - 1, message));
         }
     }
     Ok(())
 }
 
-/// Reads a timestamp, and says where it ends; 0 for null and 0, which are none.
-fn read_timestamp(pass: &mut Pass) -> Result<usize> {
+/// Reads a timestamp; returns where it ends in the output, or 0 if it is null or
+/// 0, which both mean that there is none.
+fn read_timestamp(parser: &mut JsonParser) -> Result<usize> {
     const INTEGER: &str = "an integer, Unix seconds, or null";
-    if !matches!(pass.peek(), b'n' | b'-' | b'0'..=b'9') {
-        return Err(pass.unexpected(INTEGER));
+    if !matches!(parser.peek(), b'n' | b'-' | b'0'..=b'9') {
+        return Err(parser.unexpected(INTEGER));
     }
-    let at = pass.at();
-    pass.value(1)?;
-    let digits = pass.since(at);
+    let number_offset = parser.offset();
+    parser.value(1)?;
+    let digits = parser.text_since(number_offset);
     if digits == b"null" {
         return Ok(0);
     }
     if digits.iter().any(|c| matches!(c, b'.' | b'e' | b'E')) {
         let message = format!("expected {INTEGER}, without fraction or exponent");
-        return Err(Error::event(at, message));
+        return Err(Error::event(number_offset, message));
     }
-    // JSON has one way only to write an integer, but for -0.
+    // In JSON an integer has only one spelling, except for -0.
     if digits == b"0" || digits == b"-0" {
         return Ok(0);
     }
     // All numbers of 18 digits fit, some of 19 do.
     if digits.len() > 18 && ascii(digits).parse::<i64>().is_err() {
-        return Err(Error::event(at, "does not fit into 64 bits"));
+        return Err(Error::event(number_offset, "does not fit into 64 bits"));
     }
-    Ok(pass.place())
+    Ok(parser.output_len())
 }
 
-pub(super) fn write_key(line: &mut Vec<u8>, field: Field) {
+pub(super) fn write_field_key(line: &mut Vec<u8>, field: Field) {
     line.extend_from_slice(b",\"");
     line.extend_from_slice(field.name().as_bytes());
     line.extend_from_slice(b"\":");
 }
 
-/// Writes a timestamp; 0 is now.
+/// Writes a timestamp; 0 means now.
 pub(super) fn write_timestamp(line: &mut Vec<u8>, timestamp: i64) {
     let timestamp = if timestamp == 0 { now() } else { timestamp };
-    write_key(line, Field::Timestamp);
+    write_field_key(line, Field::Timestamp);
     line.extend_from_slice(timestamp.to_string().as_bytes());
 }
 
@@ -198,16 +201,16 @@ pub(super) fn now() -> i64 {
     }
 }
 
-/// Canonical text is ASCII.
+/// Canonical text as `str`: it is ASCII.
 pub(super) fn ascii(text: &[u8]) -> &str {
     std::str::from_utf8(text).unwrap_or_default()
 }
 
 #[cold]
-fn unknown_field(name: &[u8], at: usize) -> Error {
+fn unknown_field(name: &[u8], offset: usize) -> Error {
     let message = match name {
         b"event_id" => "event_id is given by the trail",
         _ => "unknown field",
     };
-    Error::event(at, message)
+    Error::event(offset, message)
 }

@@ -3,11 +3,11 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | `name` | which names a domain or category may have |
-//! | `render` | an event, as JSON or as fields, becomes its line |
-//! | `fields` | the fields of an event in a JSON text |
-//! | `payload` | the shape of a payload |
-//! | `json` | the JSON pass: checks a text and writes it in canonical form |
-//! | `header` | a line read back: all but its payload |
+//! | `render` | turns an event, given as JSON or as fields, into its line |
+//! | `fields` | reads the fields of an event from a JSON text |
+//! | `payload` | reads a payload and checks its shape |
+//! | `json` | checks a JSON text and writes it in canonical form, in one pass |
+//! | `header` | reads a line back, except its payload |
 //! | `change` | what an event changed in its record |
 
 pub(crate) mod change;
@@ -25,7 +25,7 @@ use crate::limits::DEFAULT_LINE_LIMIT;
 /// Which names are allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Names {
-    /// Any name that follows the general rule.
+    /// Any name that follows the general rules.
     Any,
     /// Only these.
     Only(Vec<String>),
@@ -40,7 +40,7 @@ impl Names {
     fn fault(&self, name: &[u8]) -> Option<String> {
         match self {
             Self::Only(names) if !names.iter().any(|allowed| allowed.as_bytes() == name) => {
-                let name = json::shown(name);
+                let name = json::key_for_message(name);
                 Some(format!(
                     "\"{name}\" is not allowed, only {}",
                     names.join(", ")
@@ -51,7 +51,7 @@ impl Names {
     }
 }
 
-/// What an event must keep to.
+/// The rules that events must follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// The domains; `legacy` and `v2` by default.
@@ -59,7 +59,8 @@ pub struct Rules {
     /// The operations; `create`, `update` and `delete` by default.
     pub operations: Names,
     /// The longest line, in bytes, with its newline and an id of 20 digits;
-    /// 1 MiB by default. A text of more than eight times as much is not read.
+    /// 1 MiB by default. An input text more than eight times as long is refused
+    /// unread.
     pub max_line: usize,
 }
 

@@ -1,12 +1,12 @@
-//! Which names a domain or category may have. They become the names of folders.
+//! Which names a domain or category may have. They become names of folders.
 
 use crate::limits::MAX_NAME_BYTES;
 
-/// The one name that follows the rules and is taken: that of the index file, which
-/// lies beside the domains' folders.
+/// A name that follows the rules but is taken: that of the index file, which is in
+/// the same folder as the domains' folders.
 pub(crate) const RESERVED: &str = "index.json";
 
-/// Why `name` cannot be the name of a domain or category, if it cannot: such
+/// Why `name` cannot be the name of a domain or category; `None`: it can. Such
 /// names become folders, and none may lead out of the trail or into its own files.
 pub(crate) fn name_fault(name: &[u8]) -> Option<&'static str> {
     if name.is_empty() {

@@ -7,8 +7,8 @@ use std::ffi::c_char;
 use std::marker::PhantomData;
 
 /// One event as fields, for `auditrail_writer_append_event`. Set `size` and
-/// zero the rest (`auditrail_event e = {sizeof e};`), then fill in. All texts
-/// are UTF-8 and NUL-terminated, and stay the caller's.
+/// zero the rest (in C99 `auditrail_event e = {.size = sizeof e};`), then fill
+/// in. All texts are UTF-8 and NUL-terminated, and stay the caller's.
 #[repr(C)]
 pub struct auditrail_event {
     /// sizeof(auditrail_event): later versions may add fields at the end.

@@ -24,11 +24,15 @@ pub const AUDITRAIL_WARNING_REDONE: auditrail_warning = 5;
 pub const AUDITRAIL_WARNING_FLUSH_FAILED: auditrail_warning = 6;
 /// A checkpoint that was due could not be made; it is tried again later.
 pub const AUDITRAIL_WARNING_PROOF_FAILED: auditrail_warning = 7;
+/// A segment that was not yet synced was moved or deleted by someone else; its
+/// events are not known to be on disk.
+pub const AUDITRAIL_WARNING_SEGMENT_GONE: auditrail_warning = 8;
 
 /// Called with a warning: its sort and a message for a person (UTF-8,
 /// NUL-terminated, valid during the call). It may be called from any thread
-/// that uses the writer and from the flusher's, from one at a time or from
-/// several, with no lock held; it must return normally.
+/// that uses the writer and from the flusher's, from one at a time, with no lock
+/// held; it must return normally. It may use the writer: what it causes is told by
+/// a later call, never from within the handler.
 pub type auditrail_warning_callback = Option<
     unsafe extern "C" fn(
         user_data: *mut c_void,
@@ -69,51 +73,17 @@ pub unsafe extern "C" fn auditrail_options_set_warning_callback(
     })
 }
 
+/// A kind of warning that has no number, or another, does not compile.
 fn warning_of(kind: WarningKind) -> auditrail_warning {
+    use WarningKind as W;
     match kind {
-        WarningKind::TornTail => {
-            const { same(AUDITRAIL_WARNING_TORN_TAIL, WarningKind::TornTail as i32) }
-        }
-        WarningKind::MissingIds => {
-            const {
-                same(
-                    AUDITRAIL_WARNING_MISSING_IDS,
-                    WarningKind::MissingIds as i32,
-                )
-            }
-        }
-        WarningKind::IndexRebuilt => {
-            const {
-                same(
-                    AUDITRAIL_WARNING_INDEX_REBUILT,
-                    WarningKind::IndexRebuilt as i32,
-                )
-            }
-        }
-        WarningKind::DamagedLine => {
-            const {
-                same(
-                    AUDITRAIL_WARNING_DAMAGED_LINE,
-                    WarningKind::DamagedLine as i32,
-                )
-            }
-        }
-        WarningKind::Redone => const { same(AUDITRAIL_WARNING_REDONE, WarningKind::Redone as i32) },
-        WarningKind::FlushFailed => {
-            const {
-                same(
-                    AUDITRAIL_WARNING_FLUSH_FAILED,
-                    WarningKind::FlushFailed as i32,
-                )
-            }
-        }
-        WarningKind::ProofFailed => {
-            const {
-                same(
-                    AUDITRAIL_WARNING_PROOF_FAILED,
-                    WarningKind::ProofFailed as i32,
-                )
-            }
-        }
+        W::TornTail => const { same(AUDITRAIL_WARNING_TORN_TAIL, W::TornTail as i32) },
+        W::MissingIds => const { same(AUDITRAIL_WARNING_MISSING_IDS, W::MissingIds as i32) },
+        W::IndexRebuilt => const { same(AUDITRAIL_WARNING_INDEX_REBUILT, W::IndexRebuilt as i32) },
+        W::DamagedLine => const { same(AUDITRAIL_WARNING_DAMAGED_LINE, W::DamagedLine as i32) },
+        W::Redone => const { same(AUDITRAIL_WARNING_REDONE, W::Redone as i32) },
+        W::FlushFailed => const { same(AUDITRAIL_WARNING_FLUSH_FAILED, W::FlushFailed as i32) },
+        W::ProofFailed => const { same(AUDITRAIL_WARNING_PROOF_FAILED, W::ProofFailed as i32) },
+        W::SegmentGone => const { same(AUDITRAIL_WARNING_SEGMENT_GONE, W::SegmentGone as i32) },
     }
 }

@@ -1,17 +1,17 @@
-//! Brings a log up to its trail: reads lines back from the segments and hands
-//! their leaves in.
+//! Brings a log up to date with its trail: reads lines from the segments and appends
+//! their leaves.
 //!
-//! This is how proof is turned on for a trail that exists, also for one that the
-//! predecessor wrote; how a log catches up after a crash, or after other
-//! processes have written; and how tiles that a loss of power took are made
-//! again. An id without an event (a hole that recovery has reported, or one that
-//! the predecessor left) is the empty entry. Of lines with one id, the one that
-//! is met first counts.
+//! Used to turn on proof for a trail that exists, also for one that the predecessor
+//! wrote; after a crash, and after other processes have written; and to rebuild tiles
+//! that a loss of power took. An id without an event (a gap that recovery has
+//! reported, or one that the predecessor left) is the empty entry. Of lines with the
+//! same id, the first one read counts.
 
-use super::leaf_chunks::{LeafChunk, LeafChunks, UnmatchedSink, hash_all};
+use super::hash_pool::hash_all;
+use super::leaf_chunks::{LeafChunk, LeafChunks, UnmatchedSink};
 use super::log::Log;
 use super::tile::WIDTH;
-use super::trail_walk::{LineLook, LinePosition, TrailWalk, WalkPositions};
+use super::trail_walk::{LinePosition, TrailLine, TrailWalk, WalkPositions};
 use crate::error::{Error, Kind, Result};
 use crate::store::layout::Layout;
 use crate::store::storage::{Open, Storage};
@@ -19,18 +19,28 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Lines that are no leaves do not matter here; `check` and `verify` name them.
-struct Ignored;
-
-impl UnmatchedSink for Ignored {
-    fn odd(&mut self, _: LineLook, _: LinePosition, _: &[u8]) {}
-    fn beyond(&mut self, _: u64) {}
+/// Lines that are no leaves are left to `check` and `verify` to report, except for
+/// one that begins as an event does and is longer than any event may be: that its id
+/// had no event must not be signed.
+#[derive(Default)]
+struct OversizedSink {
+    first: Option<LinePosition>,
 }
 
-/// Hands in the leaves of all events up to `last_id` that the log lacks. They
-/// must be on disk before they are signed. `positions` is where the last call
-/// has left the trail, and spares finding that again. `progress` is told, now
-/// and then, how many events the log has.
+impl UnmatchedSink for OversizedSink {
+    fn unmatched(&mut self, line: &TrailLine<'_>) {
+        if line.text.is_none() && line.info.id.is_some() {
+            self.first.get_or_insert(line.position);
+        }
+    }
+
+    fn after_end(&mut self, _: u64) {}
+}
+
+/// Appends the leaves of all events up to `last_id` that the log lacks. The events
+/// must be on disk before they are signed. `positions` is where the last call stopped
+/// in the trail, so that this one can resume there. `progress` is told, from time to
+/// time, how many events the log has.
 pub(crate) fn catch_up(
     log: &mut Log,
     storage: &Arc<dyn Storage>,
@@ -56,10 +66,14 @@ pub(crate) fn catch_up(
     Ok(())
 }
 
-/// Looks through all tiles, after the machine may have lost some, and makes
-/// those again that are not right. Says how many these were.
-pub(crate) fn heal(log: &mut Log, storage: &Arc<dyn Storage>, layout: &Layout) -> Result<u64> {
-    let damaged = log.damaged()?;
+/// Checks all full tiles, after a loss of power may have taken some, and rebuilds
+/// those that are lost or damaged from the segments. Returns how many these were.
+pub(crate) fn repair_tiles(
+    log: &mut Log,
+    storage: &Arc<dyn Storage>,
+    layout: &Layout,
+) -> Result<u64> {
+    let damaged = log.damaged_tiles()?;
     for &index in &damaged {
         let mut tile = Vec::new();
         let range = index * WIDTH..(index + 1) * WIDTH;
@@ -68,28 +82,33 @@ pub(crate) fn heal(log: &mut Log, storage: &Arc<dyn Storage>, layout: &Layout) -
             tile.extend_from_slice(&chunk.leaves);
             Ok(())
         })?;
-        log.repair(index, &tile)?;
+        log.repair_tile(index, &tile)?;
     }
     Ok(damaged.len() as u64)
 }
 
+/// Gives the hashed leaves in `range` to `take`; returns where the walk has stopped.
 fn each_chunk(
     walk: TrailWalk,
     range: Range<u64>,
     take: impl FnMut(&LeafChunk) -> Result<()>,
 ) -> Result<WalkPositions> {
     let mut chunks = LeafChunks::new(walk, range);
+    let mut oversized = OversizedSink::default();
     hash_all(
         |chunk| {
-            let filled = chunks.fill(chunk, &mut Ignored)?;
-            let torn = chunk.lines.iter().flatten().find(|(look, _)| !look.ended);
-            if let Some(&(_, place)) = torn {
-                let path = chunks.walk().path(place);
-                return Err(Error::new(
-                    Kind::Corrupt,
-                    format!("the last line of {} has no newline", path.display()),
-                )
-                .at(place.offset));
+            let filled = chunks.fill(chunk, &mut oversized)?;
+            let corrupt = |position: LinePosition, which: &str, fault: &str| {
+                let path = chunks.walk().path(position);
+                let message = format!("{which} of {} {fault}", path.display());
+                Error::new(Kind::Corrupt, message).at(position.offset)
+            };
+            let torn = (chunk.lines.iter().flatten()).find(|(info, _)| !info.terminated);
+            if let Some(&(_, position)) = torn {
+                return Err(corrupt(position, "the last line", "has no newline"));
+            }
+            if let Some(position) = oversized.first {
+                return Err(corrupt(position, "a line", "is longer than any event"));
             }
             Ok(filled)
         },
@@ -98,8 +117,8 @@ fn each_chunk(
     Ok(chunks.positions())
 }
 
-/// Brings all segments that can hold events from `from_id` on to disk, whoever
-/// has written them.
+/// Syncs all segments that can hold events from `from_id` on, whichever process has
+/// written them.
 pub(crate) fn sync_from(storage: &Arc<dyn Storage>, layout: &Layout, from_id: u64) -> Result<()> {
     let walk = TrailWalk::start(storage.clone(), layout, from_id)?;
     let mut folders = BTreeSet::new();
@@ -109,8 +128,8 @@ pub(crate) fn sync_from(storage: &Arc<dyn Storage>, layout: &Layout, from_id: u6
             .map_err(|e| Error::io("open", &path, &e))?;
         file.sync().map_err(|e| Error::io("sync", &path, &e))?;
         // The stream's folder, the domain's, and the root.
-        let above = path.ancestors().skip(1).take(3);
-        folders.extend(above.map(std::path::Path::to_owned));
+        let parents = path.ancestors().skip(1).take(3);
+        folders.extend(parents.map(std::path::Path::to_owned));
     }
     for folder in folders {
         storage

@@ -1,15 +1,15 @@
-//! Checkpoints (c2sp.org/tlog-checkpoint): what a log was at one moment, signed.
+//! Checkpoints (c2sp.org/tlog-checkpoint): the size and root of a log, signed.
 //!
 //! The note's text is the origin (the log's name), the size, the root in base64,
-//! each on a line; lines after these are kept, but we write none. The origin is
+//! each on a line; lines after these are kept, but none are written. The origin is
 //! the name of the key that signs.
 
 use super::merkle::Hash;
-use super::note::{KeyKind, Note, Signed, Signer, VerifierKey};
+use super::note::{KeyKind, Note, Signer, VerifiedSignature, VerifierKey};
 use crate::error::{Error, Kind, Result};
 use std::fmt;
 
-/// A tree's size and root, by the log of a name.
+/// The size and root of a log's tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The log's name.
@@ -18,7 +18,7 @@ pub struct Checkpoint {
     pub size: u64,
     /// The root of the tree over them.
     pub root: Hash,
-    /// Further lines, of no meaning to us.
+    /// Further lines, which are not interpreted.
     pub extensions: Vec<String>,
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn decimal(text: &str) -> Option<u64> {
 pub struct SignedCheckpoint {
     checkpoint: Checkpoint,
     text: String,
-    signed: Vec<Signed>,
+    signed: Vec<VerifiedSignature>,
 }
 
 impl SignedCheckpoint {
@@ -83,7 +83,7 @@ impl SignedCheckpoint {
         Ok(Self {
             checkpoint,
             text: note.to_string(),
-            signed: vec![Signed {
+            signed: vec![VerifiedSignature {
                 key: signer.verifier().clone(),
                 time: None,
             }],
@@ -144,8 +144,8 @@ impl SignedCheckpoint {
         self.signed.iter().any(|signed| signed.key == *key)
     }
 
-    /// The witnesses whose cosignatures were asked for and hold, with their
-    /// times in Unix seconds.
+    /// The witnesses whose cosignatures were checked and are valid, with their times in
+    /// Unix seconds.
     pub fn witnesses(&self) -> impl Iterator<Item = (&str, u64)> {
         self.signed
             .iter()
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_checkpoint_is_refused() {
+    fn malformed_checkpoints_are_refused() {
         let root = root();
         for text in [
             String::new(),
@@ -208,7 +208,7 @@ mod tests {
             let error = SignedCheckpoint::open(signed.text(), &keys).unwrap_err();
             assert_eq!(error.kind(), Kind::Tampered);
         }
-        // Signed by a known key, but for a log of another name.
+        // VerifiedSignature by a known key, but for a log of another name.
         let foreign = Note::sign(format!("log\n3\n{}\n", root()), &other).unwrap();
         let keys = [other.verifier().clone()];
         assert!(SignedCheckpoint::open(&foreign.to_string(), &keys).is_err());

@@ -1,24 +1,24 @@
-//! A trail as a complete static log (c2sp.org/tlog-tiles), to be put behind a
-//! web server or into an object store.
+//! Exports a trail as a complete static log (c2sp.org/tlog-tiles), for a web server or
+//! an object store.
 //!
-//! What is written is the log as its newest checkpoint has it: the checkpoint,
-//! the tiles, and the entries in bundles, `tile/entries/<N>[.p/<W>]`: each entry
-//! with its length before it, in two bytes, big-endian. The checkpoint comes
-//! last, so that it never promises what is not there; files that are there
-//! already are not written again, for none of them ever changes. Each entry is
-//! compared with its leaf on the way.
+//! The log is written as of its newest checkpoint: the checkpoint, the tiles, and the
+//! entries in bundles, `tile/entries/<N>[.p/<W>]`: each entry after its length, in two
+//! bytes, big-endian. The checkpoint is written last, so that it never covers a file
+//! that is missing; files that exist are not written again, because they never change.
+//! Each entry is compared with its leaf.
 //!
-//! Two bytes cannot say a length over 65,535. The entries of a tile in which a
-//! line is longer are written, as the specification asks of other formats, under
-//! another name, `tile/lines/<N>[.p/<W>]`: one a line, as in the segments. The
-//! tree is the same; who wants nothing but standard bundles limits the size of
-//! events with the option for that.
+//! Two bytes cannot hold a length over 65,535. The entries of a tile with a longer line
+//! are written, as the specification asks of other formats, under another name,
+//! `tile/lines/<N>[.p/<W>]`: one a line, as in the segments. The tree is the same. To
+//! have standard bundles only, limit the size of events with the option for that.
 
-use super::leaf_chunks::{LeafChunks, hash_all};
-use super::log::{CHECKPOINT, TLOG, read_checkpoint};
+use super::checkpoint_file::{CHECKPOINT, TLOG, read_checkpoint};
+use super::hash_pool::hash_all;
+use super::leaf_chunks::LeafChunks;
+use super::log_folder::{Durable, LogFolder};
 use super::merkle::Hash;
 use super::note::VerifierKey;
-use super::tile::{Durable, LEVELS, LogFolder, Tile, WIDTH, hashes, push_index, to_bytes};
+use super::tile::{LEVELS, Tile, WIDTH, hashes_at, push_index, to_bytes};
 use super::trail_walk::TrailWalk;
 use super::unmatched::Unmatched;
 use crate::error::{Error, Kind, Result};
@@ -40,9 +40,9 @@ pub struct Exported {
 }
 
 /// Writes the log of the trail at `root`, as its newest checkpoint has it, into
-/// the folder `out`, which is made where it is missing. The checkpoint must be
-/// signed by one of `keys`. `progress` is told how many events are done, and of
-/// how many.
+/// the folder `out`, which is created if it is missing. The checkpoint must be signed by
+/// one of `keys`. `progress` is called with how many events are exported, and how many
+/// there are.
 pub fn export(
     root: &Path,
     out: &Path,
@@ -59,7 +59,7 @@ pub fn export(
         )
     })?;
     let size = signed.size();
-    let mut target = Target {
+    let mut target = ExportTarget {
         from,
         to: LogFolder::new(storage.clone(), out.to_owned()),
         size,
@@ -90,7 +90,7 @@ pub fn export(
     Ok(target.exported)
 }
 
-struct Target {
+struct ExportTarget {
     from: LogFolder,
     to: LogFolder,
     size: u64,
@@ -104,8 +104,8 @@ struct Bundle {
     leaves: Vec<Hash>,
     entries: Vec<u8>,
     lines: Vec<u8>,
-    /// Some entry is too long for a bundle.
-    oversized: bool,
+    /// An entry is too long for a bundle.
+    has_long_entry: bool,
 }
 
 impl Bundle {
@@ -115,7 +115,7 @@ impl Bundle {
                 self.entries.extend(length.to_be_bytes());
                 self.entries.extend(entry);
             }
-            Err(_) => self.oversized = true,
+            Err(_) => self.has_long_entry = true,
         }
         self.lines.extend(entry);
         self.lines.push(b'\n');
@@ -126,11 +126,11 @@ impl Bundle {
         self.leaves.clear();
         self.entries.clear();
         self.lines.clear();
-        self.oversized = false;
+        self.has_long_entry = false;
     }
 }
 
-impl Target {
+impl ExportTarget {
     fn finish_bundle(&mut self, index: u64) -> Result<()> {
         let tile = Tile { level: 0, index };
         if self.tile(tile)? != self.bundle.leaves {
@@ -145,7 +145,7 @@ impl Target {
             ));
         }
         let bundle = std::mem::take(&mut self.bundle);
-        let (form, bytes) = if bundle.oversized {
+        let (form, bytes) = if bundle.has_long_entry {
             self.exported.as_lines += 1;
             ("lines", &bundle.lines)
         } else {
@@ -173,7 +173,7 @@ impl Target {
 
     fn copy_tiles(&self) -> Result<()> {
         for level in 0..LEVELS {
-            for index in 0..hashes(level, self.size).div_ceil(WIDTH) {
+            for index in 0..hashes_at(level, self.size).div_ceil(WIDTH) {
                 let tile = Tile { level, index };
                 let path = tile.path(tile.width(self.size));
                 self.write(&path, &to_bytes(&self.tile(tile)?))?;
@@ -183,9 +183,9 @@ impl Target {
     }
 
     fn write(&self, name: &Path, bytes: &[u8]) -> Result<()> {
-        let is_there = name != Path::new(CHECKPOINT)
+        let exists = name != Path::new(CHECKPOINT)
             && (self.to.length(name)?).is_some_and(|length| length == bytes.len() as u64);
-        if is_there {
+        if exists {
             return Ok(());
         }
         self.to
@@ -195,11 +195,12 @@ impl Target {
 
 #[cfg(test)]
 mod tests {
-    use super::super::log_writer::{LogWriter, Loss, ProofOptions};
+    use super::super::log_writer::{LogWriter, UnsyncedData};
     use super::super::merkle::leaf_hash;
     use super::super::note::{Signer, SigningKey};
-    use super::super::tile::Edge;
+    use super::super::proof_options::ProofOptions;
     use super::super::tile_verifier::TileVerifier;
+    use super::super::tree_edge::TreeEdge;
     use super::*;
     use crate::{Options, Writer};
     use std::fs;
@@ -218,9 +219,9 @@ mod tests {
         writer.close().unwrap();
         let storage: Arc<dyn Storage> = Arc::new(Disk);
         let options = ProofOptions::new(key.clone());
-        let (layout, since) = (Layout::new(root), Loss::SameBoot);
+        let (layout, unsynced) = (Layout::new(root), UnsyncedData::Kept);
         let mut log_writer =
-            LogWriter::open(&storage, &layout, &options, last, since, false).unwrap();
+            LogWriter::open(&storage, &layout, &options, last, unsynced, false).unwrap();
         log_writer.checkpoint(last).unwrap();
         last
     }
@@ -284,7 +285,7 @@ mod tests {
             check(&out, &keys, b"{\"event_id\":1,");
         }
         assert_eq!(last, 557);
-        let edge = Edge::read(&LogFolder::new(Arc::new(Disk), out.clone()), last).unwrap();
+        let edge = TreeEdge::read(&LogFolder::new(Arc::new(Disk), out.clone()), last).unwrap();
         assert_eq!(edge.unwrap().size(), last);
         assert!(!out.join("new").exists());
     }

@@ -1,16 +1,19 @@
-//! Trails for others' programs to verify (`tests/outsiders`), and the whole way
-//! from append to proof.
+//! Trails that programs of others verify (`tests/outsiders`), and all steps from append
+//! to proof.
 //!
-//! With `AUDITRAIL_OUTSIDERS` set to a folder, the trails are left there: one a
+//! With `AUDITRAIL_OUTSIDERS` set to a folder, the trails are written there: one a
 //! size in `AUDITRAIL_OUTSIDERS_SIZES`, with the public key, an earlier
 //! checkpoint, proofs of some events, and a proof of consistency.
 
 #![cfg(test)]
 
-use super::log_writer::{LogWriter, Loss, ProofOptions, Prover, add_cosignatures, checkpoint};
+use super::checkpoint_file::{add_cosignatures, checkpoint};
+use super::log_writer::{LogWriter, UnsyncedData};
 use super::note::tests::{cosign, witness};
 use super::note::{Signer, SigningKey, VerifierKey};
+use super::proof_options::ProofOptions;
 use super::prove::{prove, prove_consistency};
+use super::prover::Prover;
 use super::verify::Verification;
 use crate::store::layout::Layout;
 use crate::store::storage::{Disk, Storage};
@@ -114,7 +117,16 @@ fn a_writers_checkpoints_follow_one_another() {
     let (storage, layout) = (Arc::new(Disk) as Arc<dyn Storage>, Layout::new(root));
     let mut options = ProofOptions::new(key.clone());
     options.every_events(50);
-    let open = |last| LogWriter::open(&storage, &layout, &options, last, Loss::PowerLoss, true);
+    let open = |last| {
+        LogWriter::open(
+            &storage,
+            &layout,
+            &options,
+            last,
+            UnsyncedData::MaybeLost,
+            true,
+        )
+    };
     let mut one = open(300).unwrap();
     let mut two = open(300).unwrap();
     // Shared writers go on from each other's checkpoints.

@@ -7,26 +7,26 @@ use serde::{Serialize, Serializer};
 use std::fmt;
 use std::path::Path;
 
-/// What was found about a trail.
+/// The result of a verification.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct VerifyReport {
-    /// Whether everything that is signed is there, unchanged, and nothing else
-    /// among it: there are no findings.
+    /// Whether all that was signed exists unchanged, and nothing was added to it: there
+    /// are no findings.
     pub intact: bool,
-    /// The largest checkpoint that it was compared with.
+    /// The largest checkpoint that the trail was compared with.
     pub checkpoint: Option<Covered>,
-    /// Events that were found where they belong, as they were signed.
+    /// Events that were found in their own stream, as they were signed.
     pub verified_events: u64,
-    /// Events after the last that is signed, about which nothing is proved.
+    /// Events after the last signed one, about which nothing is proved.
     pub unsigned_events: u64,
-    /// Events that are not there, before the first that was asked for.
+    /// Events that do not exist, before the first one asked for.
     pub pruned_events: u64,
     /// What is wrong; at most 1,000 are listed.
     pub findings: Vec<Finding>,
     /// How many findings there are, listed or not.
     pub findings_total: u64,
-    /// What is worth knowing, and nothing wrong.
+    /// What is worth knowing but not wrong.
     pub notes: Vec<Finding>,
 }
 
@@ -45,13 +45,13 @@ pub struct Covered {
     pub witnesses: Vec<Witness>,
 }
 
-/// A witness who has seen a checkpoint.
+/// A witness that has cosigned a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Witness {
     /// The name of its key.
     pub name: String,
-    /// When, in Unix seconds, as it says.
+    /// When it says that it has signed, in Unix seconds.
     pub time: u64,
 }
 
@@ -63,26 +63,26 @@ fn base64<S: Serializer>(hash: &Hash, serializer: S) -> std::result::Result<S::O
     serializer.collect_str(hash)
 }
 
-/// The sort of a finding.
+/// The kind of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FindingKind {
     /// The line of this event is not the one that was signed.
     Changed,
-    /// The lines of these events are not there.
+    /// The lines of these events do not exist.
     Missing,
     /// The trail ends before these events, the last of those signed.
     Cut,
-    /// A line that was not signed stands among those that were.
+    /// A line that was not signed is among those that were.
     Added,
-    /// The event is unchanged, but stands at a place that is not its own.
+    /// The event is unchanged, but its line was moved.
     Displaced,
     /// The line's end is damaged, not the event.
     Unended,
-    /// Something about these events is not as signed; what, cannot be said.
+    /// These events are not as they were signed; which of them, is not known.
     Unknown,
-    /// The segment of this number is not there.
+    /// The segment of this number does not exist.
     Segment,
     /// A file of the tree's hashes is missing or changed.
     Tile,
@@ -92,11 +92,11 @@ pub enum FindingKind {
     Index,
 }
 
-/// One thing that was found.
+/// A finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// Its sort.
+    /// Its kind.
     pub kind: FindingKind,
     /// The id of the first event that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,7 +110,7 @@ pub struct Finding {
     /// The byte of that file at which the line begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
-    /// The same, for a person.
+    /// The same as a text.
     pub message: String,
 }
 

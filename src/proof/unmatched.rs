@@ -1,10 +1,9 @@
-//! What does not fit while a trail is verified: lines without a place among the
-//! leaves, and ids without a line. Both are kept in bounded memory; what is over
-//! the bound is counted.
+//! What does not match while a trail is verified: lines that are none of the leaves,
+//! and ids without a line. Memory for both is bounded; what exceeds it is counted.
 
 use super::leaf_chunks::UnmatchedSink;
 use super::merkle::{Hash, leaf_hash};
-use super::trail_walk::{LineLook, LinePosition};
+use super::trail_walk::{LineInfo, LinePosition, TrailLine};
 
 /// More lines than this are counted, not kept.
 const MAX_LINES: usize = 10_000;
@@ -15,45 +14,49 @@ const MAX_RANGES: usize = 100_000;
 /// A line out of order, without an id, or the second of its id.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UnmatchedLine {
-    pub look: LineLook,
-    pub place: LinePosition,
-    pub leaf: Hash,
+    pub info: LineInfo,
+    pub position: LinePosition,
+    /// `None` for a line that cannot be a leaf: it has no id or no text. It must not
+    /// be compared with any leaf, not with that of an empty entry either.
+    pub leaf: Option<Hash>,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Unmatched {
     pub lines: Vec<UnmatchedLine>,
+    /// How many lines, kept or not.
     pub total: u64,
-    /// Events after the last leaf.
-    pub beyond: u64,
+    /// How many events after the last leaf.
+    pub after_end: u64,
     /// The largest of their ids.
     pub last_id: u64,
 }
 
 impl UnmatchedSink for Unmatched {
-    fn odd(&mut self, look: LineLook, place: LinePosition, line: &[u8]) {
+    fn unmatched(&mut self, line: &TrailLine<'_>) {
         self.total += 1;
         if self.lines.len() < MAX_LINES {
+            let text = line.text.filter(|_| line.info.id.is_some());
             self.lines.push(UnmatchedLine {
-                look,
-                place,
-                leaf: leaf_hash(line),
+                info: line.info,
+                position: line.position,
+                leaf: text.map(leaf_hash),
             });
         }
     }
 
-    fn beyond(&mut self, id: u64) {
-        self.beyond += 1;
+    fn after_end(&mut self, id: u64) {
+        self.after_end += 1;
         self.last_id = self.last_id.max(id);
     }
 }
 
-/// A set of ids that grows from small to large.
+/// A set of ids, as ranges, to which ids are added in rising order.
 #[derive(Debug, Default)]
 pub(crate) struct IdRanges {
     ranges: Vec<(u64, u64)>,
-    /// IdRanges over the bound.
-    pub uncounted: u64,
+    /// How many ids were not added because there were too many ranges.
+    pub overflow: u64,
 }
 
 impl IdRanges {
@@ -62,31 +65,33 @@ impl IdRanges {
         let is_full = self.ranges.len() == MAX_RANGES;
         match self.ranges.last_mut() {
             Some((_, end)) if *end + 1 == first => *end = last,
-            _ if is_full => self.uncounted += last - first + 1,
+            _ if is_full => self.overflow += last - first + 1,
             _ => self.ranges.push((first, last)),
         }
     }
 
     /// Adds ids of which none is in the set.
     pub fn insert(&mut self, first: u64, last: u64) {
-        let place = self.ranges.partition_point(|range| range.0 < first);
-        self.ranges.insert(place, (first, last));
+        let index = self.ranges.partition_point(|range| range.0 < first);
+        self.ranges.insert(index, (first, last));
     }
 
+    /// The index of the range that holds the id.
     fn find(&self, id: u64) -> Option<usize> {
         let after = self.ranges.partition_point(|(first, _)| *first <= id);
-        let place = after.checked_sub(1)?;
-        (id <= self.ranges[place].1).then_some(place)
+        let index = after.checked_sub(1)?;
+        (id <= self.ranges[index].1).then_some(index)
     }
 
+    /// Removes an id, if it is in the set.
     pub fn remove(&mut self, id: u64) -> bool {
-        let Some(place) = self.find(id) else {
+        let Some(index) = self.find(id) else {
             return false;
         };
-        let (first, last) = self.ranges[place];
+        let (first, last) = self.ranges[index];
         let rest = [(first, id - 1), (id + 1, last)];
         let rest = rest.into_iter().filter(|(first, last)| first <= last);
-        self.ranges.splice(place..=place, rest);
+        self.ranges.splice(index..=index, rest);
         true
     }
 
@@ -117,9 +122,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_the_bound_is_counted() {
+    fn ids_beyond_the_bound_are_counted() {
         let mut ids = IdRanges::default();
         (1..=MAX_RANGES as u64 + 5).for_each(|n| ids.add(3 * n, 3 * n + 1));
-        assert_eq!((ids.ranges().count(), ids.uncounted), (MAX_RANGES, 10));
+        assert_eq!((ids.ranges().count(), ids.overflow), (MAX_RANGES, 10));
     }
 }

@@ -1,22 +1,22 @@
-//! Is the trail what was signed, and if not, what was changed?
+//! Whether a trail is what was signed, and if not, what was changed.
 //!
-//! The whole trail is walked in the order of ids and each leaf computed again,
-//! in memory that does not depend on the trail's length. The leaves are compared
-//! twice. Together they must come to the root of each checkpoint that was given:
-//! that alone decides. One by one they are compared with the tiles that a signed
-//! root vouches for (see `tile_verifier`): that says which events were changed, removed,
-//! added or moved, and where they stand. Where lines and tiles were changed
-//! together, the root still tells, but no one can say more than the range.
+//! The whole trail is read in the order of ids and each leaf computed again, in memory
+//! that does not depend on the trail's length. The leaves are compared twice. The roots
+//! over them must be those of the checkpoints that are given: this alone decides whether
+//! the trail is intact. Each leaf is compared with the tiles that a signed root covers
+//! (see `tile_verifier`): this shows which events were changed, removed, added or moved,
+//! and where. If lines and tiles were changed together, the root shows it, but no more
+//! than a range of events can be named.
 //!
-//! What this cannot see: what was written after the newest checkpoint given, and
-//! whether a newer one ever was signed. So keep checkpoints elsewhere.
+//! What this cannot see: events after the newest checkpoint given, and whether a newer
+//! one was ever signed. That is why checkpoints should be kept elsewhere too.
 
 use super::check::TreeCheck;
 use super::checkpoint::SignedCheckpoint;
-use super::log::{CHECKPOINT, TLOG, read_text};
+use super::checkpoint_file::{CHECKPOINT, TLOG, read_text};
+use super::log_folder::LogFolder;
 use super::note::VerifierKey;
 use super::report::{Covered, Finding, FindingKind, VerifyReport, Witness};
-use super::tile::LogFolder;
 use super::tile_verifier::TileVerifier;
 use crate::error::{Kind, Result};
 use crate::store::index_file::{self, IndexContent};
@@ -30,7 +30,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Verification {
     keys: Vec<VerifierKey>,
-    shown: Vec<SignedCheckpoint>,
+    given: Vec<SignedCheckpoint>,
     witnesses: usize,
     first_id: u64,
 }
@@ -41,17 +41,16 @@ impl Verification {
     pub fn new(keys: &[VerifierKey]) -> Self {
         Self {
             keys: keys.to_vec(),
-            shown: Vec::new(),
+            given: Vec::new(),
             witnesses: 0,
             first_id: 1,
         }
     }
 
-    /// Against this checkpoint too, which was kept elsewhere. Give several, of
-    /// any age: the trail must go on from each. An error where none of the keys
-    /// has signed it.
+    /// Also against this checkpoint, which was kept elsewhere. Several can be given, of
+    /// any age: the trail must contain each. An error if none of the keys has signed it.
     pub fn checkpoint(mut self, text: &str) -> Result<Self> {
-        self.shown.push(SignedCheckpoint::open(text, &self.keys)?);
+        self.given.push(SignedCheckpoint::open(text, &self.keys)?);
         Ok(self)
     }
 
@@ -70,13 +69,14 @@ impl Verification {
         self
     }
 
-    /// Verifies the trail at `root`. `progress` is told how many events have
-    /// been looked at, and how many there are to look at.
+    /// Verifies the trail at `root`. `progress` is called with how many events have been
+    /// verified, and how many there are to verify.
     pub fn run(&self, root: &Path, progress: impl FnMut(u64, u64)) -> Result<VerifyReport> {
         self.run_in(&(Arc::new(Disk) as _), &Layout::new(root), progress)
     }
 
     /// The same, over any storage.
+    #[cfg(feature = "internals")]
     #[doc(hidden)]
     pub fn run_on(&self, storage: &Arc<dyn Storage>, root: &Path) -> Result<VerifyReport> {
         self.run_in(storage, &Layout::new(root), |_, _| {})
@@ -104,10 +104,10 @@ impl Verification {
                 ),
             ));
         }
-        let tile_verifier = trusted(&folder, &references, &mut report)?;
+        let tile_verifier = open_tile_verifier(&folder, &references, &mut report)?;
         let check = TreeCheck::new(report, tile_verifier, &references, self.first_id);
         let (mut report, last_id) = check.run(storage, layout, progress)?;
-        // IdRanges that a crash took at the end are given, and signed as empty.
+        // Ids at the end whose events a crash took are used up, and signed as empty.
         let last_id = last_id.max(largest.size());
         check_index(&**storage, layout, last_id, &mut report)?;
         Ok(report)
@@ -120,7 +120,7 @@ impl Verification {
         report: &mut VerifyReport,
     ) -> Result<Vec<SignedCheckpoint>> {
         let path = folder.path().join(CHECKPOINT);
-        let mut references = self.shown.clone();
+        let mut references = self.given.clone();
         let fault = match read_text(folder) {
             Ok(Some(text)) => match SignedCheckpoint::open(&text, &self.keys) {
                 Ok(own) => {
@@ -150,8 +150,8 @@ impl Verification {
     }
 }
 
-/// The tiles under the largest checkpoint that they lead to.
-fn trusted(
+/// The tiles, verified against the largest checkpoint whose root they give.
+fn open_tile_verifier(
     folder: &LogFolder,
     references: &[SignedCheckpoint],
     report: &mut VerifyReport,
@@ -189,16 +189,16 @@ fn covered(signed: &SignedCheckpoint) -> Covered {
     }
 }
 
-/// What `index.json` says must not be past the last id that was given: that of
-/// the last event, or a later one whose event a crash took, as the trail's state
-/// says. That it lags behind is how a trail looks that was not closed.
+/// The id in `index.json` must not be larger than the last one that was given: that of
+/// the last event, or, by the trail's state, a later one whose event a crash took. It is
+/// smaller in a trail that was not closed, which is no fault.
 fn check_index(
     storage: &dyn Storage,
     layout: &Layout,
     last_id: u64,
     report: &mut VerifyReport,
 ) -> Result<()> {
-    let state = state::peek(storage, layout)?;
+    let state = state::read_state(storage, layout)?;
     let given = state
         .as_ref()
         .map_or(last_id, |state| state.written.max(last_id));
@@ -206,7 +206,7 @@ fn check_index(
     let found = |what: String| Finding::new(FindingKind::Index, what).at(&layout.index(), None);
     match index_file::read(storage, layout)? {
         IndexContent::Unreadable(why) => {
-            report.find(found(format!("the index cannot be read: {why}")))
+            report.find(found(format!("the index cannot be read: {why}")));
         }
         IndexContent::Last(id) if id == given => {}
         IndexContent::Last(id) if id > given || closed => report.find(found(format!(
@@ -217,7 +217,7 @@ fn check_index(
              work, or was not closed"
         ))),
         IndexContent::Missing if closed && given > 0 => {
-            report.find(found("the index is gone".into()))
+            report.find(found("the index is gone".into()));
         }
         IndexContent::Missing => report.note(found("there is no index".into())),
     }

@@ -1,13 +1,13 @@
-//! What a reader met that is no event of its stream, and so did not return.
+//! What a reader met that is no event of its stream, and so is not returned.
 
 use crate::limits::MAX_LISTED;
 use std::path::{Path, PathBuf};
 
-/// A line that is no event of the stream in whose file it stands.
+/// A line that is no event of its file's stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Damage {
-    /// What sort of damage.
+    /// The kind of damage.
     pub kind: DamageKind,
     /// The segment's file.
     pub path: PathBuf,
@@ -19,7 +19,7 @@ pub struct Damage {
     pub event_id: Option<u64>,
 }
 
-/// The sorts of [`Damage`].
+/// The kinds of [`Damage`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DamageKind {
@@ -27,26 +27,26 @@ pub enum DamageKind {
     NoEvent,
     /// The event belongs to another stream.
     Misplaced,
-    /// The event's id does not rise above that of the one before it.
+    /// The event's id is not above that of the event before it.
     Disordered,
-    /// The whole segment was taken away while it was read.
+    /// The whole segment was removed while it was read.
     Gone,
 }
 
-/// Where damage is told.
-pub(crate) trait Sink {
-    fn damage(&mut self, damage: Damage);
+/// Where damage is reported.
+pub(crate) trait DamageSink {
+    fn report(&mut self, damage: Damage);
 }
 
-/// Everything of that sort, counted; the first of them kept.
+/// Counts all damage and keeps the first entries.
 #[derive(Debug, Default)]
 pub(crate) struct DamageLog {
     first: Vec<Damage>,
     count: u64,
 }
 
-impl Sink for DamageLog {
-    fn damage(&mut self, damage: Damage) {
+impl DamageSink for DamageLog {
+    fn report(&mut self, damage: Damage) {
         self.count += 1;
         if self.first.len() < MAX_LISTED {
             self.first.push(damage);
@@ -55,9 +55,9 @@ impl Sink for DamageLog {
 }
 
 impl DamageLog {
-    /// An event whose payload has not the shape that is needed.
-    pub fn payload(&mut self, path: &Path, offset: u64, event_id: u64, reason: String) {
-        self.damage(Damage {
+    /// Reports an event whose payload has the wrong shape.
+    pub fn report_payload(&mut self, path: &Path, offset: u64, event_id: u64, reason: String) {
+        self.report(Damage {
             kind: DamageKind::NoEvent,
             path: path.to_owned(),
             offset,
@@ -66,7 +66,7 @@ impl DamageLog {
         });
     }
 
-    pub fn add_all(&mut self, other: Self) {
+    pub fn append(&mut self, other: Self) {
         self.count += other.count;
         let room = MAX_LISTED - self.first.len();
         self.first.extend(other.first.into_iter().take(room));

@@ -1,13 +1,12 @@
 //! Which events a reader returns, and in what order.
 //!
-//! A [`Filter`] is what a caller says; a [`Matcher`] is the same, made ready to
-//! be asked once a line. Texts are compared without decoding the line where
-//! that is possible: a text of a line that holds no escape is compared as it
-//! stands, one that does first with the form in which our writer would have
-//! written the wanted text, and only then decoded.
+//! A [`Filter`] is what a caller asks for; a [`Matcher`] is the same, prepared to be
+//! applied to each line. A string of a line is compared without decoding it where
+//! possible: as it is if it contains no escape; else first with the wanted text in
+//! canonical form, as our writer escapes it, and only then decoded.
 //!
-//! All limits are inclusive. A property for which nothing was added lets every
-//! event through. Left to others: walking the lines (`reader`).
+//! All limits are inclusive. A property for which nothing was added allows every
+//! event. Reading the lines is left to `reader`.
 
 use crate::error::{Error, Result};
 use crate::event::header::{Depth, Header, TextSpan, decode, escape};
@@ -31,7 +30,7 @@ pub enum Order {
 }
 
 /// Which events to read, in what order, and how many at most. An empty filter
-/// lets everything through, in stream order.
+/// allows every event, in stream order.
 #[derive(Clone, Debug)]
 pub struct Filter {
     domains: BTreeSet<String>,
@@ -64,48 +63,48 @@ impl Default for Filter {
 }
 
 impl Filter {
-    /// A filter that lets everything through.
+    /// A filter that allows every event.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a domain to those that are let through.
+    /// Adds an allowed domain.
     pub fn domain(&mut self, name: &str) -> Result<&mut Self> {
         self.domains.insert(checked_name("domain", name)?);
         Ok(self)
     }
 
-    /// Adds a category to those that are let through.
+    /// Adds an allowed category.
     pub fn category(&mut self, name: &str) -> Result<&mut Self> {
         self.categories.insert(checked_name("category", name)?);
         Ok(self)
     }
 
-    /// Adds a model name to those that are let through.
+    /// Adds an allowed model name.
     pub fn model_name(&mut self, name: &str) -> &mut Self {
         self.model_names.insert(name.to_owned());
         self
     }
 
-    /// Adds an operation to those that are let through.
+    /// Adds an allowed operation.
     pub fn operation(&mut self, name: &str) -> &mut Self {
         self.operations.insert(name.to_owned());
         self
     }
 
-    /// Adds a user (`logical_user_id`) to those that are let through.
+    /// Adds an allowed user (`logical_user_id`).
     pub fn user(&mut self, id: &str) -> &mut Self {
         self.users.insert(id.to_owned());
         self
     }
 
-    /// Lets only events with this `request_id` through.
+    /// Allows only events with this `request_id`.
     pub fn request_id(&mut self, id: &str) -> &mut Self {
         self.request_id = Some(id.to_owned());
         self
     }
 
-    /// Lets only ids from `min` to `max` through, both included.
+    /// Allows only ids from `min` to `max`, both included.
     pub fn event_ids(&mut self, min: u64, max: u64) -> Result<&mut Self> {
         if min > max {
             return Err(Error::argument(format!(
@@ -116,7 +115,7 @@ impl Filter {
         Ok(self)
     }
 
-    /// Lets only timestamps from `min` to `max` through, both included.
+    /// Allows only timestamps from `min` to `max`, both included.
     pub fn timestamps(&mut self, min: i64, max: i64) -> Result<&mut Self> {
         if min > max {
             return Err(Error::argument(format!(
@@ -176,18 +175,18 @@ fn checked_name(what: &str, name: &str) -> Result<String> {
     }
 }
 
-/// A filter, ready to be asked once a line.
+/// A filter, prepared to be applied to each line.
 #[derive(Debug)]
 pub(crate) struct Matcher {
     domains: BTreeSet<String>,
     categories: BTreeSet<String>,
-    model_names: Texts,
-    operations: Texts,
-    users: Texts,
-    request_ids: Texts,
+    model_names: TextSet,
+    operations: TextSet,
+    users: TextSet,
+    request_ids: TextSet,
     pub event_ids: RangeInclusive<u64>,
     timestamps: RangeInclusive<i64>,
-    /// How much of a line has to be looked at.
+    /// How far a line has to be read.
     pub depth: Depth,
 }
 
@@ -196,13 +195,13 @@ impl Matcher {
         let mut matcher = Self {
             domains: filter.domains.clone(),
             categories: filter.categories.clone(),
-            model_names: Texts::new(&filter.model_names),
-            operations: Texts::new(&filter.operations),
-            users: Texts::new(&filter.users),
-            request_ids: Texts::new(&filter.request_id),
+            model_names: TextSet::new(&filter.model_names),
+            operations: TextSet::new(&filter.operations),
+            users: TextSet::new(&filter.users),
+            request_ids: TextSet::new(&filter.request_id),
             event_ids: filter.event_ids.clone(),
             timestamps: filter.timestamps.clone(),
-            depth: Depth::Names,
+            depth: Depth::Category,
         };
         matcher.depth = if !matcher.request_ids.is_empty() {
             Depth::RequestId
@@ -212,55 +211,55 @@ impl Matcher {
             Depth::Operation
         } else if !matcher.model_names.is_empty() {
             Depth::ModelName
-        } else if matcher.has_times() {
-            Depth::Names
+        } else if matcher.filters_times() {
+            Depth::Category
         } else {
-            // Most will pass, and then be looked at as a whole.
+            // Most events will pass and are then read completely anyway.
             Depth::All
         };
         matcher
     }
 
-    pub fn domain(&self, name: &str) -> bool {
+    pub fn allows_domain(&self, name: &str) -> bool {
         self.domains.is_empty() || self.domains.contains(name)
     }
 
-    pub fn category(&self, name: &str) -> bool {
+    pub fn allows_category(&self, name: &str) -> bool {
         self.categories.is_empty() || self.categories.contains(name)
     }
 
-    /// Whether some times do not pass.
-    pub fn has_times(&self) -> bool {
+    /// Whether times are restricted.
+    pub fn filters_times(&self) -> bool {
         self.timestamps != (i64::MIN..=i64::MAX)
     }
 
-    /// Whether an event between these times may pass.
-    pub fn times(&self, min: i64, max: i64) -> bool {
+    /// Whether an event with a time from `min` to `max` may pass.
+    pub fn overlaps_times(&self, min: i64, max: i64) -> bool {
         min <= *self.timestamps.end() && max >= *self.timestamps.start()
     }
 
-    /// Whether the event with this header passes; its stream is not asked for.
+    /// Whether the event with this header passes; its stream is not checked.
     #[inline]
-    pub fn event(&self, header: &Header, line: &[u8]) -> bool {
+    pub fn matches(&self, header: &Header, line: &[u8]) -> bool {
         self.event_ids.contains(&header.event_id)
             && self.timestamps.contains(&header.timestamp)
-            && self.model_names.pass(Some(header.model_name), line)
-            && self.operations.pass(Some(header.operation), line)
-            && self.users.pass(Some(header.user), line)
-            && self.request_ids.pass(header.request_id, line)
+            && self.model_names.allows(Some(header.model_name), line)
+            && self.operations.allows(Some(header.operation), line)
+            && self.users.allows(Some(header.user), line)
+            && self.request_ids.allows(header.request_id, line)
     }
 }
 
-/// Texts, one of which a field must be; none at all: any.
+/// The texts that a field may have; if there are none, any.
 #[derive(Debug)]
-struct Texts {
+struct TextSet {
     /// Sorted.
     plain: Vec<Box<[u8]>>,
-    /// Sorted; as our writer puts them into a line.
+    /// The same in canonical form, sorted.
     escaped: Vec<Box<[u8]>>,
 }
 
-impl Texts {
+impl TextSet {
     fn new<'t>(texts: impl IntoIterator<Item = &'t String>) -> Self {
         let (mut plain, mut escaped) = (Vec::new(), Vec::new());
         for text in texts {
@@ -277,23 +276,24 @@ impl Texts {
     }
 
     #[inline]
-    fn pass(&self, field: Option<TextSpan>, line: &[u8]) -> bool {
-        self.is_empty() || self.has(field, line)
+    fn allows(&self, field: Option<TextSpan>, line: &[u8]) -> bool {
+        self.is_empty() || self.contains(field, line)
     }
 
-    fn has(&self, field: Option<TextSpan>, line: &[u8]) -> bool {
+    fn contains(&self, field: Option<TextSpan>, line: &[u8]) -> bool {
         let Some(field) = field else {
             return false;
         };
-        let raw = field.of(line);
+        let raw = field.bytes(line);
         if !field.escaped {
-            return has(&self.plain, raw);
+            return sorted_contains(&self.plain, raw);
         }
-        has(&self.escaped, raw) || decode(raw).is_some_and(|text| has(&self.plain, text.as_bytes()))
+        sorted_contains(&self.escaped, raw)
+            || decode(raw).is_some_and(|text| sorted_contains(&self.plain, text.as_bytes()))
     }
 }
 
-fn has(sorted: &[Box<[u8]>], text: &[u8]) -> bool {
+fn sorted_contains(sorted: &[Box<[u8]>], text: &[u8]) -> bool {
     match sorted {
         [one] => **one == *text,
         _ => sorted.binary_search_by(|item| (**item).cmp(text)).is_ok(),
@@ -314,7 +314,7 @@ mod tests {
 
     fn passes(filter: &Filter, line: &str) -> bool {
         let (header, _) = header::parse(line.as_bytes()).expect("an event");
-        Matcher::new(filter).event(&header, line.as_bytes())
+        Matcher::new(filter).matches(&header, line.as_bytes())
     }
 
     #[test]

@@ -1,22 +1,20 @@
 //! What happened to one record: who, when, what changed.
 //!
-//! All events of the record are read, for what changed can depend on what was
-//! before; the filter says which of them are returned. The changes of an event
-//! are what it says itself in `delta`; else the fields that differ between what
-//! was before (`before`, else the record as the events up to then left it) and
-//! what is after. Memory is proportional to the events returned.
+//! All events of the record are read, because what changed can depend on earlier
+//! events; the filter decides which of them are returned. The changes of an event
+//! are those of its `delta`; without one, the fields that differ between the state
+//! before (`before`, else the record as the earlier events left it) and the state
+//! after. Memory is proportional to the events returned.
 
 use crate::error::Result;
-use crate::event::change::{Payload, RecordFields, write_key};
+use crate::event::change::{Payload, RecordFields, write_json_key};
 use crate::event::header::escape;
 use crate::read::damage::{Damage, DamageLog};
 use crate::read::filter::{Filter, Matcher, Order};
 use crate::read::reader::Reader;
 use crate::read::record::Record;
-use crate::store::storage::{Disk, Storage};
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// The events of one record.
 #[derive(Debug)]
@@ -57,21 +55,8 @@ pub struct Change {
 
 /// The events of one record that pass the filter, oldest first unless the
 /// filter's order is [`Order::NewestFirst`]. The filter's own domains,
-/// categories and model names count for nothing.
+/// categories and model names are ignored.
 pub fn history(
-    root: impl Into<PathBuf>,
-    domain: &str,
-    category: &str,
-    model_name: &str,
-    filter: &Filter,
-) -> Result<History> {
-    history_on(Arc::new(Disk), root, domain, category, model_name, filter)
-}
-
-/// The same, on another storage than the machine's file system.
-#[doc(hidden)]
-pub fn history_on(
-    storage: Arc<dyn Storage>,
     root: impl Into<PathBuf>,
     domain: &str,
     category: &str,
@@ -84,12 +69,13 @@ pub fn history_on(
     });
     let wanted = Matcher::new(&filter.of_record(domain, category, model_name)?);
 
-    let mut all = Filter::new();
-    all.domain(domain)?
+    let mut record_filter = Filter::new();
+    record_filter
+        .domain(domain)?
         .category(category)?
         .model_name(model_name)
         .event_ids(0, *filter.get_event_ids().end())?;
-    let mut reader = Reader::open_on(storage, root, &all)?;
+    let mut reader = Reader::open(root, &record_filter)?;
     let mut history = History {
         entries: Vec::new(),
         damage: DamageLog::default(),
@@ -98,21 +84,21 @@ pub fn history_on(
     while let Some(record) = reader.next()? {
         match Payload::parse(record.payload()) {
             Ok(payload) => {
-                let entry = step(&mut state, payload, &record);
+                let entry = apply(&mut state, payload, &record);
                 if record.passes(&wanted) {
                     history.entries.push(entry);
                 }
             }
             Err(reason) => {
                 let (path, offset, id) = (record.path(), record.offset(), record.event_id());
-                history.damage.payload(path, offset, id, reason);
+                history.damage.report_payload(path, offset, id, reason);
             }
         }
         if !newest_first && history.entries.len() >= limit {
             break;
         }
     }
-    history.damage.add_all(reader.into_damage());
+    history.damage.append(reader.into_damage());
     if newest_first {
         history.entries.reverse();
         history.entries.truncate(limit);
@@ -120,20 +106,24 @@ pub fn history_on(
     Ok(history)
 }
 
-/// What the event does; and does it.
-fn step(state: &mut Option<RecordFields>, payload: Payload, record: &Record<'_>) -> HistoryEntry {
+/// Applies an event to the record, and returns what it changed.
+fn apply(state: &mut Option<RecordFields>, payload: Payload, record: &Record<'_>) -> HistoryEntry {
     let operation = record.operation().into_owned();
-    let known = state.take();
-    let none = RecordFields::default();
-    let before = payload.before.as_ref().or(known.as_ref()).unwrap_or(&none);
+    let current = state.take();
+    let empty = RecordFields::default();
+    let before = payload
+        .before
+        .as_ref()
+        .or(current.as_ref())
+        .unwrap_or(&empty);
     let mut changes;
     match &*operation {
         "create" => {
             let after = payload.after.or(payload.before).unwrap_or_default();
-            changes = differences(&none, &after);
+            changes = differences(&empty, &after);
             *state = Some(after);
         }
-        "delete" => changes = differences(before, &none),
+        "delete" => changes = differences(before, &empty),
         _ => {
             let replaced = payload.after.filter(|after| !after.is_empty());
             changes = match &replaced {
@@ -148,11 +138,11 @@ fn step(state: &mut Option<RecordFields>, payload: Payload, record: &Record<'_>)
                 });
             }
             *state = if operation != "update" {
-                known
+                current
             } else if replaced.is_some() {
                 replaced
             } else {
-                let mut fields = known.unwrap_or_default();
+                let mut fields = current.unwrap_or_default();
                 for (field, _, new) in &payload.delta {
                     fields.set(field, new);
                 }
@@ -176,36 +166,39 @@ fn differences(before: &RecordFields, after: &RecordFields) -> Vec<Change> {
         old: before.get(field).map(str::to_owned),
         new: after.get(field).map(str::to_owned),
     };
-    let gone = before
+    let removed = before
         .iter()
         .filter(|(field, _)| after.get(field).is_none());
-    let other = after
+    let changed = after
         .iter()
         .filter(|(field, value)| before.get(field) != Some(value));
-    gone.chain(other).map(|(field, _)| change(field)).collect()
+    removed
+        .chain(changed)
+        .map(|(field, _)| change(field))
+        .collect()
 }
 
 impl History {
-    /// What each event did.
+    /// What each event changed.
     pub fn entries(&self) -> &[HistoryEntry] {
         &self.entries
     }
 
-    /// What of the stream could not be read; the first 1,000.
+    /// What could not be read of the stream; at most the first 1,000.
     pub fn damage(&self) -> &[Damage] {
         self.damage.first()
     }
 
-    /// How much there was of that.
+    /// How many such lines there were.
     pub fn damage_count(&self) -> u64 {
         self.damage.count()
     }
 
-    /// An array with an object an event: `event_id`, `timestamp`, `operation`,
-    /// `logical_user_id`, `request_id` (left out where there is none), and
-    /// `changes`: field to `{"old":…,"new":…}`, where a side on which the field
-    /// is not there is left out. An update that was written as a delta says
-    /// null for such a side, as it cannot tell the two apart.
+    /// An array with one object per event: `event_id`, `timestamp`, `operation`,
+    /// `logical_user_id`, `request_id` (left out if there is none), and
+    /// `changes`: field to `{"old":…,"new":…}`, where a side without the field is
+    /// left out. For an update that was written as a delta, such a side is null, as
+    /// a delta cannot distinguish the two.
     pub fn to_json(&self) -> String {
         let mut out = String::from("[");
         for (index, entry) in self.entries.iter().enumerate() {
@@ -220,7 +213,7 @@ impl History {
 }
 
 impl HistoryEntry {
-    /// The same as an object of JSON, see [`History::to_json`].
+    /// The same as a JSON object, see [`History::to_json`].
     pub fn to_json(&self) -> String {
         let mut out = String::new();
         self.write_json(&mut out);
@@ -245,7 +238,7 @@ impl HistoryEntry {
             if index > 0 {
                 out.push(',');
             }
-            write_key(&change.field, out);
+            write_json_key(&change.field, out);
             out.push('{');
             if let Some(old) = &change.old {
                 let _ = write!(out, "\"old\":{old}");

@@ -4,10 +4,11 @@
 //! | --- | --- |
 //! | `reader` | the public handle: events in stream order or merged by id; following |
 //! | `cursor` | one stream, event by event |
-//! | `segments` | the segments of one stream, and where in them an id is |
+//! | `segments` | the segments of one stream, and the position of an id in them |
 //! | `filter` | which events pass |
 //! | `record`, `damage` | what a reader returns, and what it could not return |
-//! | `replay` | the state of every record at one event |
+//! | `segment_files` | the files of all segments |
+//! | `replay` | the state of every record of a stream at one event |
 //! | `history` | the changes of one record |
 //! | `check` | a whole trail: is it sound? |
 
@@ -19,6 +20,7 @@ mod history;
 mod reader;
 mod record;
 mod replay;
+mod segment_files;
 mod segments;
 
 pub use check::check;
@@ -28,3 +30,4 @@ pub use history::{Change, History, HistoryEntry, history};
 pub use reader::Reader;
 pub use record::Record;
 pub use replay::{Replay, replay};
+pub use segment_files::{SegmentFile, segments};

@@ -1,4 +1,4 @@
-//! One event, lent by the reader.
+//! One event, borrowed from the reader.
 
 use super::cursor::Cursor;
 use crate::event::header::Header;
@@ -6,7 +6,7 @@ use crate::read::filter::Matcher;
 use std::borrow::Cow;
 use std::path::Path;
 
-/// An event as it stands in its segment. Lent until the reader moves on.
+/// An event as it is in its segment, borrowed until the reader moves on.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'r> {
     line: &'r [u8],
@@ -27,7 +27,7 @@ impl<'r> Record<'r> {
 
     /// The event's line, without its newline: a JSON object.
     pub fn json(&self) -> &'r str {
-        // Every line that is returned was found to be UTF-8.
+        // Every line that is returned has been checked to be UTF-8.
         std::str::from_utf8(self.line).unwrap_or_default()
     }
 
@@ -56,7 +56,7 @@ impl<'r> Record<'r> {
         &self.cursor.stream.category
     }
 
-    /// The record that it is about.
+    /// The name of its record.
     pub fn model_name(&self) -> Cow<'r, str> {
         self.header.model_name.text(self.line)
     }
@@ -72,7 +72,7 @@ impl<'r> Record<'r> {
         self.header.user.text(self.line)
     }
 
-    /// Which request it belongs to, if it says so.
+    /// The request that it belongs to, if it has one.
     pub fn request_id(&self) -> Option<Cow<'r, str>> {
         self.header.request_id.map(|span| span.text(self.line))
     }
@@ -83,9 +83,9 @@ impl<'r> Record<'r> {
         std::str::from_utf8(self.line.get(start..end)?).ok()
     }
 
-    /// Whether it passes another filter; its stream is not asked for.
+    /// Whether it passes another filter; its stream is not checked.
     pub(crate) fn passes(&self, matcher: &Matcher) -> bool {
-        matcher.event(self.header, self.line)
+        matcher.matches(self.header, self.line)
     }
 
     /// The segment's file.

@@ -1,27 +1,25 @@
 //! The records of one stream, as they were at an event or a time.
 //!
-//! The events of a domain and category are folded, in their order, into record
-//! name and record: a create sets the record (`after`, else `before`, else an
-//! empty one); an update with an `after` that is not empty replaces it, else
-//! each field of `delta` gets its new value; a delete removes it. Memory is
-//! proportional to the records, not to the events.
+//! The events of a domain and category are applied, in their order, to a map from
+//! record name to record: a create sets the record (`after`, else `before`, else an
+//! empty one); an update with an `after` that is not empty replaces it, any other
+//! update sets each field of `delta` to its new value; a delete removes it. Memory
+//! is proportional to the records, not to the events.
 //!
-//! An update that finds no record begins with an empty one; that, and what the
-//! reader could not read, is counted, for it makes the result doubtful.
+//! An update of a missing record starts with an empty one. Such updates, and what
+//! the reader could not read, are counted, because the result may then be wrong.
 
 use crate::error::Result;
-use crate::event::change::{Payload, RecordFields, write_key};
+use crate::event::change::{Payload, RecordFields, write_json_key};
 use crate::read::damage::{Damage, DamageLog};
 use crate::read::filter::{Filter, Order};
 use crate::read::reader::Reader;
 use crate::read::record::Record;
-use crate::store::storage::{Disk, Storage};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-/// What the events of one stream add up to.
+/// The records that result from the events of one stream.
 #[derive(Debug)]
 pub struct Replay {
     records: BTreeMap<String, RecordFields>,
@@ -31,22 +29,10 @@ pub struct Replay {
     damage: DamageLog,
 }
 
-/// Folds the events of one domain and category that pass the filter; its own
-/// domains, categories and order count for nothing. An upper limit of ids or
-/// times gives the records as they were then.
+/// Applies the events of one domain and category that pass the filter; the filter's
+/// own domains, categories and order are ignored. An upper limit of ids or times
+/// gives the records as they were then.
 pub fn replay(
-    root: impl Into<PathBuf>,
-    domain: &str,
-    category: &str,
-    filter: &Filter,
-) -> Result<Replay> {
-    replay_on(Arc::new(Disk), root, domain, category, filter)
-}
-
-/// The same, on another storage than the machine's file system.
-#[doc(hidden)]
-pub fn replay_on(
-    storage: Arc<dyn Storage>,
     root: impl Into<PathBuf>,
     domain: &str,
     category: &str,
@@ -54,7 +40,7 @@ pub fn replay_on(
 ) -> Result<Replay> {
     let mut filter = filter.in_stream(domain, category)?;
     filter.order(Order::Stream);
-    let mut reader = Reader::open_on(storage, root, &filter)?;
+    let mut reader = Reader::open(root, &filter)?;
     let mut replay = Replay {
         records: BTreeMap::new(),
         last_event_id: None,
@@ -65,7 +51,7 @@ pub fn replay_on(
     while let Some(record) = reader.next()? {
         replay.apply(&record);
     }
-    replay.damage.add_all(reader.into_damage());
+    replay.damage.append(reader.into_damage());
     Ok(replay)
 }
 
@@ -75,8 +61,12 @@ impl Replay {
         let payload = match Payload::parse(record.payload()) {
             Ok(payload) => payload,
             Err(reason) => {
-                self.damage
-                    .payload(record.path(), record.offset(), record.event_id(), reason);
+                self.damage.report_payload(
+                    record.path(),
+                    record.offset(),
+                    record.event_id(),
+                    reason,
+                );
                 return;
             }
         };
@@ -103,7 +93,7 @@ impl Replay {
             "delete" => {
                 self.records.remove(&*name);
             }
-            // A trail may have operations of its own; they change no record.
+            // A trail may have other operations; they change no record.
             _ => return,
         }
         self.applied_events += 1;
@@ -137,29 +127,29 @@ impl Replay {
         self.last_event_id
     }
 
-    /// How many events were folded.
+    /// How many events were applied.
     pub fn applied_events(&self) -> u64 {
         self.applied_events
     }
 
-    /// How many updates found no record, and began with an empty one.
+    /// How many updates found no record, and started with an empty one.
     pub fn unfounded_updates(&self) -> u64 {
         self.unfounded_updates
     }
 
-    /// What of the stream could not be read or folded; the first 1,000.
+    /// What could not be read or applied; at most the first 1,000.
     pub fn damage(&self) -> &[Damage] {
         self.damage.first()
     }
 
-    /// How much there was of that.
+    /// How many such lines there were.
     pub fn damage_count(&self) -> u64 {
         self.damage.count()
     }
 
     /// `{"state":{…},"last_event_id":n,"applied_events":n}`: record name to
     /// record, sorted by name, numbers in the digits of their events. Two more
-    /// numbers stand there when they are not 0: `unfounded_updates` and
+    /// members are present if they are not 0: `unfounded_updates` and
     /// `damaged_lines`.
     pub fn to_json(&self) -> String {
         let mut out = String::from("{\"state\":{");
@@ -167,7 +157,7 @@ impl Replay {
             if index > 0 {
                 out.push(',');
             }
-            write_key(name, &mut out);
+            write_json_key(name, &mut out);
             fields.write_json(&mut out);
         }
         out.push_str("},\"last_event_id\":");

@@ -1,26 +1,25 @@
-//! What opening a trail does with what it finds.
+//! Recovery: brings a trail into a consistent state when it is opened.
 //!
-//! A trail that says it was closed whole is believed, unless its index was
-//! changed since: someone else has written. Otherwise, in this order:
+//! A trail whose state says it was closed cleanly needs no recovery, unless its index
+//! has another last id: then other software has written. Otherwise, in this order:
 //!
-//! 1. The journal is redone: what a synced commit has lost is put back.
-//! 2. If the machine was restarted, or a marked batch was not finished, the
-//!    events after the last point that is known to be whole are read. Where the
-//!    machine was restarted, each segment is cut at the first line that has no
-//!    end or has zeros in it, which stand for pages that never reached the
-//!    disk. Ids that are in no segment are reported.
-//! 3. The tail of every stream's newest segment is looked at. Bytes that are no
-//!    whole line, or zeros that a power loss left, are cut off. A whole event
-//!    that lacks only its newline gets it. A whole line that is no event was
-//!    not torn: it is reported and left as it is.
-//! 4. The last id is the largest that any of these has shown.
-//! 5. If a sync has failed before, what was not known to be on disk is written
-//!    once more, as it is, for the kernel thinks that it is there.
-//! 6. All of it is brought to disk, so that whoever opens the trail next need
-//!    only look at what came after, and the journal is forgotten.
+//! 1. Redo: what synced commits have lost is restored from the journal.
+//! 2. If the machine was rebooted, or a marked batch is unfinished, the events after
+//!    the last id known to be intact are scanned. After a reboot each segment is cut
+//!    at the first line that has no newline or contains zeros, that is, pages that
+//!    never reached the disk. Ids that are in no segment are reported.
+//! 3. The tail of every stream's newest segment is repaired. A partial line, or zeros
+//!    that a power loss left, are cut off. A whole event that lacks only its newline
+//!    gets it. A whole line that is not an event was not torn: it is reported and
+//!    left as it is.
+//! 4. The last id is the largest id found in any of these steps.
+//! 5. If a sync has failed before, what was not known to be on disk is rewritten
+//!    unchanged, because the kernel considers those pages clean.
+//! 6. Everything is synced, so that the next recovery need not go back beyond this
+//!    point, and the caller discards the journal.
 //!
-//! Whatever is cut is first kept, durably, under `.auditrail/torn/`. The whole
-//! of it can be repeated: a crash in the midst of it loses nothing.
+//! Whatever is cut off is first saved, durably, under `.auditrail/torn/`. Recovery is
+//! idempotent: a crash during it loses nothing.
 
 mod quarantine;
 mod redo;
@@ -37,7 +36,7 @@ use crate::store::state::{Phase, State};
 use crate::store::storage::Storage;
 use crate::warning::{Warning, WarningKind};
 
-/// What recovery did, added up.
+/// Totals and warnings of recovery.
 #[derive(Debug, Default)]
 pub(crate) struct RecoveryReport {
     pub warnings: Vec<Warning>,
@@ -48,27 +47,27 @@ pub(crate) struct RecoveryReport {
 
 impl RecoveryReport {
     pub fn warn(&mut self, kind: WarningKind, message: String) {
-        // A badly damaged trail must not fill the memory with its complaints.
+        // Warnings about a badly damaged trail must not exhaust memory.
         if self.warnings.len() < MAX_LISTED {
             self.warnings.push(Warning { kind, message });
         }
     }
 }
 
-/// Where recovery leaves a trail.
+/// The trail after recovery.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Recovered {
     pub last_id: u64,
     /// Ids up to this one are on disk.
     pub synced_id: u64,
-    /// `index.json` does not say the last id.
+    /// `index.json` does not hold the last id.
     pub index_is_stale: bool,
-    /// The journal holds what is elsewhere by now.
+    /// The journal has records, and their segments are synced by now.
     pub journal_is_stale: bool,
 }
 
-/// Recovers the trail; `state` is what its last writer has left, `boot` the
-/// present run of the machine.
+/// Recovers the trail; `state` was written by its last writer, `boot` is the current
+/// boot id.
 pub(crate) fn trail(
     storage: &dyn Storage,
     layout: &Layout,
@@ -103,23 +102,23 @@ pub(crate) fn trail(
     let mut last_id = indexed.max(journaled.unwrap_or(0));
     if let Some(state) = state {
         let same_boot = !boot.is_empty() && state.boot == boot;
-        let whole = if same_boot {
+        let intact_id = if same_boot {
             state.written
         } else {
             state.synced.max(journaled.unwrap_or(0))
         };
-        last_id = last_id.max(whole);
+        last_id = last_id.max(intact_id);
         if state.phase != Phase::Clean && (!same_boot || state.phase == Phase::Busy) {
-            let (found, given) = scan::events_after(storage, layout, whole, !same_boot, report)?;
-            last_id = scan::report_missing(whole, last_id.max(given), found, report);
+            let (found, max_id) = scan::scan_after(storage, layout, intact_id, !same_boot, report)?;
+            last_id = scan::report_missing(intact_id, last_id.max(max_id), found, report);
         }
     }
     last_id = last_id.max(tails(storage, layout, report)?);
     if let Some(state) = state.filter(|state| state.sync_failed) {
         scan::rewrite(storage, layout, state.synced)?;
     }
-    // What was found and put back must not be lost to the next failure, for
-    // nobody would look for it again. Nor may the folders, whoever made them.
+    // The next recovery starts after this point, so everything found or restored must
+    // be on disk, and so must the folders, whoever created them.
     storage
         .sync_all(layout.root())
         .map_err(|e| Error::io("sync", layout.root(), &e))?;

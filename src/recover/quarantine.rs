@@ -1,16 +1,16 @@
-//! Bytes that are taken out of a segment, kept under `.auditrail/torn/`.
+//! Quarantine: bytes cut from a segment are saved under `.auditrail/torn/`.
 
 use super::RecoveryReport;
 use crate::error::{Error, Kind, Result};
 use crate::store::layout::Layout;
-use crate::store::storage::{File, Open, Storage, read_range};
+use crate::store::storage::{File, Open, Storage, ensure_folder, open_file, read_blocks};
 use crate::warning::WarningKind;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Cuts `keep..len` off the file, after it was kept aside.
-pub(super) fn cut_off(
+/// Truncates the file from `len` to `keep` bytes, after saving the rest durably.
+pub(super) fn quarantine_tail(
     storage: &dyn Storage,
     layout: &Layout,
     path: &Path,
@@ -18,18 +18,11 @@ pub(super) fn cut_off(
     len: u64,
     report: &mut RecoveryReport,
 ) -> Result<()> {
-    let file = storage
-        .open(path, Open::Update)
-        .map_err(|e| Error::io("open", path, &e))?;
+    let file = open_file(storage, path, Open::Update)?;
     let mut torn = QuarantineFile::new(storage, layout, path, keep)?;
-    let mut at = keep;
-    while at < len {
-        let bytes = read_range(&*file, at, 256 * 1024).map_err(|e| Error::io("read", path, &e))?;
-        if bytes.is_empty() {
-            break;
-        }
+    for block in read_blocks(&*file, keep..len) {
+        let (_, bytes) = block.map_err(|e| Error::io("read", path, &e))?;
         torn.write(&bytes)?;
-        at += bytes.len() as u64;
     }
     let kept = torn.finish(storage, layout)?;
     file.set_len(keep)
@@ -49,8 +42,26 @@ pub(super) fn cut_off(
     Ok(())
 }
 
-/// A file under `.auditrail/torn/` for bytes that are taken out of a segment.
-/// Its name says which segment and from which byte on.
+/// The longest stem: with an offset and a number behind it, the name stays below
+/// the 255 bytes that file systems allow.
+const MAX_STEM: usize = 200;
+
+/// The segment's path in the trail as one name. Names of folders that are too long are
+/// cut, and told apart by a checksum of the whole.
+fn stem_of(layout: &Layout, segment: &Path) -> String {
+    let path = segment.strip_prefix(layout.root()).unwrap_or(segment);
+    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+    let stem = parts.join("-");
+    if stem.len() <= MAX_STEM {
+        return stem;
+    }
+    let folders = &stem[..stem.floor_char_boundary(MAX_STEM / 2)];
+    let file = parts.last().map_or("", |name| name.as_ref());
+    format!("{folders}-{:08x}-{file}", crc32fast::hash(stem.as_bytes()))
+}
+
+/// A file under `.auditrail/torn/` for bytes of a segment. Its name tells the segment
+/// and the offset of the first byte.
 pub(super) struct QuarantineFile {
     path: PathBuf,
     file: Arc<dyn File>,
@@ -65,19 +76,8 @@ impl QuarantineFile {
         offset: u64,
     ) -> Result<Self> {
         let folder = layout.hidden_file("torn");
-        match storage.create_dir(&folder) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(Error::io("create the folder", &folder, &e));
-            }
-            _ => {}
-        }
-        let stem: Vec<_> = segment
-            .strip_prefix(layout.root())
-            .unwrap_or(segment)
-            .iter()
-            .map(|part| part.to_string_lossy())
-            .collect();
-        let stem = format!("{}-at-{offset}", stem.join("-"));
+        ensure_folder(storage, &folder).map_err(|e| Error::io("create the folder", &folder, &e))?;
+        let stem = format!("{}-at-{offset}", stem_of(layout, segment));
         for attempt in 1_u32.. {
             let path = folder.join(if attempt == 1 {
                 stem.clone()

@@ -1,4 +1,4 @@
-//! Redo: what a synced commit has lost is put back from the journal.
+//! Redo: restores from the journal what synced commits have lost.
 
 use super::RecoveryReport;
 use super::quarantine::QuarantineFile;
@@ -6,11 +6,11 @@ use crate::error::{Error, Kind, Result};
 use crate::event::name::name_fault;
 use crate::store::journal::{self, RedoEntry};
 use crate::store::layout::Layout;
-use crate::store::storage::{Open, Storage, read_range};
+use crate::store::storage::{Open, Storage, ensure_folder, read_range};
 use crate::warning::WarningKind;
 use std::io;
 
-/// Redoes the journal; says the last id that it holds, if it holds any.
+/// Redoes the journal; returns the last id in it, if it has any.
 pub(super) fn redo(
     storage: &dyn Storage,
     layout: &Layout,
@@ -30,7 +30,7 @@ pub(super) fn redo(
     Ok(last)
 }
 
-/// Puts a entry where it was written to; says how many bytes had been lost.
+/// Writes an entry back to its offset if it is missing; returns the bytes written.
 fn redo_entry(
     storage: &dyn Storage,
     layout: &Layout,
@@ -45,30 +45,25 @@ fn redo_entry(
         return Err(bad_entry(layout, entry));
     }
     for folder in [layout.domain(domain), layout.stream(&entry.stream)] {
-        match storage.create_dir(&folder) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(Error::io("create the folder", &folder, &e));
-            }
-            _ => {}
-        }
+        ensure_folder(storage, &folder).map_err(|e| Error::io("create the folder", &folder, &e))?;
     }
     let path = layout.segment(&entry.stream, entry.number);
     let failed = |e: io::Error| Error::io("redo", &path, &e);
     let file = storage.open(&path, Open::Create).map_err(failed)?;
     let len = file.stat().map_err(failed)?.len;
-    let there = read_range(&*file, entry.offset, entry.bytes.len()).map_err(failed)?;
-    if there == entry.bytes {
+    let on_disk = read_range(&*file, entry.offset, entry.bytes.len()).map_err(failed)?;
+    if on_disk == entry.bytes {
         return Ok(0);
     }
-    let lost = there
+    let lost = on_disk
         .iter()
         .zip(&entry.bytes)
-        .all(|(there, journaled)| there == journaled || *there == 0);
+        .all(|(on_disk, journaled)| on_disk == journaled || *on_disk == 0);
     if len < entry.offset || !lost {
-        // Not what a power loss leaves: someone has written there, or cut.
-        let mut aside = QuarantineFile::new(storage, layout, &path, entry.offset)?;
-        aside.write(&entry.bytes)?;
-        let kept = aside.finish(storage, layout)?;
+        // A power loss does not leave this: someone has overwritten or cut the file.
+        let mut quarantine = QuarantineFile::new(storage, layout, &path, entry.offset)?;
+        quarantine.write(&entry.bytes)?;
+        let kept = quarantine.finish(storage, layout)?;
         report.warn(
             WarningKind::DamagedLine,
             format!(

@@ -1,49 +1,46 @@
-//! The events after the last point that is known to be whole: which are there,
-//! which a crash took, and what a loss of power has torn.
+//! Scans the events after the last id known to be intact: finds missing ids, and cuts
+//! what a power loss has torn.
 
 use super::RecoveryReport;
-use super::quarantine::cut_off;
-use super::tail::end_line;
+use super::quarantine::quarantine_tail;
+use super::tail::append_newline;
 use crate::error::{Error, Result};
 use crate::event::header::checked_id;
 use crate::store::layout::Layout;
 use crate::store::lines::Lines;
 use crate::store::listing;
-use crate::store::storage::{File, Open, Storage, read_range};
+use crate::store::storage::{Open, Storage, open_file, read_blocks};
 use crate::warning::WarningKind;
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
 
-/// How much is read at once.
+/// How much is read at a time.
 const BLOCK: usize = 256 * 1024;
 
-/// Reads all events after id `whole`; says their ids, as rising runs, and the
-/// largest that was given, which may be that of an event that was cut. With
-/// `may_be_torn`, cuts each segment where, after that id, a loss of power has
-/// left a hole in it or no end of a line.
-pub(super) fn events_after(
+/// Reads all events after `intact_id`; returns their ids, as ascending ranges, and
+/// the largest id seen behind a torn line. With `may_be_torn`, cuts each segment at
+/// the first line after `intact_id` that contains zeros or has no newline.
+pub(super) fn scan_after(
     storage: &dyn Storage,
     layout: &Layout,
-    whole: u64,
+    intact_id: u64,
     may_be_torn: bool,
     report: &mut RecoveryReport,
 ) -> Result<(Vec<(u64, u64)>, u64)> {
     let mut runs = Vec::new();
-    let mut given = 0;
+    let mut max_id = 0;
     for stream in listing::streams(storage, layout)? {
         let name = stream.name();
-        for number in segments_after(storage, layout, &name, whole)? {
+        for number in segments_after(storage, layout, &name, intact_id)? {
             let path = layout.segment(&name, number);
             let failed = |e: io::Error| Error::io("read", &path, &e);
-            let file = open(storage, &path)?;
+            let file = open_file(storage, &path, Open::Read)?;
             let mut lines = Lines::forward(0, BLOCK);
             let mut torn_at = None;
             let mut lacks_newline = false;
             while let Some(line) = lines.advance(&*file, true).map_err(failed)? {
                 match checked_id(lines.text(line)) {
-                    // Damage before an event that was on disk has another cause.
-                    Some(id) if id <= whole => torn_at = None,
+                    // Damage before an intact event was not caused by the power loss.
+                    Some(id) if id <= intact_id => torn_at = None,
                     Some(id) if torn_at.is_none() => {
                         add_run(&mut runs, id);
                         lacks_newline = !line.whole;
@@ -51,45 +48,45 @@ pub(super) fn events_after(
                     None if !line.whole || lines.has_nul(line) => {
                         torn_at = torn_at.or(Some(line.offset));
                     }
-                    // Behind a hole.
-                    Some(id) => given = given.max(id),
-                    // Damage of another cause: it is not cut.
+                    // Behind a torn line: to be cut, but its id was assigned.
+                    Some(id) => max_id = max_id.max(id),
+                    // Damage with another cause: it is not cut.
                     None => {}
                 }
             }
             match torn_at.filter(|_| may_be_torn) {
                 Some(offset) => {
                     let len = file.stat().map_err(failed)?.len;
-                    cut_off(storage, layout, &path, offset, len, report)?;
+                    quarantine_tail(storage, layout, &path, offset, len, report)?;
                 }
-                None if lacks_newline => end_line(storage, &path)?,
+                None if lacks_newline => append_newline(storage, &path)?,
                 None => {}
             }
         }
     }
     runs.sort_unstable();
-    Ok((runs, given))
+    Ok((runs, max_id))
 }
 
-/// The segments of a stream, rising, that can hold events after id `whole`.
+/// The segments of a stream, ascending, that can hold events after `intact_id`.
 fn segments_after(
     storage: &dyn Storage,
     layout: &Layout,
     name: &str,
-    whole: u64,
+    intact_id: u64,
 ) -> Result<Vec<u64>> {
     let mut numbers = listing::segments(storage, &layout.stream(name))?;
     let mut from = numbers.len();
     while from > 0 {
         from -= 1;
         let path = layout.segment(name, numbers[from]);
-        let file = open(storage, &path)?;
+        let file = open_file(storage, &path, Open::Read)?;
         let mut lines = Lines::forward(0, BLOCK);
         let first = lines
             .advance(&*file, true)
             .map_err(|e| Error::io("read", &path, &e))?;
         let id = first.and_then(|line| checked_id(lines.text(line)));
-        if id.is_some_and(|id| id <= whole) {
+        if id.is_some_and(|id| id <= intact_id) {
             break;
         }
     }
@@ -97,29 +94,18 @@ fn segments_after(
     Ok(numbers)
 }
 
-fn open(storage: &dyn Storage, path: &Path) -> Result<Arc<dyn File>> {
-    storage
-        .open(path, Open::Read)
-        .map_err(|e| Error::io("open", path, &e))
-}
-
-/// Writes the segments that can hold events after id `whole` once more, as they
-/// are: after a failed sync, the kernel has forgotten that it should.
-pub(super) fn rewrite(storage: &dyn Storage, layout: &Layout, whole: u64) -> Result<()> {
+/// Rewrites, unchanged, the segments that can hold events after `intact_id`: after a
+/// failed sync, the kernel considers the lost pages clean and would not write them.
+pub(super) fn rewrite(storage: &dyn Storage, layout: &Layout, intact_id: u64) -> Result<()> {
     for stream in listing::streams(storage, layout)? {
         let name = stream.name();
-        for number in segments_after(storage, layout, &name, whole)? {
+        for number in segments_after(storage, layout, &name, intact_id)? {
             let path = layout.segment(&name, number);
             let failed = |e: io::Error| Error::io("rewrite", &path, &e);
             let file = storage.open(&path, Open::Update).map_err(failed)?;
-            let mut at = 0;
-            loop {
-                let bytes = read_range(&*file, at, BLOCK).map_err(failed)?;
-                if bytes.is_empty() {
-                    break;
-                }
-                file.write_at(&bytes, at).map_err(failed)?;
-                at += bytes.len() as u64;
+            for block in read_blocks(&*file, 0..u64::MAX) {
+                let (offset, bytes) = block.map_err(failed)?;
+                file.write_at(&bytes, offset).map_err(failed)?;
             }
         }
     }
@@ -133,15 +119,17 @@ fn add_run(runs: &mut Vec<(u64, u64)>, id: u64) {
     }
 }
 
-/// Reports the ids after `whole` that are in no run; says the largest id.
+/// Reports the ids after `intact_id` up to `known` that are in no range; returns the
+/// largest id.
 pub(super) fn report_missing(
-    whole: u64,
+    intact_id: u64,
     known: u64,
     runs: Vec<(u64, u64)>,
     report: &mut RecoveryReport,
 ) -> u64 {
-    // All ids up to this one are known of. The largest there is may be among them.
-    let mut seen = whole;
+    // All ids up to this one are accounted for. A run may end at the largest id, so
+    // there may be no next one.
+    let mut seen = intact_id;
     let mut holes = Vec::new();
     for (first, last) in runs {
         if first > seen && first - seen > 1 {

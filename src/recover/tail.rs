@@ -1,23 +1,23 @@
-//! The tail of a stream: what a crash has left at the end of its newest segment.
+//! Repairs the tail of a stream: what a crash left at the end of its newest segment.
 
 use super::RecoveryReport;
-use super::quarantine::cut_off;
+use super::quarantine::quarantine_tail;
 use crate::error::{Error, Result};
 use crate::event::header::checked_id;
 use crate::store::layout::Layout;
 use crate::store::lines::Lines;
 use crate::store::listing;
 use crate::store::segment::Stream;
-use crate::store::storage::{Open, Storage};
+use crate::store::storage::{Open, Storage, open_file};
 use crate::warning::WarningKind;
 use std::io;
 use std::path::Path;
 
-/// How much is read at once: the last line is seldom longer.
+/// How much is read at a time: the last line is seldom longer.
 const BLOCK: usize = 16 * 1024;
 
-/// Where a stream goes on, after its tail was looked at, and its last id (0:
-/// none was found).
+/// Repairs a stream's tail; returns the stream, ready to be appended to, and its last
+/// id (0 if there is none).
 pub(crate) fn stream(
     storage: &dyn Storage,
     layout: &Layout,
@@ -28,18 +28,18 @@ pub(crate) fn stream(
     let Some(&newest) = numbers.last() else {
         return Ok((Stream::new(name), 0));
     };
-    let (len, mut last) = tail(storage, layout, name, newest, report)?;
-    // A segment that was opened and not yet written to says nothing.
+    let (len, mut last) = repair_tail(storage, layout, name, newest, report)?;
+    // A segment that was created but not yet written to has no id.
     for &number in numbers.iter().rev().skip(1) {
         if last.is_some() {
             break;
         }
-        last = tail(storage, layout, name, number, report)?.1;
+        last = repair_tail(storage, layout, name, number, report)?.1;
     }
-    Ok((Stream::at(name, newest, len), last.unwrap_or(0)))
+    Ok((Stream::resume_at(name, newest, len), last.unwrap_or(0)))
 }
 
-/// Looks at the tails of all streams; says the largest id.
+/// Repairs the tails of all streams; returns the largest id.
 pub(crate) fn tails(
     storage: &dyn Storage,
     layout: &Layout,
@@ -52,8 +52,8 @@ pub(crate) fn tails(
     Ok(last)
 }
 
-/// Mends the tail of a segment; says its length and the id of its last event.
-fn tail(
+/// Repairs the tail of a segment; returns its length and the id of its last event.
+fn repair_tail(
     storage: &dyn Storage,
     layout: &Layout,
     name: &str,
@@ -62,14 +62,12 @@ fn tail(
 ) -> Result<(u64, Option<u64>)> {
     let path = layout.segment(name, number);
     let failed = |e: io::Error| Error::io("read", &path, &e);
-    let file = storage
-        .open(&path, Open::Read)
-        .map_err(|e| Error::io("open", &path, &e))?;
+    let file = open_file(storage, &path, Open::Read)?;
     let len = file.stat().map_err(failed)?.len;
     let mut keep = len;
     let mut lacks_newline = false;
     let mut last = None;
-    // From the end on, line by line, until one is an event.
+    // Backward from the end, line by line, to the last event.
     let mut lines = Lines::backward(len, BLOCK);
     let mut end = len;
     while last.is_none()
@@ -90,17 +88,17 @@ fn tail(
         end = line.offset;
     }
     if keep < len {
-        cut_off(storage, layout, &path, keep, len, report)?;
+        quarantine_tail(storage, layout, &path, keep, len, report)?;
     }
     if lacks_newline {
-        end_line(storage, &path)?;
+        append_newline(storage, &path)?;
         keep += 1;
     }
     Ok((keep, last))
 }
 
-/// Gives the last line of a segment the newline that it lacks.
-pub(super) fn end_line(storage: &dyn Storage, path: &Path) -> Result<()> {
+/// Appends the newline that the last line of a segment lacks.
+pub(super) fn append_newline(storage: &dyn Storage, path: &Path) -> Result<()> {
     storage
         .open(path, Open::Append)
         .and_then(|file| file.append(b"\n"))

@@ -1,41 +1,38 @@
-//! `index.json`: the last id, where the predecessor and people look for it.
+//! `index.json`: the last id, for the predecessor's tools and for people.
 //!
-//! An object with `last_event_id`, replaced as a whole: temporary file, sync,
-//! rename, sync of the folder. Here it is a hint, written at close and after a
-//! recovery: the truth is in the segments, so that a lost or unreadable index
-//! costs a look at their tails and no id.
+//! An object with `last_event_id`, replaced atomically: temporary file, sync,
+//! rename, sync of the folder. It is only a hint, written at close and after a
+//! recovery: the segments are authoritative, so a lost or unreadable index makes
+//! the next open read their tails and loses no id.
 
 use crate::error::{Error, Result};
 use crate::store::layout::Layout;
-use crate::store::storage::{Open, Storage, read_range};
+use crate::store::storage::{Open, Storage, open_if_exists, read_range, sync_folder};
 use serde::{Deserialize, Serialize};
-use std::io;
 
 #[derive(Serialize, Deserialize)]
 struct Index {
     last_event_id: u64,
 }
 
-/// What was found of the index.
+/// The content of the index.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum IndexContent {
-    /// It holds this id.
+    /// The last id.
     Last(u64),
-    /// There is none.
+    /// The file does not exist.
     Missing,
-    /// It does not say a last id, for this reason.
+    /// It cannot be parsed, for this reason.
     Unreadable(String),
 }
 
-/// An index larger than this is none.
+/// No more than this is read: a longer file fails to parse.
 const MAX_LEN: usize = 64 * 1024;
 
 pub(crate) fn read(storage: &dyn Storage, layout: &Layout) -> Result<IndexContent> {
     let path = layout.index();
-    let file = match storage.open(&path, Open::Read) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(IndexContent::Missing),
-        Err(error) => return Err(Error::io("open", &path, &error)),
+    let Some(file) = open_if_exists(storage, &path, Open::Read)? else {
+        return Ok(IndexContent::Missing);
     };
     let text = read_range(&*file, 0, MAX_LEN).map_err(|e| Error::io("read", &path, &e))?;
     Ok(match serde_json::from_slice::<Index>(&text) {
@@ -59,7 +56,5 @@ pub(crate) fn write(storage: &dyn Storage, layout: &Layout, last_event_id: u64) 
     storage
         .rename(&temporary, &path)
         .map_err(|e| Error::io("replace", &path, &e))?;
-    storage
-        .sync_dir(layout.root())
-        .map_err(|e| Error::io("sync", layout.root(), &e))
+    sync_folder(storage, layout.root())
 }

@@ -1,12 +1,13 @@
-//! The redo log of synced commits: one sync a batch, whatever it touches.
+//! The redo log of synced commits: one sync per batch, however many segments it
+//! touches.
 //!
-//! `.auditrail/journal` is made once, filled with zeros and synced, and then
-//! written over and over from its start, so that syncing it never has to write
+//! `.auditrail/journal` is preallocated: filled with zeros and synced once, then
+//! overwritten from its start again and again, so that a sync never has to write
 //! metadata. All numbers are little-endian.
 //!
 //! ```text
 //! 0     8  "ATRJRNL1"
-//! 8     8  epoch: records of another one are left-overs
+//! 8     8  epoch: records of another epoch are stale
 //! 16    4  CRC-32 of the 16 bytes before it
 //! 4096     the records, one after the other
 //!
@@ -23,29 +24,31 @@
 //!          4  length, then the bytes: whole lines
 //! ```
 //!
-//! The records of an epoch end at the first one whose epoch, sequence number
-//! or checksum is not what it has to be: a torn record was never acknowledged.
+//! The records of an epoch end at the first one whose epoch, sequence number or
+//! checksum does not match: a torn record was never acknowledged.
 //!
-//! The journal starts anew, in the next epoch, only when all segments that its
-//! records went into have been synced. Redoing it is idempotent: each entry has
-//! its place. RedoEntry only fills what a power loss can have left (bytes that are
-//! missing or zero); where other bytes stand, they are someone's, and the entry
-//! is kept aside instead.
+//! The journal is reset, to the next epoch, only after all segments that its records
+//! refer to were synced. Redo is idempotent, because each entry has a fixed offset.
+//! It only overwrites what a power loss can leave (bytes that are missing or zero);
+//! other bytes were written by someone else, and the entry is quarantined instead.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::limits::MAX_STREAM_NAME_BYTES;
 use crate::store::layout::Layout;
 use crate::store::segment::Slot;
-use crate::store::storage::{File, Open, Storage, read_range};
+use crate::store::storage::{
+    File, Open, Storage, open_file, open_if_exists, read_range, sync_failed,
+};
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"ATRJRNL1";
-const START: u64 = 4096;
-const HEADER: usize = 32;
+const RECORDS_OFFSET: u64 = 4096;
+const RECORD_HEADER_LEN: usize = 32;
 
 /// Bytes of an entry besides its stream's name and its lines.
-const ENTRY_FIXED: usize = 2 + 8 + 8 + 4;
+const ENTRY_FIXED_LEN: usize = 2 + 8 + 8 + 4;
 
 /// A part of a batch: bytes `from..to` of its lines, which went to `offset` of
 /// segment `number` of a stream.
@@ -58,7 +61,7 @@ pub(crate) struct JournalEntry {
     pub to: usize,
 }
 
-/// The same, read back.
+/// An entry as read by recovery.
 #[derive(Debug)]
 pub(crate) struct RedoEntry {
     pub stream: String,
@@ -71,7 +74,7 @@ pub(crate) struct RedoEntry {
 pub(crate) struct Journal {
     file: Arc<dyn File>,
     layout: Layout,
-    size: u64,
+    capacity: u64,
     epoch: u64,
     sequence: u64,
     end: u64,
@@ -79,64 +82,63 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal, making it where it is missing, in a new epoch: the
-    /// caller has redone what was in it.
-    pub fn open(storage: &dyn Storage, layout: &Layout, size: u64) -> Result<Self> {
+    /// Opens the journal, creating it if it is missing, in a new epoch: the caller
+    /// has already replayed its records.
+    pub fn open(storage: &dyn Storage, layout: &Layout, capacity: u64) -> Result<Self> {
         let path = layout.hidden_file("journal");
-        let file = storage
-            .open(&path, Open::Create)
-            .map_err(|e| Error::io("open", &path, &e))?;
+        let file = open_file(storage, &path, Open::Create)?;
         let epoch = read_epoch(&*file).map_err(|e| Error::io("read", &path, &e))?;
         let len = file
             .stat()
             .map_err(|e| Error::io("look at", &path, &e))?
             .len;
-        if len < size {
-            fill(&*file, len, size).map_err(|e| Error::io("fill", &path, &e))?;
+        if len < capacity {
+            preallocate(&*file, len, capacity).map_err(|e| Error::io("fill", &path, &e))?;
         }
         let mut journal = Self {
             file,
             layout: layout.clone(),
-            size: size.max(len),
+            capacity: capacity.max(len),
             epoch: epoch.unwrap_or(0),
             sequence: 0,
-            end: START,
+            end: RECORDS_OFFSET,
             record: Vec::new(),
         };
         journal.reset()?;
         Ok(journal)
     }
 
-    /// Forgets all records, durably. What they went into must be synced. After
-    /// an error there is no room until it was done with success.
+    /// Discards all records, durably. Their segments must be synced. After an error
+    /// the journal counts as full until a reset succeeds.
     pub fn reset(&mut self) -> Result<()> {
-        self.end = self.size;
+        self.end = self.capacity;
         self.epoch = next_epoch(self.epoch);
         self.sequence = 0;
         self.file
-            .write_at(&header(self.epoch), 0)
-            .map_err(|e| Error::io("write", &self.layout.hidden_file("journal"), &e))?;
-        self.file.sync().map_err(|e| unknown(&self.layout, &e))?;
-        self.end = START;
+            .write_at(&file_header(self.epoch), 0)
+            .map_err(|e| Error::io("write", &self.path(), &e))?;
+        self.sync()?;
+        self.end = RECORDS_OFFSET;
         Ok(())
     }
 
     fn record_len(entries: &[JournalEntry], lines: usize) -> u64 {
-        (HEADER + entries.len() * (ENTRY_FIXED + MAX_STREAM_NAME_BYTES) + lines) as u64
+        (RECORD_HEADER_LEN + entries.len() * (ENTRY_FIXED_LEN + MAX_STREAM_NAME_BYTES) + lines)
+            as u64
     }
 
-    /// Whether such a batch can be journaled at all.
+    /// Whether such a batch fits into an empty journal.
     pub fn fits(&self, entries: &[JournalEntry], lines: usize) -> bool {
-        START + Self::record_len(entries, lines) <= self.size
+        RECORDS_OFFSET + Self::record_len(entries, lines) <= self.capacity
     }
 
-    /// Whether it can be journaled now.
+    /// Whether it fits behind the records that are there.
     pub fn has_room(&self, entries: &[JournalEntry], lines: usize) -> bool {
-        self.end + Self::record_len(entries, lines) <= self.size
+        self.end + Self::record_len(entries, lines) <= self.capacity
     }
 
-    /// Writes a batch behind the last one, and syncs. After an error of the kind
-    /// `Failed` nobody knows whether it is there; after another it is not.
+    /// Appends a batch and syncs. After an error of kind `Failed` it is unknown
+    /// whether the batch is on disk; after any other error it is not.
     pub fn append<'n>(
         &mut self,
         last_id: u64,
@@ -160,36 +162,36 @@ impl Journal {
             record.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
             record.extend_from_slice(bytes);
         }
-        let body = (record.len() - HEADER) as u32;
+        let body = (record.len() - RECORD_HEADER_LEN) as u32;
         record[4..8].copy_from_slice(&body.to_le_bytes());
         let crc = crc32fast::hash(&record[4..]);
         record[..4].copy_from_slice(&crc.to_le_bytes());
         if let Err(error) = self.file.write_at(record, self.end) {
-            // It is taken back, and must not be found whole.
-            let path = self.layout.hidden_file("journal");
-            return match self.file.write_at(&[0; HEADER], self.end) {
-                Ok(()) => match self.file.sync() {
-                    Ok(()) => Err(Error::io("write", &path, &error)),
-                    Err(error) => Err(unknown(&self.layout, &error)),
-                },
-                Err(error) => Err(unknown(&self.layout, &error)),
-            };
+            // The batch is rolled back, so replay must not find a valid record of it.
+            self.file
+                .write_at(&[0; RECORD_HEADER_LEN], self.end)
+                .map_err(|e| sync_failed(&self.path(), &e))?;
+            self.sync()?;
+            return Err(Error::io("write", &self.path(), &error));
         }
-        self.file.sync().map_err(|e| unknown(&self.layout, &e))?;
-        self.end += record.len() as u64;
+        let len = record.len() as u64;
+        self.sync()?;
+        self.end += len;
         self.sequence += 1;
         Ok(())
     }
+
+    fn sync(&self) -> Result<()> {
+        self.file.sync().map_err(|e| sync_failed(&self.path(), &e))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.layout.hidden_file("journal")
+    }
 }
 
-/// A sync has failed.
-fn unknown(layout: &Layout, error: &io::Error) -> Error {
-    Error::io("sync", &layout.hidden_file("journal"), error)
-        .wrap(Kind::Failed, "what is on disk is not known")
-}
-
-/// Hands the entries in the journal, if there is one, to `redo`, oldest first.
-/// Says the last event id of the last batch.
+/// Passes the entries of the journal, if there is one, to `redo`, oldest first.
+/// Returns the last event id of the last batch.
 pub(crate) fn replay(
     storage: &dyn Storage,
     layout: &Layout,
@@ -197,26 +199,25 @@ pub(crate) fn replay(
 ) -> Result<Option<u64>> {
     let path = layout.hidden_file("journal");
     let failed = |e: io::Error| Error::io("read", &path, &e);
-    let file = match storage.open(&path, Open::Read) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Error::io("open", &path, &e)),
+    let Some(file) = open_if_exists(storage, &path, Open::Read)? else {
+        return Ok(None);
     };
-    // A header that is no header was being written when the power went, and it
-    // is only written when there is nothing to redo.
+    // An invalid header was torn by a power loss, and a header is only written when
+    // there is nothing to redo.
     let Some(epoch) = read_epoch(&*file).map_err(failed)? else {
         return Ok(None);
     };
-    let size = file.stat().map_err(failed)?.len;
+    let capacity = file.stat().map_err(failed)?.len;
     let mut last_id = None;
-    let mut at = START;
+    let mut at = RECORDS_OFFSET;
     for sequence in 0.. {
-        let Some(record) = read_record(&*file, at, size, epoch, sequence).map_err(failed)? else {
+        let Some(record) = read_record(&*file, at, capacity, epoch, sequence).map_err(failed)?
+        else {
             break;
         };
         at += record.len() as u64;
-        last_id = Some(number(&record, 24));
-        let mut rest = &record[HEADER..];
+        last_id = Some(read_u64(&record, 24));
+        let mut rest = &record[RECORD_HEADER_LEN..];
         while let Some((entry, after)) = read_entry(rest) {
             redo(entry)?;
             rest = after;
@@ -225,14 +226,14 @@ pub(crate) fn replay(
     Ok(last_id)
 }
 
-/// Forgets what was replayed, and is durable elsewhere by now.
-pub(crate) fn forget(storage: &dyn Storage, layout: &Layout) -> Result<()> {
+/// Discards the records once they are replayed and their segments synced.
+pub(crate) fn discard(storage: &dyn Storage, layout: &Layout) -> Result<()> {
     let path = layout.hidden_file("journal");
     storage
         .open(&path, Open::Update)
         .and_then(|file| match read_epoch(&*file)? {
             Some(epoch) => {
-                file.write_at(&header(next_epoch(epoch)), 0)?;
+                file.write_at(&file_header(next_epoch(epoch)), 0)?;
                 file.sync()
             }
             None => Ok(()),
@@ -243,22 +244,26 @@ pub(crate) fn forget(storage: &dyn Storage, layout: &Layout) -> Result<()> {
 fn read_record(
     file: &dyn File,
     at: u64,
-    size: u64,
+    capacity: u64,
     epoch: u64,
     sequence: u64,
 ) -> io::Result<Option<Vec<u8>>> {
-    let head = read_range(file, at, HEADER)?;
-    if head.len() < HEADER || number(&head, 8) != epoch || number(&head, 16) != sequence {
+    let head = read_range(file, at, RECORD_HEADER_LEN)?;
+    if head.len() < RECORD_HEADER_LEN
+        || read_u64(&head, 8) != epoch
+        || read_u64(&head, 16) != sequence
+    {
         return Ok(None);
     }
     let body = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
-    if at + HEADER as u64 + u64::from(body) > size {
+    if at + RECORD_HEADER_LEN as u64 + u64::from(body) > capacity {
         return Ok(None);
     }
-    let record = read_range(file, at, HEADER + body as usize)?;
+    let record = read_range(file, at, RECORD_HEADER_LEN + body as usize)?;
     let crc = u32::from_le_bytes([record[0], record[1], record[2], record[3]]);
-    let whole = record.len() == HEADER + body as usize && crc32fast::hash(&record[4..]) == crc;
-    Ok(whole.then_some(record))
+    let valid =
+        record.len() == RECORD_HEADER_LEN + body as usize && crc32fast::hash(&record[4..]) == crc;
+    Ok(valid.then_some(record))
 }
 
 fn read_entry(bytes: &[u8]) -> Option<(RedoEntry, &[u8])> {
@@ -277,39 +282,39 @@ fn read_entry(bytes: &[u8]) -> Option<(RedoEntry, &[u8])> {
     Some((entry, rest))
 }
 
-fn number(bytes: &[u8], at: usize) -> u64 {
-    let mut number = [0; 8];
-    number.copy_from_slice(&bytes[at..at + 8]);
-    u64::from_le_bytes(number)
+fn read_u64(bytes: &[u8], at: usize) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(word)
 }
 
 fn read_epoch(file: &dyn File) -> io::Result<Option<u64>> {
     let head = read_range(file, 0, 20)?;
-    let whole = head.len() == 20
+    let valid = head.len() == 20
         && head.starts_with(MAGIC)
         && crc32fast::hash(&head[..16]).to_le_bytes() == head[16..];
-    Ok(whole.then(|| number(&head, 8)))
+    Ok(valid.then(|| read_u64(&head, 8)))
 }
 
-fn header(epoch: u64) -> Vec<u8> {
+fn file_header(epoch: u64) -> Vec<u8> {
     let mut head = MAGIC.to_vec();
     head.extend_from_slice(&epoch.to_le_bytes());
     head.extend_from_slice(&crc32fast::hash(&head).to_le_bytes());
     head
 }
 
-/// An epoch that no left-over record can have, even when the header was lost:
-/// the clock, unless the last one is ahead of it.
+/// An epoch that no stale record can have, even if the header was lost: the clock,
+/// or the successor of the last epoch if that is ahead of the clock.
 fn next_epoch(last: u64) -> u64 {
     let clock = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| since.as_micros() as u64);
-    // After the largest number, which only damage can bring, the clock's will do.
+    // The largest number can only come from damage; wrapping then yields the clock.
     clock.max(last.wrapping_add(1))
 }
 
-/// Writes zeros, so that no later write has to allocate.
-fn fill(file: &dyn File, from: u64, to: u64) -> io::Result<()> {
+/// Writes zeros, so that no later write allocates blocks.
+fn preallocate(file: &dyn File, from: u64, to: u64) -> io::Result<()> {
     let zeros = vec![0; 256 * 1024];
     let mut at = from;
     while at < to {

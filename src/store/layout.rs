@@ -1,34 +1,40 @@
-//! Where everything in a trail lives, by name.
+//! The names and paths of a trail's files.
 //!
 //! ```text
 //! ROOT/<domain>/<category>/audit-000001.jsonl   the segments of one stream
 //! ROOT/index.json                               {"last_event_id":n}
-//! ROOT/.auditrail/lock                          who may write
-//! ROOT/.auditrail/commit-lock                   whose turn it is among shared writers
-//! ROOT/.auditrail/state                         how far the trail is known to be whole
+//! ROOT/.auditrail/lock                          held by every open writer
+//! ROOT/.auditrail/commit-lock                   held by a shared writer while it commits
+//! ROOT/.auditrail/state                         up to which id the trail is known to be intact
 //! ROOT/.auditrail/journal                       the redo log of synced commits
-//! ROOT/.auditrail/times                         when the events of full segments were
-//! ROOT/.auditrail/torn/                         bytes that recovery cut off
+//! ROOT/.auditrail/times                         the time ranges of full segments
+//! ROOT/.auditrail/torn/                         bytes that recovery cut off, or could not redo
 //! ```
 
 use crate::event::name::RESERVED;
 use std::path::{Path, PathBuf};
 
-/// The folder, under a trail's root, for all that is not events.
+/// The folder under a trail's root for everything but segments and index.
 pub(crate) const HIDDEN: &str = ".auditrail";
 
 /// The name of the index in a trail's root.
 pub(crate) const INDEX: &str = RESERVED;
 
-/// The paths of one trail.
+/// Builds the paths of one trail.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     root: PathBuf,
 }
 
 impl Layout {
+    /// A relative root is taken from where the process is now: it may change its
+    /// working directory later, and must not continue in another folder then.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        let root = root.into();
+        // Fails for an empty path, and where the working directory was deleted; both
+        // then fail when the folder is looked for.
+        let root = std::path::absolute(&root).unwrap_or(root);
+        Self { root }
     }
 
     pub fn root(&self) -> &Path {

@@ -1,22 +1,21 @@
 //! The lines of a file, forward or backward, in large blocks.
 //!
-//! [`Lines::advance`] moves to the next line and knows the one after it too,
-//! so that a line can be checked against its neighbour. Bytes are read into one
-//! buffer and lines are borrowed from it. Memory is bounded by the longest line
-//! that could be an event; what cannot be one (because of how it begins or ends,
-//! because of a NUL in it, or because it is longer than any event may be) is
-//! skipped without being held. Where there is no memory for a line, reading fails
-//! with an error.
+//! [`Lines::advance`] moves to the next line and reads one line ahead, so that a
+//! line can be checked against its neighbour. Bytes are read into one buffer, and
+//! lines are borrowed from it. Memory is bounded by the longest line that could be
+//! an event; a long line that cannot be one (by its first or last character, by a
+//! NUL in it, or by its length) is skipped without being buffered. If there is no
+//! memory for a line, reading fails with an error.
 //!
-//! A file may grow while it is read: at its end, an unfinished line is let go
-//! and read again next time, for it may be cut off and overwritten meanwhile.
+//! A file may grow while it is read: an unfinished line at its end is dropped and
+//! read again next time, because it may be cut off and overwritten meanwhile.
 
 use crate::limits::MAX_LINE_BYTES;
 use crate::store::storage::File;
 use memchr::{memchr, memrchr};
 use std::io;
 
-/// What lines are read from.
+/// A source of lines.
 pub(crate) trait ReadAt {
     /// Reads up to `buf.len()` bytes at `offset`; 0 at the end.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
@@ -36,85 +35,85 @@ pub(crate) enum Direction {
     Backward,
 }
 
-/// Where a line is, and what sort of line.
+/// Position and properties of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// Where it begins in the file.
+    /// Where it starts in the file.
     pub offset: u64,
     start: usize,
     end: usize,
-    /// Whether it ends in a newline; else it ends with the file.
+    /// Whether it ends in a newline; otherwise it ends with the file.
     pub whole: bool,
-    /// It is long and cannot be an event; its bytes are not held.
+    /// It is long and cannot be an event; its bytes are not buffered.
     pub skipped: bool,
-    /// Of a skipped line: whether there is a NUL in it.
+    /// For a skipped line: whether it contains a NUL.
     nul: bool,
 }
 
-/// Goes through the lines of a file.
+/// Iterates over the lines of a file, in one direction.
 #[derive(Debug)]
 pub(crate) struct Lines {
     direction: Direction,
     block: usize,
-    /// Unread lines are in `buffer[from..to]`, lines that were given out are on
-    /// one side of it.
+    /// Unread lines are in `buffer[from..to]`; the lines already returned are beside
+    /// it: before it when reading forward, behind it backward.
     buffer: Vec<u8>,
     from: usize,
     to: usize,
-    /// Forward: where `to` is in the file. Backward: where `from` is.
-    edge: u64,
+    /// The file offset of `to` when reading forward, of `from` backward.
+    file_offset: u64,
     current: Option<Line>,
     ahead: Option<Line>,
 }
 
 impl Lines {
-    /// From `offset`, where a line begins, to the end.
+    /// Reads from `offset`, where a line starts, to the end.
     pub fn forward(offset: u64, block: usize) -> Self {
         Self::new(Direction::Forward, offset, block)
     }
 
-    /// From `offset`, where a line begins or the file ends, to the beginning.
+    /// Reads from `offset`, where a line starts or the file ends, to the beginning.
     pub fn backward(offset: u64, block: usize) -> Self {
         Self::new(Direction::Backward, offset, block)
     }
 
-    fn new(direction: Direction, edge: u64, block: usize) -> Self {
+    fn new(direction: Direction, file_offset: u64, block: usize) -> Self {
         Self {
             direction,
             block,
             buffer: Vec::new(),
             from: 0,
             to: 0,
-            edge,
+            file_offset,
             current: None,
             ahead: None,
         }
     }
 
-    /// Moves on by one line. `None`: there is no further one. Forward, with
-    /// `last` unset, an unfinished line at the end is none.
+    /// Moves to the next line; `None` if there is none. Forward, an unfinished line
+    /// at the end is returned only if `accept_partial` is set.
     #[inline]
     pub fn advance(
         &mut self,
         file: &(impl ReadAt + ?Sized),
-        last: bool,
+        accept_partial: bool,
     ) -> io::Result<Option<Line>> {
         self.current = self.ahead.take();
         if self.current.is_none() {
-            self.current = self.pull(file, last)?;
+            self.current = self.read_next(file, accept_partial)?;
         }
         if self.current.is_some() {
-            self.ahead = self.at_hand();
+            self.ahead = self.next_buffered();
             if self.ahead.is_none() {
-                self.ahead = self.pull(file, last)?;
+                self.ahead = self.read_next(file, accept_partial)?;
             }
         }
         Ok(self.current)
     }
 
-    /// The next line, if it is in the buffer as a whole: the usual case.
+    /// The next line, if the buffer holds all of it: the usual case.
     #[inline]
-    fn at_hand(&mut self) -> Option<Line> {
+    fn next_buffered(&mut self) -> Option<Line> {
         let unread = self.buffer.get(self.from..self.to)?;
         match self.direction {
             Direction::Forward => {
@@ -132,43 +131,51 @@ impl Lines {
         }
     }
 
-    /// The line after the one moved to last, if it is there already.
+    /// The line after the current one, if there is one already.
     pub fn ahead(&self) -> Option<&[u8]> {
         self.ahead.map(|line| self.text(line))
     }
 
-    /// Whether there is a NUL in the line moved to last: a hole that a loss of
-    /// power left, for no text that is written holds one.
+    /// Whether the line after the current one is skipped.
+    pub fn ahead_is_skipped(&self) -> bool {
+        self.ahead.is_some_and(|line| line.skipped)
+    }
+
+    /// Whether the current line contains a NUL: a hole left by a power loss, since no
+    /// text that is written contains one.
     pub fn has_nul(&self, line: Line) -> bool {
         line.nul || memchr(0, self.text(line)).is_some()
     }
 
-    /// A line's bytes, without its newline; as long as the line is the one
-    /// moved to last.
+    /// The bytes of the current line, without its newline.
     pub fn text(&self, line: Line) -> &[u8] {
         self.buffer.get(line.start..line.end).unwrap_or_default()
     }
 
-    /// Where the next line to be moved to begins; going forward.
+    /// The file offset of the next line; only when reading forward.
     pub fn position(&self) -> u64 {
         match (self.direction, self.ahead) {
             (Direction::Forward, Some(ahead)) => ahead.offset,
-            (Direction::Forward, None) => self.edge - (self.to - self.from) as u64,
+            (Direction::Forward, None) => self.file_offset - (self.to - self.from) as u64,
             (Direction::Backward, _) => 0,
         }
     }
 
-    fn pull(&mut self, file: &(impl ReadAt + ?Sized), last: bool) -> io::Result<Option<Line>> {
+    fn read_next(
+        &mut self,
+        file: &(impl ReadAt + ?Sized),
+        accept_partial: bool,
+    ) -> io::Result<Option<Line>> {
         match self.direction {
-            Direction::Forward => self.pull_forward(file, last),
-            Direction::Backward => self.pull_backward(file),
+            Direction::Forward => self.read_forward(file, accept_partial),
+            Direction::Backward => self.read_backward(file),
         }
     }
 
-    fn pull_forward(
+    fn read_forward(
         &mut self,
         file: &(impl ReadAt + ?Sized),
-        last: bool,
+        accept_partial: bool,
     ) -> io::Result<Option<Line>> {
         let mut searched = self.from;
         let mut nul = false;
@@ -181,18 +188,18 @@ impl Lines {
             }
             nul |= memchr(0, new).is_some();
             let held = self.to - self.from;
-            let hopeless = nul || !could_begin(&self.buffer[self.from..self.to]);
-            if held >= self.block && hopeless || held >= MAX_LINE_BYTES {
-                return self.skip_forward(file, last, nul);
+            let cannot_be_event = nul || !may_start_event(&self.buffer[self.from..self.to]);
+            if held >= self.block && cannot_be_event || held >= MAX_LINE_BYTES {
+                return self.skip_forward(file, accept_partial, nul);
             }
             self.make_room_after()?;
             searched = self.to;
-            let read = file.read_at(&mut self.buffer[self.to..], self.edge)?;
+            let read = file.read_at(&mut self.buffer[self.to..], self.file_offset)?;
             self.to += read;
-            self.edge += read as u64;
+            self.file_offset += read as u64;
             if read == 0 {
-                if !last {
-                    self.edge -= held as u64;
+                if !accept_partial {
+                    self.file_offset -= held as u64;
                     self.to = self.from;
                     return Ok(None);
                 }
@@ -206,8 +213,8 @@ impl Lines {
     #[inline]
     fn line(&self, start: usize, end: usize, whole: bool) -> Line {
         let offset = match self.direction {
-            Direction::Forward => self.edge - (self.to - start) as u64,
-            Direction::Backward => self.edge + (start - self.from) as u64,
+            Direction::Forward => self.file_offset - (self.to - start) as u64,
+            Direction::Backward => self.file_offset + (start - self.from) as u64,
         };
         Line {
             offset,
@@ -219,8 +226,8 @@ impl Lines {
         }
     }
 
-    /// Moves what is in use to the buffer's front, and sees to it that there is
-    /// room for a block behind it.
+    /// Moves the bytes in use to the front of the buffer, and makes room for a block
+    /// behind them.
     fn make_room_after(&mut self) -> io::Result<()> {
         if self.buffer.len() - self.to >= self.block {
             return Ok(());
@@ -233,7 +240,7 @@ impl Lines {
         }
         self.from -= keep;
         self.to -= keep;
-        // By doubling, so that a long line is moved a few times only.
+        // Doubling, so that a long line is moved only a few times.
         let wanted = self.to + self.block.max(self.to - self.from);
         if self.buffer.len() < wanted {
             return grow(&mut self.buffer, wanted);
@@ -245,12 +252,12 @@ impl Lines {
         Ok(())
     }
 
-    /// Passes over a line that cannot be an event; `nul`: whether one was met in
-    /// what is held of it.
+    /// Skips a line that cannot be an event; `nul`: whether its buffered part contains
+    /// one.
     fn skip_forward(
         &mut self,
         file: &(impl ReadAt + ?Sized),
-        last: bool,
+        accept_partial: bool,
         nul: bool,
     ) -> io::Result<Option<Line>> {
         let mut line = Line {
@@ -258,7 +265,7 @@ impl Lines {
             nul,
             ..self.line(self.from, self.from, true)
         };
-        let mut at = self.edge;
+        let mut at = self.file_offset;
         self.to = self.from;
         let mut block = vec![0; self.block];
         loop {
@@ -266,19 +273,19 @@ impl Lines {
             let newline = memchr(b'\n', &block[..read]);
             line.nul |= memchr(0, &block[..newline.unwrap_or(read)]).is_some();
             if let Some(newline) = newline {
-                self.edge = at + newline as u64 + 1;
+                self.file_offset = at + newline as u64 + 1;
                 return Ok(Some(line));
             }
             at += read as u64;
             if read == 0 {
-                self.edge = if last { at } else { line.offset };
+                self.file_offset = if accept_partial { at } else { line.offset };
                 line.whole = false;
-                return Ok(last.then_some(line));
+                return Ok(accept_partial.then_some(line));
             }
         }
     }
 
-    fn pull_backward(&mut self, file: &(impl ReadAt + ?Sized)) -> io::Result<Option<Line>> {
+    fn read_backward(&mut self, file: &(impl ReadAt + ?Sized)) -> io::Result<Option<Line>> {
         if self.to == self.from && !self.read_before(file)? {
             return Ok(None);
         }
@@ -296,8 +303,8 @@ impl Lines {
             }
             nul |= memchr(0, new).is_some();
             let held = text_end - self.from;
-            let hopeless = nul || !could_end(&self.buffer[self.from..text_end]);
-            if held >= self.block && hopeless || held >= MAX_LINE_BYTES {
+            let cannot_be_event = nul || !may_end_event(&self.buffer[self.from..text_end]);
+            if held >= self.block && cannot_be_event || held >= MAX_LINE_BYTES {
                 return self.skip_backward(file, whole, nul);
             }
             let before = self.to;
@@ -312,14 +319,15 @@ impl Lines {
         }
     }
 
-    /// Reads the block before `from` into the buffer; `false` at the beginning.
+    /// Reads the block before `from` into the buffer; `false` at the beginning of the
+    /// file.
     fn read_before(&mut self, file: &(impl ReadAt + ?Sized)) -> io::Result<bool> {
-        if self.edge == 0 {
+        if self.file_offset == 0 {
             return Ok(false);
         }
-        // By doubling, as above.
+        // Doubling, as above.
         let wanted = self.block.max(self.to - self.from);
-        let size = usize::try_from(self.edge).map_or(wanted, |edge| edge.min(wanted));
+        let size = usize::try_from(self.file_offset).map_or(wanted, |left| left.min(wanted));
         let keep = self.current.map_or(self.to, |line| line.end.max(self.to));
         if self.buffer.len() < size + keep {
             grow(&mut self.buffer, size + keep)?;
@@ -331,10 +339,13 @@ impl Lines {
             line.end += size;
         }
         self.to += size;
-        self.edge -= size as u64;
+        self.file_offset -= size as u64;
         let mut filled = 0;
         while filled < size {
-            match file.read_at(&mut self.buffer[filled..size], self.edge + filled as u64)? {
+            match file.read_at(
+                &mut self.buffer[filled..size],
+                self.file_offset + filled as u64,
+            )? {
                 0 => return Err(io::Error::other("the file was cut while it was read")),
                 read => filled += read,
             }
@@ -349,7 +360,7 @@ impl Lines {
         mut nul: bool,
     ) -> io::Result<Option<Line>> {
         let mut block = vec![0; self.block];
-        let mut end = self.edge;
+        let mut end = self.file_offset;
         let mut start = 0;
         while end > 0 {
             let begin = end.saturating_sub(self.block as u64);
@@ -365,7 +376,7 @@ impl Lines {
             end = begin;
         }
         self.to = self.from;
-        self.edge = start;
+        self.file_offset = start;
         Ok(Some(Line {
             offset: start,
             start: 0,
@@ -377,7 +388,7 @@ impl Lines {
     }
 }
 
-/// Makes a buffer longer, or says that there is no memory for it.
+/// Extends a buffer, or fails if there is no memory for it.
 fn grow(buffer: &mut Vec<u8>, len: usize) -> io::Result<()> {
     buffer
         .try_reserve_exact(len - buffer.len())
@@ -386,13 +397,13 @@ fn grow(buffer: &mut Vec<u8>, len: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a line that begins so can be an event: an object.
-fn could_begin(text: &[u8]) -> bool {
+/// Whether a line that starts with this text can be an event: an object.
+fn may_start_event(text: &[u8]) -> bool {
     text.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{')
 }
 
-/// Whether a line that ends so can be an event.
-fn could_end(text: &[u8]) -> bool {
+/// Whether a line that ends with this text can be an event.
+fn may_end_event(text: &[u8]) -> bool {
     text.iter().rfind(|b| !b.is_ascii_whitespace()) == Some(&b'}')
 }
 
@@ -403,8 +414,7 @@ mod tests {
 
     #[test]
     fn a_hole_is_passed_over_without_being_held() {
-        // A gigabyte that takes no room on the disk, within a line that begins
-        // and ends as an event does.
+        // A sparse gigabyte inside a line that starts and ends as an event does.
         let file = holding(b"{}\n{\"event_id\":");
         let hole = 1 << 30;
         file.write_at(b"}\n{}\n", hole).expect("writing");
@@ -429,10 +439,10 @@ mod tests {
         file
     }
 
-    fn read(mut lines: Lines, file: &dyn File, last: bool) -> Vec<(u64, Vec<u8>, bool)> {
+    fn read(mut lines: Lines, file: &dyn File, accept_partial: bool) -> Vec<(u64, Vec<u8>, bool)> {
         let mut found = Vec::new();
         let mut ahead: Option<Vec<u8>> = None;
-        while let Some(line) = lines.advance(file, last).expect("reading") {
+        while let Some(line) = lines.advance(file, accept_partial).expect("reading") {
             let text = lines.text(line).to_vec();
             if let Some(ahead) = ahead {
                 assert_eq!(ahead, text);
@@ -452,15 +462,15 @@ mod tests {
                 Some((b'\n', text)) => (text, true),
                 _ => (piece, false),
             };
-            // Whether a line is skipped depends on where blocks end; the tests
-            // use texts that are clearly on one side.
-            let hopeless = text.contains(&0)
+            // Whether a line is skipped depends on where blocks end; the tests only
+            // use lines for which it does not.
+            let cannot_be_event = text.contains(&0)
                 || if forward {
-                    !could_begin(text)
+                    !may_start_event(text)
                 } else {
-                    !could_end(text)
+                    !may_end_event(text)
                 };
-            if text.len() > 4 * block && hopeless {
+            if text.len() > 4 * block && cannot_be_event {
                 lines.push((offset, Vec::new(), whole));
             } else {
                 lines.push((offset, text.to_vec(), whole));

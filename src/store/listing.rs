@@ -1,8 +1,8 @@
-//! Which streams a trail has, which segments a stream has, and what else lies there.
+//! Lists the streams of a trail, the segments of a stream, and foreign files.
 //!
-//! Folders whose names no domain or category can have are passed over, as the
-//! predecessor's reader does; `check` reports them. What is taken away while it is
-//! listed counts as not there.
+//! Folders whose names are not valid for a domain or category are skipped, as the
+//! predecessor's reader does; `check` reports them. What is removed during a listing
+//! counts as missing.
 
 use crate::error::{Error, Kind, Result};
 use crate::event::name::name_fault;
@@ -11,7 +11,7 @@ use crate::store::storage::{DirEntry, Storage};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A stream: the events of one domain and category. Ordered as a reader walks them.
+/// A stream: the events of one domain and category. Ordered as readers visit them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct StreamId {
     pub domain: String,
@@ -19,7 +19,7 @@ pub(crate) struct StreamId {
 }
 
 impl StreamId {
-    /// `domain/category`, which is also its folder in the trail's root.
+    /// `domain/category`, which is also its folder's path in the trail's root.
     pub fn name(&self) -> String {
         format!("{}/{}", self.domain, self.category)
     }
@@ -27,20 +27,20 @@ impl StreamId {
 
 /// All streams, sorted.
 pub(crate) fn streams(storage: &dyn Storage, layout: &Layout) -> Result<Vec<StreamId>> {
-    streams_of(storage, layout, |_| true, |_| true)
+    streams_matching(storage, layout, |_| true, |_| true)
 }
 
-/// The streams whose domains and categories pass, sorted.
-pub(crate) fn streams_of(
+/// The streams whose domain and category pass the predicates, sorted.
+pub(crate) fn streams_matching(
     storage: &dyn Storage,
     layout: &Layout,
     domain_passes: impl Fn(&str) -> bool,
     category_passes: impl Fn(&str) -> bool,
 ) -> Result<Vec<StreamId>> {
     let mut streams = Vec::new();
-    for domain in names(storage, layout.root())? {
+    for domain in subfolders(storage, layout.root())? {
         if domain_passes(&domain) {
-            for category in names(storage, &layout.domain(&domain))? {
+            for category in subfolders(storage, &layout.domain(&domain))? {
                 if category_passes(&category) {
                     let domain = domain.clone();
                     streams.push(StreamId { domain, category });
@@ -51,31 +51,31 @@ pub(crate) fn streams_of(
     Ok(streams)
 }
 
-/// All streams, sorted, and the paths of all that is no part of the trail.
+/// All streams, sorted, and the paths of everything that does not belong to the trail.
 pub(crate) fn streams_and_foreign(
     storage: &dyn Storage,
     layout: &Layout,
 ) -> Result<(Vec<StreamId>, Vec<PathBuf>)> {
     let (mut streams, mut foreign) = (Vec::new(), Vec::new());
-    for domain in entries(storage, layout.root())? {
+    for domain in list_sorted(storage, layout.root())? {
         let folder = layout.domain(&domain.name);
-        if !is_named_folder(&domain) {
+        if !has_valid_name(&domain) {
             if !is_own(&domain) {
                 foreign.push(folder);
             }
             continue;
         }
-        for category in entries(storage, &folder)? {
+        for category in list_sorted(storage, &folder)? {
             let folder = folder.join(&category.name);
-            if !is_named_folder(&category) {
+            if !has_valid_name(&category) {
                 foreign.push(folder);
                 continue;
             }
-            let files = entries(storage, &folder)?;
+            let files = list_sorted(storage, &folder)?;
             foreign.extend(
                 files
                     .iter()
-                    .filter(|file| number_of(file).is_none())
+                    .filter(|file| segment_number_of(file).is_none())
                     .map(|file| folder.join(&file.name)),
             );
             streams.push(StreamId {
@@ -87,18 +87,18 @@ pub(crate) fn streams_and_foreign(
     Ok((streams, foreign))
 }
 
-/// The numbers of the segments in a stream's folder, rising.
+/// The numbers of the segments in a stream's folder, ascending.
 pub(crate) fn segments(storage: &dyn Storage, folder: &Path) -> Result<Vec<u64>> {
     let mut numbers: Vec<u64> = list(storage, folder)?
         .iter()
-        .filter_map(number_of)
+        .filter_map(segment_number_of)
         .collect();
     numbers.sort_unstable();
     Ok(numbers)
 }
 
-/// An error if there is no trail at the root.
-pub(crate) fn must_be_there(storage: &dyn Storage, layout: &Layout) -> Result<()> {
+/// Fails if there is no trail at the root.
+pub(crate) fn require_trail(storage: &dyn Storage, layout: &Layout) -> Result<()> {
     let root = layout.root();
     match storage.stat(root) {
         Ok(stat) if stat.is_dir => Ok(()),
@@ -114,19 +114,19 @@ pub(crate) fn must_be_there(storage: &dyn Storage, layout: &Layout) -> Result<()
     }
 }
 
-/// The folders in a folder that may be domains or categories, sorted.
-fn names(storage: &dyn Storage, parent: &Path) -> Result<Vec<String>> {
+/// The subfolders with names valid for a domain or category, sorted.
+fn subfolders(storage: &dyn Storage, parent: &Path) -> Result<Vec<String>> {
     let mut names: Vec<String> = list(storage, parent)?
         .into_iter()
-        .filter(is_named_folder)
+        .filter(has_valid_name)
         .map(|entry| entry.name)
         .collect();
     names.sort_unstable();
     Ok(names)
 }
 
-/// What is in a folder, sorted.
-fn entries(storage: &dyn Storage, folder: &Path) -> Result<Vec<DirEntry>> {
+/// The entries of a folder, sorted.
+fn list_sorted(storage: &dyn Storage, folder: &Path) -> Result<Vec<DirEntry>> {
     let mut entries = list(storage, folder)?;
     entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)
@@ -140,12 +140,12 @@ fn list(storage: &dyn Storage, folder: &Path) -> Result<Vec<DirEntry>> {
     }
 }
 
-/// Whether it can be the folder of a domain or category.
-fn is_named_folder(entry: &DirEntry) -> bool {
+/// Whether an entry can be the folder of a domain or category.
+fn has_valid_name(entry: &DirEntry) -> bool {
     entry.is_dir && name_fault(entry.name.as_bytes()).is_none()
 }
 
-/// Whether it is one of the trail's own files beside the domains.
+/// Whether an entry of the root is one of the trail's own besides the domains.
 fn is_own(entry: &DirEntry) -> bool {
     match &*entry.name {
         HIDDEN => entry.is_dir,
@@ -154,7 +154,7 @@ fn is_own(entry: &DirEntry) -> bool {
     }
 }
 
-/// The number of the segment that an entry is, if it is one.
-fn number_of(entry: &DirEntry) -> Option<u64> {
+/// The segment number of an entry; `None` if it is not a segment.
+fn segment_number_of(entry: &DirEntry) -> Option<u64> {
     segment_number(&entry.name).filter(|_| !entry.is_dir)
 }

@@ -1,103 +1,118 @@
-//! Who may write: one exclusive writer, or many shared ones taking turns.
+//! Write locks: one exclusive writer, or many shared ones that commit in turn.
 //!
-//! `.auditrail/lock` is held for a writer's whole life: exclusively by an
-//! exclusive writer, shared by shared ones. `.auditrail/commit-lock` is held by
-//! a shared writer for the length of one batch, and of its opening, so that one
-//! that is just recovering the trail is waited for. Both are flocks, which belong
-//! to one opening of the file: they conflict within a process too, are not
-//! dropped when some other part of the host closes the file, and go with the
-//! process when it is killed. A forked child lets go of its share (see `os`).
+//! `.auditrail/lock` is held for a writer's whole life, in exclusive or shared mode.
+//! `.auditrail/commit-lock` is held by a shared writer while it commits one batch,
+//! and while it opens the trail, so that others wait until its recovery is done.
+//!
+//! Both are flocks, which belong to one open file description: they conflict within
+//! a process too, are not dropped when another part of the host closes the file, and
+//! are released by the kernel when the process is killed. A forked child drops its
+//! share of them (see `os`).
 
 use crate::error::{Error, Kind, Result};
 use crate::os::{self, ReleasedInChild};
 use crate::store::layout::Layout;
-use crate::store::storage::{File, Lock, Open, Storage, read_range};
+use crate::store::storage::{File, Lock, Open, Storage, open_file, read_range};
 use std::sync::Arc;
+
+/// An open lock file, which a forked child lets go of.
+#[derive(Debug)]
+struct LockFile {
+    // First, because it must be dropped before the file is closed.
+    _released_in_child: ReleasedInChild,
+    file: Arc<dyn File>,
+}
+
+impl LockFile {
+    fn open(storage: &dyn Storage, layout: &Layout, name: &str) -> Result<Self> {
+        let file = open_file(storage, &layout.hidden_file(name), Open::Create)?;
+        Ok(Self {
+            _released_in_child: ReleasedInChild::register(file.descriptor()),
+            file,
+        })
+    }
+}
 
 /// The right to write to a trail, for as long as it lives.
 #[derive(Debug)]
 pub(crate) struct WriteLock {
-    // Before the file, for it must be dropped before the file is closed.
-    _released_in_child: ReleasedInChild,
-    file: Arc<dyn File>,
-    /// `os::fork_generation` of the process that took it.
+    lock_file: LockFile,
+    /// `os::fork_generation` of the process that acquired it.
     fork_generation: u64,
 }
 
 impl Drop for WriteLock {
     fn drop(&mut self) {
-        // Closing the file is not enough: a child that another thread is just
-        // starting shares it until it executes its program. A forked child must
-        // not give back what is its parent's.
+        // Closing the file would not do: a child that another thread has just forked
+        // shares the open file until it executes its program. A forked child must
+        // not release its parent's lock.
         if os::fork_generation() == self.fork_generation {
-            // A lock that cannot be given back goes with the last to hold the file.
-            let _ = self.file.unlock();
+            // If this fails, the lock is released when the last copy of the
+            // descriptor is closed.
+            let _ = self.lock_file.file.unlock();
         }
     }
 }
 
 impl WriteLock {
-    /// Takes the trail for this writer alone, or says who has it.
+    /// Acquires the trail for this writer alone; the error names the holder.
     pub fn exclusive(storage: &dyn Storage, layout: &Layout) -> Result<Self> {
         let lock = Self::open(storage, layout)?;
-        if lock.take(layout, Lock::Exclusive)? {
-            lock.sign(layout)?;
+        if lock.try_acquire(layout, Lock::Exclusive)? {
+            lock.write_pid(layout)?;
             return Ok(lock);
         }
-        Err(lock.busy(layout))
+        Err(lock.busy_error(layout))
     }
 
-    /// Joins the shared writers of the trail, in a turn. `first` is run while no
-    /// other writer can be there; it is not run when others are.
+    /// Joins the shared writers of the trail; the caller holds the commit lock.
+    /// `initialize` runs only if there is no other writer, and while none can start.
     pub fn shared(
         storage: &dyn Storage,
         layout: &Layout,
-        _turn: &Turn<'_>,
-        first: impl FnOnce() -> Result<()>,
+        _commit_guard: &CommitGuard<'_>,
+        initialize: impl FnOnce() -> Result<()>,
     ) -> Result<Self> {
         let lock = Self::open(storage, layout)?;
-        if lock.take(layout, Lock::Exclusive)? {
-            first()?;
+        if lock.try_acquire(layout, Lock::Exclusive)? {
+            initialize()?;
         }
-        // Between giving up the exclusive lock and taking the shared one, an
-        // exclusive writer may come first: that one finds a trail at rest.
-        if lock.take(layout, Lock::Shared)? {
-            lock.sign(layout)?;
+        // flock does not downgrade atomically: an exclusive writer may get the lock
+        // in between. It finds a recovered trail, and this one fails as busy.
+        if lock.try_acquire(layout, Lock::Shared)? {
+            lock.write_pid(layout)?;
             return Ok(lock);
         }
-        Err(lock.busy(layout))
+        Err(lock.busy_error(layout))
     }
 
     fn open(storage: &dyn Storage, layout: &Layout) -> Result<Self> {
-        let path = layout.hidden_file("lock");
-        let file = storage
-            .open(&path, Open::Create)
-            .map_err(|e| Error::io("open", &path, &e))?;
         Ok(Self {
-            _released_in_child: ReleasedInChild::register(file.descriptor()),
-            file,
+            lock_file: LockFile::open(storage, layout, "lock")?,
             fork_generation: os::fork_generation(),
         })
     }
 
-    fn take(&self, layout: &Layout, sort: Lock) -> Result<bool> {
-        self.file
-            .try_lock(sort)
+    fn try_acquire(&self, layout: &Layout, mode: Lock) -> Result<bool> {
+        self.lock_file
+            .file
+            .try_lock(mode)
             .map_err(|e| Error::io("lock", &layout.hidden_file("lock"), &e))
     }
 
-    /// Leaves our process id for those who find the trail taken. Of shared
-    /// writers, it is that of the last one that came.
-    fn sign(&self, layout: &Layout) -> Result<()> {
-        // As wide as any, so that it covers the last one with one write.
+    /// Writes our process id, for the error of a writer that finds the trail locked.
+    /// With shared writers, the last one to open wins.
+    fn write_pid(&self, layout: &Layout) -> Result<()> {
+        // Padded to the widest id, so that one write replaces the last one.
         let text = format!("{:<20}\n", std::process::id());
-        self.file
+        self.lock_file
+            .file
             .write_at(text.as_bytes(), 0)
             .map_err(|e| Error::io("write", &layout.hidden_file("lock"), &e))
     }
 
-    fn busy(&self, layout: &Layout) -> Error {
-        let holder = read_range(&*self.file, 0, 32)
+    fn busy_error(&self, layout: &Layout) -> Error {
+        let holder = read_range(&*self.lock_file.file, 0, 32)
             .ok()
             .and_then(|text| String::from_utf8(text).ok())
             .map(|text| text.trim().to_owned())
@@ -119,41 +134,30 @@ impl WriteLock {
     }
 }
 
-/// Whose turn it is among shared writers.
+/// The lock under which shared writers commit, one at a time.
 #[derive(Debug)]
-pub(crate) struct TurnLock {
-    // Before the file, for it must be dropped before the file is closed.
-    _released_in_child: ReleasedInChild,
-    file: Arc<dyn File>,
-}
+pub(crate) struct CommitLock(LockFile);
 
-/// Held for one batch.
-pub(crate) struct Turn<'a>(&'a dyn File);
+/// Holds the commit lock, for one batch.
+pub(crate) struct CommitGuard<'a>(&'a dyn File);
 
-impl TurnLock {
+impl CommitLock {
     pub fn open(storage: &dyn Storage, layout: &Layout) -> Result<Self> {
-        let path = layout.hidden_file("commit-lock");
-        let file = storage
-            .open(&path, Open::Create)
-            .map_err(|e| Error::io("open", &path, &e))?;
-        Ok(Self {
-            _released_in_child: ReleasedInChild::register(file.descriptor()),
-            file,
-        })
+        LockFile::open(storage, layout, "commit-lock").map(Self)
     }
 
-    /// Waits for the turn.
-    pub fn wait(&self, layout: &Layout) -> Result<Turn<'_>> {
-        self.file
-            .lock()
+    /// Blocks until the lock is free.
+    pub fn acquire(&self, layout: &Layout) -> Result<CommitGuard<'_>> {
+        let file = &*self.0.file;
+        file.lock()
             .map_err(|e| Error::io("lock", &layout.hidden_file("commit-lock"), &e))?;
-        Ok(Turn(&*self.file))
+        Ok(CommitGuard(file))
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for CommitGuard<'_> {
     fn drop(&mut self) {
-        // An flock that cannot be given back goes with the file at close.
+        // If this fails, the lock is released when the file is closed.
         let _ = self.0.unlock();
     }
 }

@@ -1,19 +1,19 @@
-//! What a trail is on disk: its files, their formats, and the calls that reach them.
+//! A trail on disk: its files, their formats, and the calls that access them.
 //!
-//! `docs/format.md` describes every byte; each module here owns one file of it.
+//! `docs/format.md` describes every byte; each module here owns one kind of file.
 //!
-//! | module | what it owns |
+//! | module | contents |
 //! | --- | --- |
-//! | `storage` | the few calls that touch files: the disk, or a memory that fails |
+//! | `storage` | the file system interface: the disk, or memory with injected faults |
 //! | `layout` | the names and paths of a trail's files |
 //! | `listing` | which domains, streams and segments there are |
 //! | `lines` | the lines of a file, forward, backward, and from its end |
-//! | `segment` | one stream's newest file: where its next line goes |
+//! | `segment` | one stream's newest segment: appending, rotation, rollback |
 //! | `journal` | the redo log of synced commits |
-//! | `state` | how far the trail is known to be whole |
+//! | `state` | up to which id the trail is known to be intact |
 //! | `index_file` | `index.json`, the last id |
 //! | `times` | the time range of each full segment |
-//! | `lock` | who may write |
+//! | `lock` | the locks of exclusive and shared writers |
 
 pub(crate) mod index_file;
 pub(crate) mod journal;

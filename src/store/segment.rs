@@ -1,33 +1,37 @@
-//! One stream's files: where its next line goes.
+//! The segments of one stream: append, rotate, roll back.
 //!
-//! A [`Stream`] appends whole lines to its newest segment, and opens the next
-//! number once that one has reached its limit; so a segment can pass the limit
-//! by less than a line, and a line is never split. It knows its length without
-//! asking, because nobody else may write; it looks now and then whether that is
-//! still so, and says it when its file was deleted, replaced, cut or written to
-//! from outside, instead of writing into the void.
+//! A [`Stream`] appends whole lines to its newest segment; when that has reached the
+//! size limit, its owner rotates it to the next number. So a segment can exceed the
+//! limit by less than a line, and a line is never split.
 //!
-//! Left to others: which lines, in what order and with which ids (`trail`);
-//! what to do about a tail that a crash left (`recover`).
+//! The length of the segment is kept in memory, because no one else may write. From
+//! time to time it is verified: if the file was deleted, replaced, cut or written to
+//! from outside, the stream fails instead of writing to a file that no reader finds.
+//!
+//! Left to others: which lines are written, in what order and with which ids
+//! (`trail`); repair of a tail that a crash left (`recover`).
 
 use crate::error::{Error, Kind, Result};
 use crate::os;
 use crate::store::layout::Layout;
-use crate::store::storage::{File, Open, Stat, Storage};
+use crate::store::storage::{File, Open, Stat, Storage, ensure_folder, sync_failed};
 use crate::store::times::TimeRange;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Milliseconds after which a writer looks again whether its file is still
-/// there: what it writes into the void is at most what it writes in this time.
-const CHECK_EVERY: u64 = 10;
+/// How often a writer checks that its file is unchanged: at most the events of this
+/// time are written to a deleted file.
+const CHECK_INTERVAL_MS: u64 = 10;
 
-/// Files that are looked at in a millisecond, at most: a check_identity takes a microsecond
-/// or two, and must stay below a hundredth of the time with any number of files.
+/// The most files checked in a millisecond: a check takes a microsecond or two, and
+/// checks must take less than a hundredth of the time with any number of files.
 const CHECKS_PER_MS: u64 = 4;
 
-/// A stream's place in the writer's table of streams.
+/// How many segments that a batch has filled are kept open, for one stream.
+const MAX_FILLED_OPEN: usize = 16;
+
+/// A stream's index in the writer's table of streams.
 pub(crate) type Slot = u32;
 
 #[derive(Debug)]
@@ -36,31 +40,34 @@ pub(crate) struct Stream {
     name: Box<str>,
     /// The newest segment.
     number: u64,
-    /// Its length, as far as it was written with success.
+    /// Its length, counting successful appends only.
     len: u64,
-    /// Open while the stream is in use; the trail bounds how many are.
+    /// Open while the stream is in use; the stream table limits how many are.
     file: Option<OpenSegment>,
-    /// The oldest segment that holds bytes which are not known to be on disk.
+    /// The oldest segment with bytes that are not known to be on disk.
     unsynced_from: Option<u64>,
-    /// The newest segment whose name is known to be on disk or will be with the
-    /// next sync; 0: not even the folders' are.
-    named: u64,
-    /// The times of the newest segment's events; `None`: not all are known.
+    /// The newest segment whose directory entry is on disk or in the next sync; 0 if
+    /// not even those of its folders are.
+    names_synced_to: u64,
+    /// The time range of the newest segment's events; `None` if not all are known.
     times: Option<TimeRange>,
-    /// Bytes of an append that failed: past `len`, a part of them may be there.
+    /// Bytes of a failed append: a part of them may be in the file, after `len`.
     partial_bytes: u64,
+    /// Segments that the present batch has filled, still open: a rollback must not
+    /// fail for want of a descriptor.
+    filled: Vec<(u64, Arc<dyn File>)>,
 }
 
 #[derive(Debug)]
 struct OpenSegment {
     file: Arc<dyn File>,
     identity: (u64, u64),
-    looked: u64,
+    checked_at: u64,
 }
 
-/// A place in a stream to which it can be cut back.
+/// A position in a stream to which it can be rolled back.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Mark {
+pub(crate) struct Savepoint {
     number: u64,
     len: u64,
     unsynced_from: Option<u64>,
@@ -77,27 +84,36 @@ pub(crate) struct UnsyncedSegments {
 }
 
 impl UnsyncedSegments {
-    /// Makes them durable. An error of the kind `Failed` is that of a sync;
-    /// after another nothing is known to be lost.
-    pub fn sync(&self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
+    /// Makes them durable; adds those that someone has moved or deleted to `gone`. An
+    /// error of kind `Failed` comes from a failed sync; after any other, no sync has
+    /// failed and it may be retried.
+    pub fn sync(
+        &self,
+        storage: &dyn Storage,
+        layout: &Layout,
+        gone: &mut Vec<PathBuf>,
+    ) -> Result<()> {
         for number in self.from..=self.to {
             let path = layout.segment(&self.stream, number);
             let file = match &self.newest {
                 Some(file) if number == self.to => file.clone(),
-                _ => storage
-                    .open(&path, Open::Update)
-                    .map_err(|e| Error::io("open", &path, &e))?,
+                _ => match storage.open(&path, Open::Update) {
+                    Ok(file) => file,
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                        gone.push(path);
+                        continue;
+                    }
+                    Err(e) => return Err(Error::io("open", &path, &e)),
+                },
             };
-            file.sync().map_err(|e| {
-                Error::io("sync", &path, &e).wrap(Kind::Failed, "what is on disk is not known")
-            })?;
+            file.sync().map_err(|e| sync_failed(&path, &e))?;
         }
         Ok(())
     }
 }
 
 impl Stream {
-    /// A stream that has no segment yet.
+    /// A stream without segments.
     pub fn new(name: &str) -> Self {
         Self {
             name: name.into(),
@@ -105,26 +121,28 @@ impl Stream {
             len: 0,
             file: None,
             unsynced_from: None,
-            named: 0,
-            times: Some(TimeRange::NONE),
+            names_synced_to: 0,
+            times: Some(TimeRange::EMPTY),
             partial_bytes: 0,
+            filled: Vec::new(),
         }
     }
 
-    /// A stream that goes on at `len` bytes of segment `number`.
-    pub fn at(name: &str, number: u64, len: u64) -> Self {
+    /// A stream that continues at `len` bytes of segment `number`.
+    pub fn resume_at(name: &str, number: u64, len: u64) -> Self {
         Self {
             number,
             len,
-            named: number,
-            times: (len == 0).then_some(TimeRange::NONE),
+            names_synced_to: number,
+            times: (len == 0).then_some(TimeRange::EMPTY),
             ..Self::new(name)
         }
     }
 
-    /// Others may have made files and folders, and not synced them.
-    pub fn distrust_names(&mut self) {
-        self.named = 0;
+    /// Makes the next open sync all names: another writer may have created the files
+    /// and folders without syncing them.
+    pub fn assume_names_unsynced(&mut self) {
+        self.names_synced_to = 0;
     }
 
     pub fn number(&self) -> u64 {
@@ -143,63 +161,61 @@ impl Stream {
         self.file = None;
     }
 
-    pub fn mark(&self) -> Mark {
-        Mark {
+    pub fn savepoint(&self) -> Savepoint {
+        Savepoint {
             number: self.number,
             len: self.len,
             unsynced_from: self.unsynced_from,
         }
     }
 
-    /// Opens the newest segment's file, making it and its folders where they
-    /// are missing. Folders whose names changed are added to `changed`.
+    /// Opens the newest segment's file; creates it and its folders if they are
+    /// missing. Folders with new names are added to `unsynced_folders`.
     pub fn open_file(
         &mut self,
         storage: &dyn Storage,
         layout: &Layout,
-        changed: &mut Vec<PathBuf>,
+        unsynced_folders: &mut Vec<PathBuf>,
     ) -> Result<()> {
         if self.file.is_some() {
             return Ok(());
         }
         let path = layout.segment(&self.name, self.number);
         let folder = layout.stream(&self.name);
-        let how = if self.len == 0 {
+        let mode = if self.len == 0 {
             make_folders(storage, &folder)?;
             Open::AppendOrCreate
         } else {
             Open::Append
         };
-        if self.named == 0 {
-            changed.push(layout.root().to_owned());
-            changed.extend(folder.parent().map(PathBuf::from));
+        if self.names_synced_to == 0 {
+            unsynced_folders.push(layout.root().to_owned());
+            unsynced_folders.extend(folder.parent().map(PathBuf::from));
         }
-        if self.named < self.number {
-            changed.push(folder);
+        if self.names_synced_to < self.number {
+            unsynced_folders.push(folder);
         }
-        let file = storage.open(&path, how).map_err(|e| {
-            if how == Open::Append && e.kind() == io::ErrorKind::NotFound {
-                self.lost(layout, "was deleted or renamed")
+        let file = storage.open(&path, mode).map_err(|e| {
+            if mode == Open::Append && e.kind() == io::ErrorKind::NotFound {
+                self.changed_from_outside(layout, "was deleted or renamed")
             } else {
                 Error::io("open", &path, &e)
             }
         })?;
-        let stat = file
-            .stat()
-            .map_err(|e| Error::io("check_identity at", &path, &e))?;
-        let opened = OpenSegment {
+        let stat = file.stat().map_err(|e| Error::io("look at", &path, &e))?;
+        let open_segment = OpenSegment {
             file,
             identity: stat.identity,
-            looked: os::coarse_millis(),
+            checked_at: os::coarse_millis(),
         };
-        self.verify_stat(layout, &opened, &stat)?;
-        self.file = Some(opened);
-        self.named = self.named.max(self.number);
+        self.verify_stat(layout, &open_segment, &stat)?;
+        self.file = Some(open_segment);
+        self.names_synced_to = self.names_synced_to.max(self.number);
         Ok(())
     }
 
-    /// Finds the end of the stream after others have written to it.
-    pub fn go_to_end(&mut self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
+    /// Finds the end of the stream after other writers have appended to it.
+    pub fn seek_to_end(&mut self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
         self.file = None;
         self.len = 0;
         self.times = None;
@@ -208,48 +224,58 @@ impl Stream {
             match storage.stat(&path) {
                 Ok(stat) => self.len = stat.len,
                 Err(e) if e.kind() == io::ErrorKind::NotFound => break,
-                Err(e) => return Err(Error::io("check_identity at", &path, &e)),
+                Err(e) => return Err(Error::io("look at", &path, &e)),
             }
             let next = layout.segment(&self.name, self.number + 1);
             match storage.stat(&next) {
                 Ok(_) => self.number += 1,
                 Err(e) if e.kind() == io::ErrorKind::NotFound => break,
-                Err(e) => return Err(Error::io("check_identity at", &next, &e)),
+                Err(e) => return Err(Error::io("look at", &next, &e)),
             }
         }
         Ok(())
     }
 
-    /// Goes on to the next number.
+    /// Moves to the next segment number. The full one stays open until
+    /// [`Stream::release_filled`], unless the batch fills very many.
     pub fn rotate(&mut self) {
-        self.file = None;
+        if let Some(full) = self.file.take()
+            && self.filled.len() < MAX_FILLED_OPEN
+        {
+            self.filled.push((self.number, full.file));
+        }
         self.number += 1;
         self.len = 0;
-        self.times = Some(TimeRange::NONE);
+        self.times = Some(TimeRange::EMPTY);
+    }
+
+    /// The batch is committed, or rolled back: what it has filled is closed.
+    pub fn release_filled(&mut self) {
+        self.filled.clear();
     }
 
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The times of the newest segment's events, if all are known. Those of
-    /// events that were taken back may be among them.
+    /// The time range of the newest segment's events, if all are known. It may include
+    /// events that were rolled back.
     pub fn times(&self) -> Option<TimeRange> {
         self.times
     }
 
-    /// Takes in the times of what was appended; `None`: they are not known.
-    pub fn widen(&mut self, later: Option<TimeRange>) {
+    /// Adds the time range of appended events; `None` if it is not known.
+    pub fn extend_times(&mut self, later: Option<TimeRange>) {
         match (&mut self.times, later) {
             (Some(times), Some(later)) => times.extend(later),
             _ => self.times = None,
         }
     }
 
-    /// Appends whole lines to the open segment. After an error an unknown part
-    /// of them may be there: cut back to a mark.
+    /// Appends whole lines to the open segment. After an error an unknown part of them
+    /// may be in the file: the caller must roll back to a savepoint.
     pub fn append(&mut self, layout: &Layout, lines: &[u8]) -> Result<()> {
-        if let Err(error) = self.opened(layout)?.file.append(lines) {
+        if let Err(error) = self.open_segment(layout)?.file.append(lines) {
             self.partial_bytes = lines.len() as u64;
             return Err(Error::io("append to", &self.path(layout), &error));
         }
@@ -258,9 +284,9 @@ impl Stream {
         Ok(())
     }
 
-    /// Looks, if the last check_identity is a while ago, whether the open file is still
-    /// the one under its name and as long as we made it. `files` is how many are
-    /// open, of all streams.
+    /// Checks, if a check is due, that the path still leads to the open file and that
+    /// its length is the one this writer knows. `files` is the number of open files of
+    /// all streams.
     pub fn check_identity(
         &mut self,
         storage: &dyn Storage,
@@ -268,67 +294,83 @@ impl Stream {
         files: usize,
     ) -> Result<()> {
         let now = os::coarse_millis();
-        let opened = self.opened(layout)?;
-        if now < opened.looked + CHECK_EVERY.max(files as u64 / CHECKS_PER_MS) {
+        let open_segment = self.open_segment(layout)?;
+        if now < open_segment.checked_at + CHECK_INTERVAL_MS.max(files as u64 / CHECKS_PER_MS) {
             return Ok(());
         }
         self.check_identity_now(storage, layout)?;
-        if let Some(opened) = &mut self.file {
-            opened.looked = now;
+        if let Some(open_segment) = &mut self.file {
+            open_segment.checked_at = now;
         }
         Ok(())
     }
 
-    /// The same, at once.
+    /// The same, without waiting for the interval.
     pub fn check_identity_now(&self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
-        let Some(opened) = &self.file else {
+        let Some(open_segment) = &self.file else {
             return Ok(());
         };
         let path = self.path(layout);
         match storage.stat(&path) {
-            Ok(stat) => self.verify_stat(layout, opened, &stat),
+            Ok(stat) => self.verify_stat(layout, open_segment, &stat),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                Err(self.lost(layout, "was deleted or renamed"))
+                Err(self.changed_from_outside(layout, "was deleted or renamed"))
             }
-            Err(e) => Err(Error::io("check_identity at", &path, &e)),
+            Err(e) => Err(Error::io("look at", &path, &e)),
         }
     }
 
-    fn verify_stat(&self, layout: &Layout, opened: &OpenSegment, stat: &Stat) -> Result<()> {
-        if stat.identity != opened.identity {
-            Err(self.lost(layout, "was replaced by another file"))
+    fn verify_stat(&self, layout: &Layout, open_segment: &OpenSegment, stat: &Stat) -> Result<()> {
+        if stat.identity != open_segment.identity {
+            Err(self.changed_from_outside(layout, "was replaced by another file"))
         } else if stat.len < self.len {
-            Err(self.lost(layout, "was cut"))
+            Err(self.changed_from_outside(layout, "was cut"))
         } else if stat.len > self.len {
-            Err(self.lost(layout, "was written to"))
+            Err(self.changed_from_outside(layout, "was written to"))
         } else {
             Ok(())
         }
     }
 
-    fn lost(&self, layout: &Layout, what: &str) -> Error {
+    fn changed_from_outside(&self, layout: &Layout, what: &str) -> Error {
         Error::new(
             Kind::Failed,
             format!("{} {what} by someone else", self.path(layout).display()),
         )
     }
 
-    /// Takes back what was appended since `mark`, durably: bytes that a power
-    /// loss brought back would carry ids that were given to other events since.
-    /// Segments that were opened since stay, empty, for a number is used once.
-    pub fn cut(&mut self, storage: &dyn Storage, layout: &Layout, mark: Mark) -> Result<()> {
-        if (self.number, self.len) == (mark.number, mark.len) && self.partial_bytes == 0 {
+    /// Removes what was appended since `savepoint`, durably: bytes that reappeared after
+    /// a power loss would carry ids that were since assigned to other events. Segments
+    /// created since then stay, empty, because a number is never reused.
+    pub fn rollback_to(
+        &mut self,
+        storage: &dyn Storage,
+        layout: &Layout,
+        savepoint: Savepoint,
+    ) -> Result<()> {
+        if (self.number, self.len) == (savepoint.number, savepoint.len) && self.partial_bytes == 0 {
             return Ok(());
         }
-        // The newest first: a kill in between must leave a prefix.
-        for number in (mark.number..=self.number).rev() {
-            let len = if number == mark.number { mark.len } else { 0 };
+        // Newest first: a kill in between must leave a prefix of the ids.
+        for number in (savepoint.number..=self.number).rev() {
+            let len = if number == savepoint.number {
+                savepoint.len
+            } else {
+                0
+            };
+            let nothing_written = self.len == 0 && self.partial_bytes == 0;
+            if number == self.number && number > savepoint.number && nothing_written {
+                // It need not even be there: creating it may be what failed.
+                continue;
+            }
             let path = layout.segment(&self.name, number);
-            let file = match &self.file {
-                Some(opened) if number == self.number => opened.file.clone(),
+            let filled = self.filled.iter().find(|(filled, _)| *filled == number);
+            let file = match (&self.file, filled) {
+                (Some(open_segment), _) if number == self.number => open_segment.file.clone(),
+                (_, Some((_, file))) => file.clone(),
                 _ => match storage.open(&path, Open::Update) {
                     Ok(file) => file,
-                    // It was to be made by the batch that failed.
+                    // The failed batch did not get to create it.
                     Err(e) if e.kind() == io::ErrorKind::NotFound && len == 0 => continue,
                     Err(e) => return Err(Error::io("open", &path, &e)),
                 },
@@ -337,35 +379,38 @@ impl Stream {
             if number == self.number
                 && file.stat().map_err(failed)?.len > self.len + self.partial_bytes
             {
-                return Err(self.lost(layout, "was written to"));
+                return Err(self.changed_from_outside(layout, "was written to"));
             }
             file.set_len(len)
                 .and_then(|()| file.sync())
                 .map_err(failed)?;
         }
         self.partial_bytes = 0;
-        self.unsynced_from = mark.unsynced_from;
-        self.len = if self.number == mark.number {
-            mark.len
+        self.unsynced_from = savepoint.unsynced_from;
+        self.len = if self.number == savepoint.number {
+            savepoint.len
         } else {
             0
         };
         Ok(())
     }
 
-    /// The segments that hold bytes not known to be on disk; from here on they
-    /// count as synced.
+    /// The segments with bytes that are not known to be on disk. They count as synced
+    /// from now on: the caller must sync or requeue them.
     pub fn take_unsynced(&mut self) -> Option<UnsyncedSegments> {
         Some(UnsyncedSegments {
             from: self.unsynced_from.take()?,
-            // The next segment may have been wanted, and not made.
+            // The stream may have rotated to a segment that was not created yet.
             to: self.number - u64::from(self.file.is_none() && self.len == 0),
-            newest: self.file.as_ref().map(|opened| opened.file.clone()),
+            newest: self
+                .file
+                .as_ref()
+                .map(|open_segment| open_segment.file.clone()),
             stream: self.name.clone(),
         })
     }
 
-    /// They could not be synced, and still have to be.
+    /// Marks segments that could not be synced as unsynced again.
     pub fn requeue_unsynced(&mut self, segments: &UnsyncedSegments) {
         let from = self.unsynced_from.unwrap_or(segments.from);
         self.unsynced_from = Some(from.min(segments.from));
@@ -375,7 +420,7 @@ impl Stream {
         layout.segment(&self.name, self.number)
     }
 
-    fn opened(&self, layout: &Layout) -> Result<&OpenSegment> {
+    fn open_segment(&self, layout: &Layout) -> Result<&OpenSegment> {
         self.file.as_ref().ok_or_else(|| {
             Error::new(
                 Kind::Panic,
@@ -385,16 +430,12 @@ impl Stream {
     }
 }
 
-/// Makes a stream's folder, and its domain's, where they are missing.
+/// Creates a stream's folder, and its domain's, if they are missing.
 fn make_folders(storage: &dyn Storage, folder: &Path) -> Result<()> {
-    let make = |folder: &Path| match storage.create_dir(folder) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
-        _ => Ok(()),
-    };
-    make(folder)
+    ensure_folder(storage, folder)
         .or_else(|e| match folder.parent() {
             Some(domain) if e.kind() == io::ErrorKind::NotFound => {
-                make(domain).and_then(|()| make(folder))
+                ensure_folder(storage, domain).and_then(|()| ensure_folder(storage, folder))
             }
             _ => Err(e),
         })

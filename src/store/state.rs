@@ -1,29 +1,29 @@
-//! `.auditrail/state`: how far the trail is known to be whole.
+//! `.auditrail/state`: up to which id the trail is known to be intact.
 //!
-//! One line of text, rewritten in place, in one write that fits a sector:
+//! One line of text, rewritten in place by a single write of one sector:
 //!
 //! ```text
 //! auditrail-state 1 <phase> <written> <synced> <boot> <disk> <crc-32 of all before it, in hex>\n
 //! ```
 //!
-//! - `phase`: `clean`, closed with nothing pending; `open`, a writer is or was
-//!   at work, and between two of its batches when it wrote this; `busy`, it was
-//!   in the midst of one.
-//! - `written`: all ids up to this one had been given to the kernel.
+//! - `phase`: `clean`, the trail was closed with nothing pending; `open`, a writer
+//!   had it open and was between two batches; `busy`, a writer was in the middle of
+//!   one.
+//! - `written`: all ids up to this one were in the kernel.
 //! - `synced`: all ids up to this one were on disk.
-//! - `boot`: which run of the machine wrote it. If it is still the same, the
-//!   kernel has lost nothing that it was given, and `written` holds; otherwise
-//!   only `synced` does.
-//! - `disk`: `good`, or `doubtful` once a sync has failed: what the kernel shows
-//!   then need not be on disk, and a later sync does not bring it there.
+//! - `boot`: the boot id of the machine that wrote it. If it has not changed, the
+//!   kernel has lost nothing, and `written` holds; otherwise only `synced` does.
+//! - `disk`: `good`, or `doubtful` once a sync has failed: what reads return then
+//!   need not be on disk, and a later sync does not write it.
 //!
-//! No state: the trail is new, or someone else's. A state that cannot be read
-//! says that nothing is known, and all of the trail is looked at.
+//! Without a state file the trail is new, or written by other software. A state that
+//! cannot be parsed counts as knowing nothing, and the whole trail is scanned.
 
 use crate::error::{Error, Result};
 use crate::store::layout::Layout;
-use crate::store::storage::{File, Open, Storage, read_range};
-use std::io;
+use crate::store::storage::{
+    File, Open, Storage, open_file, open_if_exists, read_range, sync_failed,
+};
 use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +42,13 @@ pub(crate) struct State {
     pub sync_failed: bool,
 }
 
-/// The width of the line: one sector is written whole or not at all.
+/// The length of the line: a sector is written atomically.
 const LEN: usize = 512;
 
 const MAGIC: &str = "auditrail-state 1";
 
 impl State {
-    /// What is known where the state cannot be read.
+    /// The state to assume if the file cannot be parsed.
     pub fn unknown() -> Self {
         Self {
             phase: Phase::Busy,
@@ -76,7 +76,7 @@ impl State {
             self.written, self.synced
         );
         let mut line = format!("{text} {:08x}", crc32fast::hash(text.as_bytes())).into_bytes();
-        // Padded with blanks, so that a shorter line covers a longer one.
+        // Padded, so that a shorter line overwrites a longer one.
         line.resize(LEN - 1, b' ');
         line.push(b'\n');
         line
@@ -88,20 +88,20 @@ impl State {
         if u32::from_str_radix(crc, 16).ok()? != crc32fast::hash(text.as_bytes()) {
             return None;
         }
-        let mut words = text.strip_prefix(MAGIC)?.split_whitespace();
-        let phase = match words.next()? {
+        let mut fields = text.strip_prefix(MAGIC)?.split_whitespace();
+        let phase = match fields.next()? {
             "clean" => Phase::Clean,
             "open" => Phase::Open,
             "busy" => Phase::Busy,
             _ => return None,
         };
-        let written = words.next()?.parse().ok()?;
-        let synced = words.next()?.parse().ok()?;
-        let boot = match words.next()? {
+        let written = fields.next()?.parse().ok()?;
+        let synced = fields.next()?.parse().ok()?;
+        let boot = match fields.next()? {
             "-" => "",
             boot => boot,
         };
-        let sync_failed = match words.next()? {
+        let sync_failed = match fields.next()? {
             "good" => false,
             "doubtful" => true,
             _ => return None,
@@ -116,18 +116,17 @@ impl State {
     }
 }
 
-/// The state, for who only reads; `None` where there is none.
-pub(crate) fn peek(storage: &dyn Storage, layout: &Layout) -> Result<Option<State>> {
+/// Reads the state without creating the file; `None` if there is none.
+pub(crate) fn read_state(storage: &dyn Storage, layout: &Layout) -> Result<Option<State>> {
     let path = layout.hidden_file("state");
-    match storage.open(&path, Open::Read) {
-        Ok(file) => StateFile { file }.read(layout),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Error::io("open", &path, &e)),
+    match open_if_exists(storage, &path, Open::Read)? {
+        Some(file) => StateFile { file }.read(layout),
+        None => Ok(None),
     }
 }
 
 /// The open state file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct StateFile {
     file: Arc<dyn File>,
 }
@@ -135,9 +134,7 @@ pub(crate) struct StateFile {
 impl StateFile {
     pub fn open(storage: &dyn Storage, layout: &Layout) -> Result<Self> {
         let path = layout.hidden_file("state");
-        let file = storage
-            .open(&path, Open::Create)
-            .map_err(|e| Error::io("open", &path, &e))?;
+        let file = open_file(storage, &path, Open::Create)?;
         Ok(Self { file })
     }
 
@@ -160,7 +157,7 @@ impl StateFile {
     pub fn sync(&self, layout: &Layout) -> Result<()> {
         self.file
             .sync()
-            .map_err(|e| Error::io("sync", &layout.hidden_file("state"), &e))
+            .map_err(|e| sync_failed(&layout.hidden_file("state"), &e))
     }
 }
 

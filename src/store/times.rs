@@ -1,19 +1,18 @@
-//! `.auditrail/times`: between which times the events of finished segments lie.
+//! `.auditrail/times`: the time ranges of full segments.
 //!
-//! Callers may give events any timestamp, so that nothing but the events can
-//! tell whether a segment holds one of a time. A writer that has filled a
-//! segment from its first event to its last knows, and leaves word when it goes
-//! on to the next; a reader that looks for a time then passes the segment over.
-//! One line a segment, appended, never synced:
+//! Callers may give events any timestamp, so only the events tell which times a
+//! segment covers. A writer that filled a segment from its first event to its last
+//! knows the range and records it at rotation; readers that filter by time skip the
+//! segments outside it. One line per segment, appended, never synced:
 //!
 //! ```text
 //! <domain>/<category> <number> <bytes> <last id> <last timestamp> <min> <max> <crc-32, in hex>\n
 //! ```
 //!
-//! It is a hint. Without it, or where a line of it is torn, a segment is read.
-//! It is believed only if the segment has as many bytes and its last event that
-//! id and timestamp: after a loss of power a segment may have been filled again
-//! with other events. The last line about a segment counts.
+//! It is a hint: a segment without a valid line is read. A line counts only if the
+//! segment still has this length and its last event this id and timestamp, because
+//! after a power loss a segment may have been filled with other events. The last
+//! line about a segment counts.
 
 use crate::event::header::leading;
 use crate::store::layout::Layout;
@@ -23,10 +22,10 @@ use std::sync::Arc;
 
 const NAME: &str = "times";
 
-/// A file larger than this is not looked at: it tells of ten million segments.
+/// A larger file is ignored; this is enough for ten million segments.
 const MAX_LEN: u64 = 1 << 30;
 
-/// What is known of the times of a segment's events.
+/// The time range of a segment's events, and its last event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimeRange {
     pub min: i64,
@@ -36,17 +35,17 @@ pub(crate) struct TimeRange {
 }
 
 impl TimeRange {
-    /// That of no event.
-    pub const NONE: Self = Self {
+    /// The range of no events.
+    pub const EMPTY: Self = Self {
         min: i64::MAX,
         max: i64::MIN,
         last_id: 0,
         last_timestamp: 0,
     };
 
-    /// That with one more event.
+    /// The range extended by the next event.
     #[inline]
-    pub fn with(self, last_id: u64, last_timestamp: i64) -> Self {
+    pub fn including(self, last_id: u64, last_timestamp: i64) -> Self {
         Self {
             min: self.min.min(last_timestamp),
             max: self.max.max(last_timestamp),
@@ -55,7 +54,7 @@ impl TimeRange {
         }
     }
 
-    /// Takes in what comes after.
+    /// Extends the range by that of later events.
     pub fn extend(&mut self, later: Self) {
         *self = Self {
             min: self.min.min(later.min),
@@ -65,16 +64,16 @@ impl TimeRange {
     }
 }
 
-/// Where a writer leaves word.
+/// The open times file of a writer; created at the first record.
 #[derive(Debug, Default)]
 pub(crate) struct TimesFile {
     file: Option<Arc<dyn File>>,
 }
 
 impl TimesFile {
-    /// Notes what is known of a segment that is finished. If that fails, or
-    /// nothing is known, the segment will be read.
-    pub fn note(
+    /// Records the range of a full segment. If that fails, or the range is unknown,
+    /// readers read the segment.
+    pub fn record(
         &mut self,
         storage: &dyn Storage,
         layout: &Layout,
@@ -88,13 +87,13 @@ impl TimesFile {
                 .open(&layout.hidden_file(NAME), Open::AppendOrCreate)
                 .ok();
         }
-        // Of one of which nothing is known, what was noted before must not count.
-        let (len, range) = range.map_or((0, TimeRange::NONE), |range| (len, range));
+        // An unknown range must invalidate an earlier record: no full segment has length 0.
+        let (len, range) = range.map_or((0, TimeRange::EMPTY), |range| (len, range));
         let text = format!(
             "{stream} {number} {len} {} {} {} {}",
             range.last_id, range.last_timestamp, range.min, range.max
         );
-        // On a line of its own, whatever a crash has left of the one before.
+        // Starts a new line, because a crash may have left a part of the last one.
         let line = format!("\n{text} {:08x}\n", crc32fast::hash(text.as_bytes()));
         if let Some(file) = &self.file
             && file.append(line.as_bytes()).is_err()
@@ -104,20 +103,20 @@ impl TimesFile {
     }
 }
 
-/// A stream and the number of one of its segments.
-type Segment = (Box<str>, u64);
+/// A stream's name and a segment number.
+type SegmentKey = (Box<str>, u64);
 
-/// Its length, and the times of its events.
-type Noted = (u64, TimeRange);
+/// The segment's length and time range.
+type RecordedRange = (u64, TimeRange);
 
-/// What was noted.
+/// The recorded time ranges, as read from the file.
 #[derive(Debug, Default)]
 pub(crate) struct Times {
-    segments: HashMap<Segment, Noted>,
+    segments: HashMap<SegmentKey, RecordedRange>,
 }
 
 impl Times {
-    /// Reads what there is.
+    /// Reads the file; empty if that fails.
     pub fn read(storage: &dyn Storage, layout: &Layout) -> Self {
         let mut times = Self::default();
         let Ok(file) = storage.open(&layout.hidden_file(NAME), Open::Read) else {
@@ -136,15 +135,15 @@ impl Times {
         times
     }
 
-    /// The times of the segment's events, if they are known. `file` is that of
-    /// the segment, which must be at rest.
-    pub fn of(&self, stream: &str, number: u64, file: &dyn File) -> Option<TimeRange> {
+    /// The time range of a segment, if it is known. `file` is the segment's file; no
+    /// one may be writing to it.
+    pub fn lookup(&self, stream: &str, number: u64, file: &dyn File) -> Option<TimeRange> {
         let (len, range) = self.segments.get(&(stream.into(), number))?;
         if file.stat().ok()?.len != *len {
             return None;
         }
-        let from = len.saturating_sub(TAIL);
-        let bytes = read_range(file, from, TAIL as usize).ok()?;
+        let from = len.saturating_sub(MAX_LAST_LINE);
+        let bytes = read_range(file, from, MAX_LAST_LINE as usize).ok()?;
         let lines = bytes.strip_suffix(b"\n")?;
         let start = lines.iter().rposition(|&b| b == b'\n').map_or(0, |n| n + 1);
         if start == 0 && from > 0 {
@@ -155,17 +154,17 @@ impl Times {
     }
 }
 
-/// A last line longer than this is not looked for.
-const TAIL: u64 = 16 * 1024;
+/// A last line longer than this is not searched for; the range counts as unknown.
+const MAX_LAST_LINE: u64 = 16 * 1024;
 
-fn parse(line: &[u8]) -> Option<(Segment, Noted)> {
+fn parse(line: &[u8]) -> Option<(SegmentKey, RecordedRange)> {
     let line = std::str::from_utf8(line).ok()?;
     let (text, crc) = line.rsplit_once(' ')?;
     if u32::from_str_radix(crc, 16).ok()? != crc32fast::hash(text.as_bytes()) {
         return None;
     }
-    let mut words = text.split(' ');
-    let mut next = || words.next();
+    let mut fields = text.split(' ');
+    let mut next = || fields.next();
     let key = (next()?.into(), next()?.parse().ok()?);
     let len = next()?.parse().ok()?;
     let range = TimeRange {

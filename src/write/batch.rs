@@ -1,9 +1,9 @@
-//! Events that wait to be committed together.
+//! A batch: events that are committed together.
 //!
-//! A batch holds the rendered events and, for each stream, the chain of those
-//! that go into it: walking chain after chain is walking stream after stream,
-//! with no sort. One chain is a *run*. Ids are given in the order of the runs,
-//! so that writing run after run writes in the order of ids.
+//! A batch holds the rendered events and, per stream, a linked list of its events, a
+//! *run*. So the events are visited stream by stream without sorting. Ids are
+//! assigned in the order of the runs, so that writing the runs one after the other
+//! writes in the order of ids.
 
 use crate::event::EventLine;
 use crate::event::header::EVENT_ID;
@@ -11,33 +11,33 @@ use crate::store::segment::Slot;
 
 const NONE: u32 = u32::MAX;
 
-/// Bytes for which an empty batch makes room at once, at most: a large buffer is
-/// not taken from the host before it is used.
-const RESERVED: usize = 4 * 1024 * 1024;
+/// The most bytes that an empty batch reserves at once: a large buffer does not take
+/// the host's memory before it is used.
+const MAX_INITIAL_RESERVE: usize = 4 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Batch {
-    /// The events without their opening and id, one after the other.
+    /// The bodies of the events: their lines without `{"event_id":` and id.
     bytes: Vec<u8>,
     events: Vec<PendingEvent>,
     runs: Vec<Run>,
-    /// By slot: the run that takes the next event of that stream.
-    taking: Vec<u32>,
-    /// Bytes of capacity that the empty batch keeps.
-    keep: usize,
+    /// By slot: the run that the stream's next event joins; `NONE` for a new one.
+    open_runs: Vec<u32>,
+    /// Bytes of capacity that [`Batch::clear`] retains.
+    retained_bytes: usize,
 }
 
 #[derive(Debug)]
 struct PendingEvent {
-    /// 0 until it is given.
+    /// 0 until it is assigned.
     id: u64,
     start: usize,
     end: usize,
-    /// The next event of the same run.
+    /// The next event of the same run, or `NONE`.
     next: u32,
 }
 
-/// Events of one stream that are written one after the other.
+/// Events of one stream that are written consecutively.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Run {
     pub slot: Slot,
@@ -46,16 +46,16 @@ pub(crate) struct Run {
 }
 
 impl Batch {
-    /// An empty batch that has, and keeps, room for so many bytes of events: to grow
-    /// and shrink moves them, and leaves holes in the memory. Room that is not
-    /// used takes no memory; a large one is made only as it is needed.
-    pub fn with_room(bytes: usize) -> Self {
+    /// An empty batch that retains capacity for this many bytes of events: growing and
+    /// shrinking would move them and fragment the heap. Unused capacity takes no
+    /// memory; a large one is allocated only as needed.
+    pub fn retaining(bytes: usize) -> Self {
         Self {
             bytes: Vec::new(),
             events: Vec::new(),
             runs: Vec::new(),
-            taking: Vec::new(),
-            keep: bytes,
+            open_runs: Vec::new(),
+            retained_bytes: bytes,
         }
     }
 
@@ -67,12 +67,12 @@ impl Batch {
         self.events.len()
     }
 
-    /// Bytes that the events take.
+    /// Bytes of the events' bodies.
     pub fn bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// How many runs there are.
+    /// The number of runs.
     pub fn runs(&self) -> usize {
         self.runs.len()
     }
@@ -81,39 +81,40 @@ impl Batch {
         self.runs[index]
     }
 
-    /// Puts an event at the end of its stream's run, and says its index.
-    /// `id` is 0 where it is given at commit.
+    /// Adds an event at the end of its stream's run; returns its index. `id` is 0 if it
+    /// is assigned at commit.
     pub fn push(&mut self, slot: Slot, body: &[u8], id: u64) -> usize {
-        let place = slot as usize;
-        if place >= self.taking.len() {
-            self.taking.resize(place + 1, NONE);
+        let slot_index = slot as usize;
+        if slot_index >= self.open_runs.len() {
+            self.open_runs.resize(slot_index + 1, NONE);
         }
-        let index = self.add(body, id);
-        match self.taking[place] {
-            NONE => self.taking[place] = self.start_run(slot, index),
-            run => self.extend(run, index),
+        let index = self.push_event(body, id);
+        match self.open_runs[slot_index] {
+            NONE => self.open_runs[slot_index] = self.start_run(slot, index),
+            run => self.extend_run(run, index),
         }
         index as usize
     }
 
-    /// Puts events behind all others, in their own order and as a run of their
-    /// own: no other event will come between them.
+    /// Adds events as a run of their own, in their order: no other event comes between
+    /// them, so their ids are consecutive.
     pub fn push_run<'b>(&mut self, slot: Slot, bodies: impl IntoIterator<Item = &'b [u8]>) {
         let mut run = NONE;
         for body in bodies {
-            let index = self.add(body, 0);
+            let index = self.push_event(body, 0);
             if run == NONE {
                 run = self.start_run(slot, index);
             } else {
-                self.extend(run, index);
+                self.extend_run(run, index);
             }
         }
     }
 
-    fn add(&mut self, body: &[u8], id: u64) -> u32 {
+    fn push_event(&mut self, body: &[u8], id: u64) -> u32 {
         let start = self.bytes.len();
         if self.bytes.capacity() == 0 {
-            self.bytes.reserve(self.keep.min(RESERVED));
+            self.bytes
+                .reserve(self.retained_bytes.min(MAX_INITIAL_RESERVE));
         }
         self.bytes.extend_from_slice(body);
         self.events.push(PendingEvent {
@@ -134,12 +135,12 @@ impl Batch {
         u32::try_from(self.runs.len() - 1).unwrap_or(NONE)
     }
 
-    fn extend(&mut self, run: u32, event: u32) {
+    fn extend_run(&mut self, run: u32, event: u32) {
         let last = std::mem::replace(&mut self.runs[run as usize].last, event);
         self.events[last as usize].next = event;
     }
 
-    /// The events of a run, by index.
+    /// The indexes of a run's events.
     pub fn events(&self, run: Run) -> impl Iterator<Item = usize> + '_ {
         std::iter::successors(Some(run.first), |&event| {
             Some(self.events[event as usize].next).filter(|&next| next != NONE)
@@ -147,9 +148,8 @@ impl Batch {
         .map(|event| event as usize)
     }
 
-    /// Gives the id after `last` to the first event, and so on, in the order
-    /// of the runs; says the last one given.
-    pub fn number_after(&mut self, mut last: u64) -> u64 {
+    /// Assigns the ids after `last`, in the order of the runs; returns the last one.
+    pub fn assign_ids_after(&mut self, mut last: u64) -> u64 {
         for index in 0..self.runs.len() {
             let mut event = self.runs[index].first;
             while event != NONE {
@@ -166,7 +166,7 @@ impl Batch {
         self.events[event].id
     }
 
-    /// An event's timestamp; `None`: its line has not our shape.
+    /// An event's timestamp; `None` if its body is not in the rendered form.
     #[inline]
     pub fn timestamp(&self, event: usize) -> Option<i64> {
         let pending = &self.events[event];
@@ -176,7 +176,7 @@ impl Batch {
             Some(digits) => (digits, -1),
             None => (rest, 1),
         };
-        // It was rendered from a number of 64 bits.
+        // It cannot overflow: it was rendered from a number of 64 bits.
         let mut number: i64 = 0;
         for digit in digits.iter().map(|b| b.wrapping_sub(b'0')) {
             if digit > 9 {
@@ -187,34 +187,34 @@ impl Batch {
         Some(number.wrapping_mul(sign))
     }
 
-    /// The ids of all events, in the order in which they were pushed.
+    /// The ids of all events, in the order in which they were added.
     pub fn ids(&self) -> impl Iterator<Item = u64> + '_ {
         self.events.iter().map(|event| event.id)
     }
 
-    /// Writes an event's whole line behind `out`.
-    pub fn render(&self, event: usize, out: &mut Vec<u8>) {
+    /// Appends an event's whole line to `out`.
+    pub fn render_line(&self, event: usize, out: &mut Vec<u8>) {
         let pending = &self.events[event];
-        line_of(pending.id, &self.bytes[pending.start..pending.end], out);
+        write_line(pending.id, &self.bytes[pending.start..pending.end], out);
     }
 
-    /// Empties the batch, keeping a bounded amount of memory for the next.
+    /// Empties the batch; a bounded capacity is retained for the next one.
     pub fn clear(&mut self) {
         for run in &self.runs {
-            if let Some(taking) = self.taking.get_mut(run.slot as usize) {
-                *taking = NONE;
+            if let Some(run_index) = self.open_runs.get_mut(run.slot as usize) {
+                *run_index = NONE;
             }
         }
         self.bytes.clear();
-        self.bytes.shrink_to(self.keep);
+        self.bytes.shrink_to(self.retained_bytes);
         self.events.clear();
-        self.events.shrink_to(self.keep / 64);
+        self.events.shrink_to(self.retained_bytes / 64);
         self.runs.clear();
     }
 }
 
-/// Writes the line of an event: its opening, its id, and its body.
-pub(crate) fn line_of(id: u64, body: &[u8], out: &mut Vec<u8>) {
+/// Appends the line of an event to `out`: `{"event_id":`, its id, and its body.
+pub(crate) fn write_line(id: u64, body: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(EVENT_ID);
     let mut digits = [0; 20];
     let mut at = digits.len();
@@ -231,8 +231,7 @@ pub(crate) fn line_of(id: u64, body: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(body);
 }
 
-/// The lines of a caller's batch that are not blank: the number of each, from 1,
-/// where it begins, and its text.
+/// The nonblank lines of a caller's batch: line number from 1, offset, and text.
 pub(crate) fn batch_lines(batch: &[u8]) -> impl Iterator<Item = (usize, (usize, &[u8]))> {
     let (mut number, mut start) = (0, 0);
     std::iter::from_fn(move || {
@@ -250,21 +249,21 @@ pub(crate) fn batch_lines(batch: &[u8]) -> impl Iterator<Item = (usize, (usize, 
     })
 }
 
-/// CheckedBatch events that are kept until all of a caller's batch are known to be
-/// good.
+/// The rendered events of a caller's batch, collected until all of them are known to
+/// be valid.
 #[derive(Debug)]
 pub(crate) struct CheckedBatch {
     bodies: Vec<u8>,
     /// Where each event's body ends.
     ends: Vec<usize>,
     names: String,
-    /// Events of one stream that follow each other: where the stream's name
-    /// ends, and which is the first of them.
+    /// Consecutive events of one stream: where the stream's name ends in `names`, and
+    /// the index of the first event.
     runs: Vec<(usize, usize)>,
 }
 
 impl CheckedBatch {
-    /// With room for so many bytes of events.
+    /// With capacity for this many bytes of events.
     pub fn with_capacity(bytes: usize) -> Self {
         Self {
             bodies: Vec::with_capacity(bytes),
@@ -287,18 +286,18 @@ impl CheckedBatch {
         self.ends.is_empty()
     }
 
-    /// How many events there are.
+    /// The number of events.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Bytes that they take.
+    /// Bytes of the events' bodies.
     pub fn bytes(&self) -> usize {
         self.bodies.len()
     }
 
-    /// Each stream and its bodies, in the order in which they came; a stream
-    /// comes again where another was in between.
+    /// Each stream with its bodies, in the caller's order; a stream appears again after
+    /// events of another.
     pub fn runs(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &[u8]>)> {
         self.runs.iter().enumerate().map(|(run, &(_, first))| {
             let end = self.runs.get(run + 1).map_or(self.len(), |next| next.1);

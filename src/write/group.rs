@@ -1,21 +1,21 @@
-//! Threads that wait for one batch, and the word that they wait on.
+//! The threads that wait for one batch, and the atomic that they sleep on.
 //!
-//! A thread waits first for a moment without sleeping, letting others run: a
-//! batch that only goes to the kernel is committed before a thread could be put
-//! to sleep and woken. Then it sleeps, and all are woken at once.
+//! A waiting thread first yields a few times: a batch that is only written to the
+//! kernel is committed faster than a thread can be put to sleep and woken. Then it
+//! sleeps, until all are woken at once.
 //!
-//! Whoever lets the trail go while a batch waits *calls* its group: one of those
-//! who wait is told to lead it.
+//! A thread that releases the trail while a batch waits wakes a leader: one of the
+//! waiting threads, which commits the batch for all.
 
 use crate::error::Result;
 use crate::sync::{AtomicU32, OnceLock, Ordering, sleep_while, wake_all, wake_one, yield_now};
 
 const WAITING: u32 = 0;
-/// One who waits is wanted as leader.
+/// One of the waiting threads must become the leader.
 const LEADER_WANTED: u32 = 1;
-/// One has taken the wake_leader.
+/// One of them has become the leader.
 const LEADER_CHOSEN: u32 = 2;
-/// The outcome is there.
+/// The outcome is set.
 const DONE: u32 = 3;
 
 #[derive(Debug, Default)]
@@ -27,12 +27,13 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Waits, the first `yields` times without sleeping, until the outcome is
-    /// there; `None` where this thread is called to lead before that.
+    /// Waits until the outcome is set, the first `yields` times by yielding; `None` if
+    /// this thread has become the leader instead.
     pub fn wait(&self, mut yields: u32) -> Option<&Result<Vec<u64>>> {
         loop {
-            // With `finish` and `wake_leader`: they change the state and then look for
-            // sleepers, a sleeper does it the other way round.
+            // `finish` and `wake_leader` change the state, then check for sleepers; a
+            // sleeper counts itself, then compares the state. So at least one of the
+            // two sees the other, and no wake is lost.
             let state = self.state.load(Ordering::SeqCst);
             if state == DONE {
                 return self.outcome.get();
@@ -51,8 +52,8 @@ impl Group {
         }
     }
 
-    /// Tells all who wait. The first word counts; a second is that of a leader
-    /// that panicked.
+    /// Sets the outcome and wakes all waiting threads. Only the first outcome counts;
+    /// a second one comes from a leader that panicked.
     pub fn finish(&self, outcome: Result<Vec<u64>>) {
         let _ = self.outcome.set(outcome);
         self.state.store(DONE, Ordering::SeqCst);
@@ -61,13 +62,13 @@ impl Group {
         }
     }
 
-    /// Says that a wake_leader is awaited, for the first time, or since the last one
-    /// came to nothing.
-    pub fn await_leader(&self) {
+    /// Makes the group wait for a leader again, because the last one found the trail
+    /// locked; no effect if there was none.
+    pub fn clear_leader(&self) {
         self.transition(LEADER_CHOSEN, WAITING);
     }
 
-    /// Calls one of those who wait to lead, unless one is already.
+    /// Makes one of the waiting threads the leader, unless there is one already.
     pub fn wake_leader(&self) {
         if self.transition(WAITING, LEADER_WANTED) && self.sleepers.load(Ordering::SeqCst) > 0 {
             wake_one(&self.state);
@@ -75,9 +76,9 @@ impl Group {
     }
 
     fn transition(&self, from: u32, to: u32) -> bool {
-        let turned = self
+        let changed = self
             .state
             .compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst);
-        turned.is_ok()
+        changed.is_ok()
     }
 }

@@ -1,21 +1,26 @@
 //! Writing: from a caller's event to bytes in a segment.
 //!
-//! | module | what it does |
+//! | module | contents |
 //! | --- | --- |
-//! | `writer` | the public handle: checks an event, hands its line on |
-//! | `options` | how a trail is opened |
-//! | `commit` | group commit: who commits for whom; the buffer of BUFFERED |
+//! | `writer` | the public handle: renders an event, passes its line to `commit` |
+//! | `open` | opening: lock, recover, open the files to write |
+//! | `options` | the options of a writer |
+//! | `commit` | group commit: leader and followers; the buffer of BUFFERED |
 //! | `group` | the threads that wait for one batch |
-//! | `batch` | events that are committed together |
-//! | `trail` | puts a batch into the segments and the journal, or takes it back |
-//! | `stats` | what a writer reports about itself |
+//! | `batch` | the events that are committed together |
+//! | `trail` | writes a batch to segments and journal, or rolls it back |
+//! | `streams` | the table of streams, and which files are open |
+//! | `name_hash` | the hash for finding a stream by its name |
+//! | `stats` | the counters of a writer |
 
 mod batch;
 mod commit;
 mod group;
 mod name_hash;
+mod open;
 mod options;
 mod stats;
+mod streams;
 mod trail;
 mod writer;
 

@@ -1,4 +1,4 @@
-//! How a trail is opened.
+//! The options of a writer.
 
 use crate::error::{Error, Result};
 use crate::event::{Names, Rules};
@@ -15,22 +15,22 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(i32)]
 pub enum Durability {
-    /// The event is in memory. A flush follows by size or time; until then, the
-    /// end of the process loses it. Starts one thread, for the time.
+    /// The event is in memory. It is flushed by size or time; if the process ends
+    /// before, it is lost. Starts one thread, which flushes by time.
     Buffered = 0,
-    /// The event is in its segment file, visible to any reader. The end of the
-    /// process loses nothing; a loss of power, what the OS had not yet written.
+    /// The event is in its segment file, visible to any reader. It survives the end of
+    /// the process; a power loss loses what the OS had not yet written.
     #[default]
     Written = 1,
-    /// The event is on disk. Nothing loses it.
+    /// The event is on disk. It survives a power loss.
     Synced = 2,
 }
 
-/// Called with what a writer finds worth telling and is no error.
+/// Called with each warning of a writer.
 pub type WarningHandler = Arc<dyn Fn(&Warning) + Send + Sync>;
 
-/// How a trail is opened and written. [`Options::default`] is what the
-/// predecessor did, made safe.
+/// How a trail is opened and written. [`Options::default`] is the predecessor's
+/// configuration, made safe.
 #[derive(Clone)]
 pub struct Options {
     pub(crate) max_segment_bytes: u64,
@@ -78,8 +78,8 @@ impl fmt::Debug for Options {
 }
 
 impl Options {
-    /// The size at which a segment is full: the next event goes into the next
-    /// one. 1 byte or more; the default is 5 MiB.
+    /// The size at which a segment is full, so that the next event goes into a new one.
+    /// 1 byte or more; the default is 5 MiB.
     pub fn max_segment_bytes(&mut self, bytes: u64) -> Result<&mut Self> {
         if bytes == 0 {
             return Err(Error::argument("max_segment_bytes must be at least 1"));
@@ -94,7 +94,7 @@ impl Options {
         self
     }
 
-    /// The largest line, in bytes, with its newline and with its id counted as
+    /// The longest line, in bytes, with its newline and with its id counted as
     /// 20 digits. 256 bytes to 1 GiB; the default is 1 MiB.
     pub fn max_event_bytes(&mut self, bytes: u64) -> Result<&mut Self> {
         match usize::try_from(bytes) {
@@ -121,16 +121,15 @@ impl Options {
         self
     }
 
-    /// Whether other writers, in this process or others, may write to the trail
-    /// at the same time; all must say so. Not with [`Durability::Buffered`].
+    /// Whether other writers, in this process or others, may write to the trail at the
+    /// same time; all of them must set this. Not with [`Durability::Buffered`].
     pub fn shared(&mut self, shared: bool) -> &mut Self {
         self.shared = shared;
         self
     }
 
-    /// How many bytes of events [`Durability::Buffered`] holds at most. 4 KiB
-    /// to 1 GiB; the default is 3 MiB.
-    /// It is flushed when it is half full.
+    /// The size of the buffer of [`Durability::Buffered`], in bytes of events. It is
+    /// flushed when it is half full. 4 KiB to 1 GiB; the default is 3 MiB.
     pub fn buffer_bytes(&mut self, bytes: u64) -> Result<&mut Self> {
         match usize::try_from(bytes) {
             Ok(bytes @ MIN_BUFFER_BYTES..=MAX_BUFFER_BYTES) => self.buffer_bytes = bytes,
@@ -143,15 +142,14 @@ impl Options {
         Ok(self)
     }
 
-    /// How long [`Durability::Buffered`] holds an event at most. Zero: no
-    /// thread, and no flush by time. The default is one second.
+    /// The longest time that [`Durability::Buffered`] holds an event. Zero: no thread,
+    /// and no flush by time. The default is one second.
     pub fn flush_interval(&mut self, interval: Duration) -> &mut Self {
         self.flush_interval = Some(interval).filter(|interval| !interval.is_zero());
         self
     }
 
-    /// How many segment files are held open at most. 1 or more; the default is
-    /// 128.
+    /// The most segment files kept open. 1 or more; the default is 128.
     pub fn max_open_files(&mut self, files: u64) -> Result<&mut Self> {
         match usize::try_from(files) {
             Ok(files) if files > 0 => self.max_open_files = files,
@@ -160,23 +158,23 @@ impl Options {
         Ok(self)
     }
 
-    /// Bytes of the journal's file: what tests need, to see it fill.
+    /// The size of the journal's file, so that tests can fill it.
+    #[cfg(feature = "internals")]
     #[doc(hidden)]
     pub fn journal_bytes(&mut self, bytes: u64) -> &mut Self {
         self.journal_bytes = bytes;
         self
     }
 
-    /// Whether and how the writer keeps proof of its trail: a Merkle tree over
-    /// all events, and signed checkpoints. See [`crate::proof`].
+    /// Makes the writer keep a proof of its trail: a Merkle tree over all events, and
+    /// signed checkpoints. See [`crate::proof`].
     pub fn proof(&mut self, proof: ProofOptions) -> &mut Self {
         self.proof = Some(proof);
         self
     }
 
-    /// Who is told what is worth telling and no error: what recovery did, what
-    /// it could not, that a flush failed. Called from the thread that found it,
-    /// with no lock held.
+    /// The handler of warnings: what recovery did or could not do, a failed flush.
+    /// Called from the thread that found it, with no lock held.
     pub fn on_warning(&mut self, handler: impl Fn(&Warning) + Send + Sync + 'static) -> &mut Self {
         self.on_warning = Some(Arc::new(handler));
         self

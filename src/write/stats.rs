@@ -1,37 +1,36 @@
-//! What a writer tells of itself.
+//! The counters of a writer.
 
-/// What a writer has done and where it is. Ids are 0 where there is no event.
+/// Counters and ids of a writer. An id is 0 if there is no event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Events that this writer has written.
     pub events: u64,
-    /// Bytes that it has written to segments, those of failed batches included.
+    /// Bytes that it has written to segments, including those of failed batches.
     pub bytes: u64,
-    /// Commits: each wrote one or more events.
+    /// Commits, of one or more events each.
     pub batches: u64,
-    /// Segments that were opened because the one before was full.
+    /// Segments that were started because the one before was full.
     pub rotations: u64,
-    /// Times that something was synced.
+    /// Syncs of segments or journal.
     pub syncs: u64,
-    /// The last id that was given.
+    /// The last assigned id.
     pub last_id: u64,
     /// All events up to this one are in their segment files.
     pub written_id: u64,
-    /// All events up to this one are on disk; on a shared trail, all that this
-    /// writer has written.
+    /// All events up to this one are on disk; on a shared trail, those of this writer.
     pub synced_id: u64,
-    /// Torn tails that were cut off, at opening and since.
+    /// Torn tails that were cut off, at open and since.
     pub torn_tails: u64,
     /// Their bytes, kept under `.auditrail/torn/`.
     pub torn_bytes: u64,
-    /// Ids whose events a crash took, found at opening.
+    /// Ids whose events were lost in a crash, found at open.
     pub missing_ids: u64,
-    /// Events that were accepted and wait to be written.
+    /// Accepted events that are not yet written.
     pub waiting: u64,
     /// Streams that this writer has written to.
     pub streams: u64,
-    /// Segment files that are held open.
+    /// Open segment files.
     pub open_files: u64,
     /// Flushes that failed.
     pub flush_failures: u64,

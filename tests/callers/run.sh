@@ -4,12 +4,14 @@
 #   AUDITRAIL_LIB_DIR      the folder with libauditrail.so (default: build)
 #   AUDITRAIL_INCLUDE_DIR  the folder with auditrail.h (default: include)
 #
-# For each language: its tests; its story, which must print story.txt; the events
-# of events.jsonl, written in every way that it has, which must give the files of
-# tree-2048.txt; and its snippet in docs/languages.md, as it stands there. What a
-# language needs is installed where that is possible; where it is not, one line
-# says so, and the language counts as skipped. First of all comes a C program that
-# loads the library and watches how it behaves as a guest.
+# For each language: its tests; the events of events.jsonl, written in every way
+# that it has, which must give the files of tree-2048.txt; its story in examples/,
+# run by the command in the story's own head, which must print story.txt; and its
+# snippet in docs/languages.md, as it stands there. What a language needs is
+# installed where that is possible; where it is not, one line says so, and the
+# language counts as skipped. Of C and Rust only the corpus is written here: their
+# tests are tests/c/ and tests/*.rs. First of all comes a C program that loads the
+# library and watches how it behaves as a guest.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 repository=$(cd "$here/../.." && pwd)
@@ -27,11 +29,13 @@ lib=$scratch/lib
 export AUDITRAIL_LIB="$lib/libauditrail.so" LD_LIBRARY_PATH="$lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 export CPATH="$include" LIBRARY_PATH="$lib" # for compilers
 corpus=$here/events.jsonl
+bindings=$repository/bindings examples=$repository/examples
+mkdir -p "$repository/build" # where the stories' commands put what they compile
 
 need() { "$repository/scripts/need.sh" "$@" >"$work/need" 2>&1 || { missing=$(cat "$work/need"); return 1; }; }
 
-# Each language: what it needs, then test (given the corpus and a folder), story
-# (given a folder) and snippet (given a file, run in an empty folder).
+# Each language: what it needs, then test (given the corpus and a folder) and
+# snippet (given a file, run in an empty folder).
 
 guest_needs() {
     need cc=gcc || return 1
@@ -45,47 +49,64 @@ guest_test() {
     cat "$work/checks"
 }
 
+c_needs() {
+    need cc=gcc || return 1
+    strict='cc -std=c99 -Wall -Wextra -Wpedantic -Werror'
+    $strict "$here/c/test.c" -o "$work/test" -lauditrail && $strict -fsyntax-only "$examples/c/story.c" &&
+        cc -std=c90 -Wall -Wextra -Wpedantic -Werror "$here/c/c90.c" -o "$work/test-c90" -lauditrail
+}
+c_test() { "$work/test-c90" "$2/c90" && "$work/test" "$1" "$2"; }
+c_snippet() { cp "$1" hello.c && $strict hello.c -o hello -lauditrail && ./hello; }
+
 cpp_needs() {
     need c++=g++ || return 1
     strict='c++ -std=c++17 -Wall -Wextra -Wpedantic -Werror -pthread'
     $strict "$here/cpp/test.cpp" -o "$work/test" -lauditrail &&
         $strict -fno-exceptions "$here/cpp/test.cpp" -o "$work/test-bare" -lauditrail &&
-        $strict "$repository/examples/cpp/story.cpp" -o "$work/program" -lauditrail
+        $strict -fsyntax-only "$examples/cpp/story.cpp"
 }
 cpp_test() { mkdir "$2/bare" && "$work/test-bare" "$1" "$2/bare" && "$work/test" "$1" "$2"; }
-cpp_story() { "$work/program" "$1"; }
 cpp_snippet() { cp "$1" hello.cpp && $strict hello.cpp -o hello -lauditrail && ./hello; }
+
+# Rust is the library itself: what cargo builds, not $AUDITRAIL_LIB.
+rust_needs() {
+    need cargo=cargo || return 1
+    cargo build -q --manifest-path "$repository/Cargo.toml" --lib --example story &&
+        compile_rust "$here/rust/test.rs" "$work/test"
+}
+compile_rust() {
+    built=${CARGO_TARGET_DIR:-$repository/target}/debug
+    rustc --edition 2024 -D warnings -L dependency="$built/deps" --extern auditrail="$built/libauditrail.rlib" "$1" -o "$2"
+}
+rust_test() { "$work/test" "$1" "$2"; }
+rust_snippet() { cp "$1" hello.rs && compile_rust hello.rs hello && ./hello; }
 
 go_needs() {
     need go=golang-go cc=gcc || return 1
-    export GOFLAGS=-mod=mod GOTOOLCHAIN=local GOCACHE="${GOCACHE:-$repository/build/go-cache}"
+    export GOTOOLCHAIN=local GOCACHE="${GOCACHE:-$repository/build/go-cache}"
 }
 go_test() {
-    cd "$repository/examples/go" && go vet ./... &&
-        AUDITRAIL_CORPUS=$1 AUDITRAIL_SAME=$2/same go test -count=1 -race ./auditrail
+    (cd "$examples/go" && go vet ./...) && cd "$bindings/go" && go vet ./... &&
+        AUDITRAIL_CORPUS=$1 AUDITRAIL_SAME=$2/same go test -count=1 -race ./...
 }
-go_story() { cd "$repository/examples/go" && go run ./story "$1"; }
 go_snippet() {
-    cp -r "$repository/examples/go/auditrail" "$repository/examples/go/go.mod" . &&
-        mkdir hello && cp "$1" hello/main.go && go run ./hello
+    cp "$1" main.go && go mod init hello 2>/dev/null &&
+        go mod edit -require=example.org/auditrail@v0.0.0 -replace=example.org/auditrail="$bindings/go" && go run .
 }
 
-python_needs() { need python3=python3; }
+python_needs() { need python3=python3 && export PYTHONWARNINGS=error; }
 python_test() {
-    AUDITRAIL_CORPUS=$1 AUDITRAIL_SAME=$2/same python3 -W error "$here/python/test_auditrail.py" 2>&1
+    AUDITRAIL_CORPUS=$1 AUDITRAIL_SAME=$2/same python3 "$here/python/test_auditrail.py" 2>&1
 }
-python_story() { python3 -W error "$repository/examples/python/story.py" "$1"; }
-python_snippet() { PYTHONPATH=$repository/examples/python python3 -W error "$1"; }
+python_snippet() { PYTHONPATH=$bindings/python python3 "$1"; }
 
 lua_needs() { need luajit=luajit; }
 lua_test() { luajit "$here/lua/test.lua" "$1" "$2"; }
-lua_story() { luajit "$repository/examples/lua/story.lua" "$1"; }
-lua_snippet() { LUA_PATH="$repository/examples/lua/?.lua;;" luajit "$1"; }
+lua_snippet() { LUA_PATH="$bindings/lua/?.lua" luajit "$1"; }
 
-ruby_needs() { need ruby=ruby; }
-ruby_test() { ruby -w "$here/ruby/test.rb" "$1" "$2"; }
-ruby_story() { ruby -w "$repository/examples/ruby/story.rb" "$1"; }
-ruby_snippet() { ruby -w -I "$repository/examples/ruby" "$1"; }
+ruby_needs() { need ruby=ruby && export RUBYOPT=-w; }
+ruby_test() { ruby "$here/ruby/test.rb" "$1" "$2"; }
+ruby_snippet() { ruby -I "$bindings/ruby" "$1"; }
 
 node_needs() {
     need node=nodejs npm=npm || return 1
@@ -99,8 +120,7 @@ node_needs() {
     export NODE_PATH="$modules/node_modules"
 }
 node_test() { node "$here/node/test.js" "$1" "$2"; }
-node_story() { node "$repository/examples/node/story.js" "$1"; }
-node_snippet() { cp "$repository/examples/node/auditrail.js" "$1" . && node "./$(basename "$1")"; }
+node_snippet() { cp "$bindings/node/auditrail.js" "$1" . && node "./$(basename "$1")"; }
 
 php_needs() {
     need php=php-cli || return 1
@@ -108,8 +128,7 @@ php_needs() {
     $php -m | grep -qx FFI || { missing='the PHP here has no FFI'; return 1; }
 }
 php_test() { $php "$here/php/test.php" "$1" "$2"; }
-php_story() { $php "$repository/examples/php/story.php" "$1"; }
-php_snippet() { cp "$repository/examples/php/Auditrail.php" "$1" . && $php "$(basename "$1")"; }
+php_snippet() { cp "$bindings/php/Auditrail.php" "$1" . && $php "$(basename "$1")"; }
 
 java_needs() {
     need javac=default-jdk-headless || return 1
@@ -118,12 +137,10 @@ java_needs() {
         missing='JNA is not here, and could not be installed (Debian package libjna-java)'
         return 1
     }
-    javac -Xlint:all -Werror -d "$work/classes" -cp "$jna" "$repository/examples/java/auditrail/Auditrail.java" \
-        "$repository/examples/java/Story.java" "$here/java/Test.java" || return 1
-    java="java -cp $jna:$work/classes"
+    javac -Xlint:all -Werror -d "$work/classes" -cp "$jna" "$bindings/java/auditrail/Auditrail.java" \
+        "$examples/java/Story.java" "$here/java/Test.java"
 }
-java_test() { $java Test "$1" "$2"; }
-java_story() { $java Story "$1"; }
+java_test() { java -cp "$jna:$work/classes" Test "$1" "$2"; }
 java_snippet() {
     cp "$1" Hello.java && javac -cp "$jna:$work/classes" -d . Hello.java && java -cp "$jna:$work/classes:." Hello
 }
@@ -155,8 +172,20 @@ run_test() {
     $language"_test" "$corpus" "$work/trails"
 }
 
+# The command in the head of a story: what its first comment indents.
+command_of() {
+    sed -nE '1,12s,^( \*|#|--|//!?)?(    |\t)[[:space:]]*,,p' "$1" | sed '/[^\&]$/q'
+}
+
 run_story() {
-    $language"_story" "$work/story" >"$work/told" && diff "$here/story.txt" "$work/told" && [ ! -s "$work/err" ]
+    command=$(command_of "$examples/$language"/[Ss]tory.*)
+    case $command in
+    *' audit') ;;
+    *) echo "the head of the story has no command that ends in the trail's name: $command"; return 1 ;;
+    esac
+    cd "$repository"
+    sh -c "${command% audit} \"\$0\"" "$work/story" >"$work/told" || { cat "$work/told"; return 1; }
+    diff "$here/story.txt" "$work/told" && [ ! -s "$work/err" ]
 }
 
 run_snippet() {
@@ -168,7 +197,7 @@ run_snippet() {
         cat "$work/shown" && sed -n '1p' "$work/shown" | grep -qx 'event 1' && sed -n '2p' "$work/shown" | grep -q '^1 '
 }
 
-for language in ${*:-guest cpp go python lua ruby node php java}; do
+for language in ${*:-guest c cpp rust go python lua ruby node php java}; do
     work=$scratch/$language
     mkdir -p "$work/trails"
     missing=''

@@ -1,12 +1,12 @@
-//! Child processes that append until they are killed, and say what they were told.
+//! Child processes that append until they are killed, and print what was acknowledged.
 //!
-//! A child is this test binary again, running one test, [`child_main`]'s, with
-//! its orders in the environment. It writes a line for each event that the
-//! writer acknowledged: the thread, the event's number in it, and its id.
+//! A child is this test binary again, running only the test that calls
+//! [`child_main`], with its task in the environment. It prints a line for each
+//! acknowledged event: the thread, the event's number in the thread, and its id.
 
 #![allow(dead_code)] // Each test binary uses a part of it.
 
-use super::ledger::{Fate, Ledger, json};
+use super::ledger::{EventStatus, Ledger, json};
 use auditrail::{Durability, Options, Writer};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,14 +14,14 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-const ORDERS: &str = "AUDITRAIL_TEST_CHILD";
+const TASK_VAR: &str = "AUDITRAIL_TEST_CHILD";
 
 /// Events of one thread of one child.
-const PER_THREAD: usize = 100_000;
+const EVENTS_PER_THREAD: usize = 100_000;
 
-/// What a child is to do.
+/// What a child does.
 #[derive(Clone, Debug)]
-pub struct Orders {
+pub struct ChildTask {
     pub root: String,
     pub durability: Durability,
     pub shared: bool,
@@ -32,9 +32,9 @@ pub struct Orders {
     pub events: usize,
 }
 
-/// Tags that one child can use.
-pub fn tags_of(threads: usize) -> usize {
-    threads * PER_THREAD
+/// How many tags a child can use.
+pub fn tag_count(threads: usize) -> usize {
+    threads * EVENTS_PER_THREAD
 }
 
 pub fn stream_of(tag: usize) -> String {
@@ -57,13 +57,13 @@ pub fn options(durability: Durability, shared: bool) -> Options {
     options
 }
 
-/// In a child: does what it was ordered to. Elsewhere: nothing.
+/// In a child: runs its task. Elsewhere: does nothing.
 pub fn child_main() {
-    let Ok(orders) = std::env::var(ORDERS) else {
+    let Ok(task) = std::env::var(TASK_VAR) else {
         return;
     };
-    let words: Vec<&str> = orders.split('|').collect();
-    let number = |at: usize| -> usize { words[at].parse().expect("a number") };
+    let words: Vec<&str> = task.split('|').collect();
+    let field = |at: usize| -> usize { words[at].parse().expect("a number") };
     let durability = match words[1] {
         "Buffered" => Durability::Buffered,
         "Written" => Durability::Written,
@@ -71,30 +71,30 @@ pub fn child_main() {
     };
     let options = options(durability, words[2] == "true");
     let writer = Writer::open(words[0], &options).expect("the child opens the trail");
-    say("@open");
+    print_line("@open");
     std::thread::scope(|scope| {
-        for thread in 0..number(3) {
-            let (writer, first, events) = (&writer, number(4), number(5));
+        for thread in 0..field(3) {
+            let (writer, first, events) = (&writer, field(4), field(5));
             scope.spawn(move || {
                 for event in 0..events {
-                    let tag = first + thread * PER_THREAD + event;
+                    let tag = first + thread * EVENTS_PER_THREAD + event;
                     let text = json(tag, &stream_of(tag), pad_of(tag));
                     let id = writer.append(text.as_bytes()).expect("it appends");
-                    say(&format!("@{thread} {event} {id}"));
+                    print_line(&format!("@{thread} {event} {id}"));
                     if durability == Durability::Buffered && event % 50 == 49 {
                         writer.flush().expect("it flushes");
-                        say(&format!("@flush {thread} {event}"));
+                        print_line(&format!("@flush {thread} {event}"));
                     }
                 }
             });
         }
     });
     writer.close().expect("it closes");
-    say("@closed");
+    print_line("@closed");
 }
 
-fn say(line: &str) {
-    // One write, so that a kill cannot tear it apart from another thread's.
+fn print_line(line: &str) {
+    // One write, so that a kill cannot leave a partial line.
     let mut out = std::io::stdout().lock();
     out.write_all(format!("{line}\n").as_bytes())
         .expect("a pipe");
@@ -102,76 +102,71 @@ fn say(line: &str) {
 }
 
 /// Starts a child; `test` is the name of the test that calls [`child_main`].
-pub fn start(test: &str, orders: &Orders) -> Child {
+pub fn spawn(test: &str, task: &ChildTask) -> Child {
     let line = format!(
         "{}|{:?}|{}|{}|{}|{}",
-        orders.root,
-        orders.durability,
-        orders.shared,
-        orders.threads,
-        orders.first_tag,
-        orders.events
+        task.root, task.durability, task.shared, task.threads, task.first_tag, task.events
     );
     Command::new(std::env::current_exe().expect("a path"))
         .args([test, "--exact", "--nocapture", "--test-threads=1"])
-        .env(ORDERS, line)
+        .env(TASK_VAR, line)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("a child")
 }
 
-/// Waits for the end of a child, and enters what it said into the ledger. Says
-/// whether it closed the trail; an error is what it complained of.
-pub fn enter(child: Child, orders: &Orders, ledger: &mut Ledger) -> Result<bool, String> {
+/// Waits for a child to end, and records its output in the ledger. Returns whether it
+/// closed the trail; the error is its panic message.
+pub fn record_output(child: Child, task: &ChildTask, ledger: &mut Ledger) -> Result<bool, String> {
     let mut child = child;
     let out = child.stdout.take().expect("a pipe");
     let mut next: BTreeMap<usize, usize> = BTreeMap::new();
     let mut closed = false;
-    let fate = match orders.durability {
-        Durability::Buffered => Fate::Accepted,
-        Durability::Written => Fate::Written,
-        Durability::Synced => Fate::Durable,
+    let status = match task.durability {
+        Durability::Buffered => EventStatus::Accepted,
+        Durability::Written => EventStatus::Written,
+        Durability::Synced => EventStatus::Durable,
     };
-    let tag_of = |thread: usize, event: usize| orders.first_tag + thread * PER_THREAD + event;
+    let tag_of = |thread: usize, event: usize| task.first_tag + thread * EVENTS_PER_THREAD + event;
     for line in BufReader::new(out).lines().map_while(Result::ok) {
         let Some((_, line)) = line.split_once('@') else {
             continue;
         };
         let words: Vec<&str> = line.split(' ').collect();
-        let number = |at: usize| words[at].parse::<usize>().expect("a number");
+        let field = |at: usize| words[at].parse::<usize>().expect("a number");
         match words[..] {
-            ["open"] => next.extend((0..orders.threads).map(|thread| (thread, 0))),
+            ["open"] => next.extend((0..task.threads).map(|thread| (thread, 0))),
             ["closed"] => closed = true,
             ["flush", _, _] => {
-                for event in 0..=number(2) {
-                    let tag = tag_of(number(1), event);
+                for event in 0..=field(2) {
+                    let tag = tag_of(field(1), event);
                     let event = ledger.events.get_mut(&tag).expect("it was appended");
-                    if event.fate == Fate::Accepted {
-                        event.fate = Fate::Written;
+                    if event.status == EventStatus::Accepted {
+                        event.status = EventStatus::Written;
                     }
                 }
             }
             [_, _, _] => {
-                let tag = tag_of(number(0), number(1));
+                let tag = tag_of(field(0), field(1));
                 ledger.insert(tag, &stream_of(tag), pad_of(tag));
-                ledger.told(tag, number(2) as u64, fate);
-                next.insert(number(0), number(1) + 1);
+                ledger.acknowledged(tag, field(2) as u64, status);
+                next.insert(field(0), field(1) + 1);
             }
             _ => {}
         }
     }
-    let mut complaint = String::new();
+    let mut errors_text = String::new();
     if let Some(mut errors) = child.stderr.take() {
-        let _ = errors.read_to_string(&mut complaint);
+        let _ = errors.read_to_string(&mut errors_text);
     }
     child.wait().map_err(|e| e.to_string())?;
-    if complaint.contains("panicked") {
-        return Err(complaint);
+    if errors_text.contains("panicked") {
+        return Err(errors_text);
     }
-    // The one that each thread was at.
+    // The event that each thread was appending.
     for (thread, event) in next {
-        if event < orders.events {
+        if event < task.events {
             let tag = tag_of(thread, event);
             ledger.insert(tag, &stream_of(tag), pad_of(tag));
         }
@@ -179,6 +174,6 @@ pub fn enter(child: Child, orders: &Orders, ledger: &mut Ledger) -> Result<bool,
     Ok(closed)
 }
 
-pub fn path(orders: &Orders) -> &Path {
-    Path::new(&orders.root)
+pub fn path(task: &ChildTask) -> &Path {
+    Path::new(&task.root)
 }

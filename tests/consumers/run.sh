@@ -95,7 +95,7 @@ else
 fi
 
 if "$here/scripts/need.sh" lnav=lnav; then
-    cp "$here/examples/lnav/auditrail.json" .
+    cp "$here/packaging/lnav/auditrail.json" .
     for name in lnav-install lnav-events lnav-sql; do recipe "$name" sh; done
     lnav -n -c ';SELECT event_id FROM auditrail_log ORDER BY event_id' -c ':write-csv-to -' 'large/*/*/audit-*.jsonl' |
         sed 1d >found

@@ -1,29 +1,29 @@
-//! What a trail was told and what it promised, to be compared with what it holds.
+//! Records what was appended and acknowledged, and compares it with a trail's files.
 //!
-//! Every event of a test has a number, its *tag*, which stands in its text. The
-//! [`Ledger`] remembers for each what the writer said about it, and
-//! [`Ledger::check`] looks whether a trail's files keep all of that. It knows
-//! the format from the design, not from the library: it shares no code with it.
+//! Every event of a test has a number, its *tag*, which is part of its text. The
+//! [`Ledger`] records what the writer returned for each, and [`Ledger::check`]
+//! verifies that a trail's files match. It has its own parser of the format and
+//! shares no code with the library.
 
 #![allow(dead_code)] // Each test binary uses a part of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// What the writer has said about an event.
+/// What is known about an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// Nothing yet: it was given, and no answer came.
+pub enum EventStatus {
+    /// The append has not returned.
     Unknown,
-    /// An error: it is not in the trail, and never will be.
+    /// The append failed: the event is not in the trail and must never be.
     Failed,
-    /// A crash took it: it must not come back.
+    /// Lost in a crash: it must not reappear.
     Lost,
-    /// OK, in memory only.
+    /// Acknowledged, in memory only.
     Accepted,
-    /// OK, in the kernel.
+    /// Acknowledged, in the kernel.
     Written,
-    /// OK, on disk.
+    /// Acknowledged, on disk.
     Durable,
 }
 
@@ -31,19 +31,19 @@ pub enum Fate {
 pub struct Event {
     pub stream: String,
     pub pad: usize,
-    pub fate: Fate,
-    /// Which writer it was given to.
+    pub status: EventStatus,
+    /// The writer that it was appended to.
     pub writer: usize,
-    /// The id that the writer told.
+    /// The id that the writer returned.
     pub id: Option<u64>,
 }
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// It was killed: what the kernel has stays.
+pub enum Crash {
+    /// Killed: what the kernel has stays.
     Killed,
-    /// The power went: what is on disk stays.
+    /// The power was lost: what is on disk stays.
     PowerLost,
 }
 
@@ -51,15 +51,15 @@ pub enum End {
 pub struct Ledger {
     /// By tag.
     pub events: BTreeMap<usize, Event>,
-    /// Which writer is being told.
+    /// The current writer.
     pub writer: usize,
     /// Ids that were reported as lost.
-    pub holes: BTreeSet<u64>,
+    pub missing_ids: BTreeSet<u64>,
 }
 
 /// An event as found in a segment.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct StoredEvent {
     pub id: u64,
     pub tag: usize,
     pub stream: String,
@@ -67,36 +67,36 @@ pub struct Found {
 }
 
 impl Ledger {
-    /// A new event; says its tag.
+    /// Adds an event; returns its tag.
     pub fn add(&mut self, stream: &str, pad: usize) -> usize {
         let tag = self.events.len();
         self.insert(tag, stream, pad);
         tag
     }
 
-    /// A new event whose tag is given.
+    /// Adds an event with this tag.
     pub fn insert(&mut self, tag: usize, stream: &str, pad: usize) {
         let event = Event {
             stream: stream.to_owned(),
             pad,
-            fate: Fate::Unknown,
+            status: EventStatus::Unknown,
             writer: self.writer,
             id: None,
         };
         self.events.insert(tag, event);
     }
 
-    /// The event as append takes it.
+    /// The event as the argument of an append.
     pub fn json(&self, tag: usize) -> String {
         let event = &self.events[&tag];
         json(tag, &event.stream, event.pad)
     }
 
-    pub fn told(&mut self, tag: usize, id: u64, fate: Fate) {
+    pub fn acknowledged(&mut self, tag: usize, id: u64, status: EventStatus) {
         let event = self.events.get_mut(&tag).expect("an event of the ledger");
         assert!(id > 0, "event {tag} got the id 0");
         event.id = Some(id);
-        event.fate = fate;
+        event.status = status;
     }
 
     pub fn failed(&mut self, tags: &[usize]) {
@@ -104,36 +104,39 @@ impl Ledger {
             self.events
                 .get_mut(&tag)
                 .expect("an event of the ledger")
-                .fate = Fate::Failed;
+                .status = EventStatus::Failed;
         }
     }
 
-    /// All that this writer has acknowledged is now at least this safe.
-    pub fn raise(&mut self, to: Fate) {
+    /// Everything that the current writer has acknowledged is now at least this durable.
+    pub fn promote(&mut self, to: EventStatus) {
         let writer = self.writer;
         let own = |event: &&mut Event| event.writer == writer;
         for event in self.events.values_mut().filter(own) {
-            let rises = matches!(
-                (event.fate, to),
-                (Fate::Accepted, Fate::Written | Fate::Durable) | (Fate::Written, Fate::Durable)
+            let promoted = matches!(
+                (event.status, to),
+                (
+                    EventStatus::Accepted,
+                    EventStatus::Written | EventStatus::Durable
+                ) | (EventStatus::Written, EventStatus::Durable)
             );
-            if rises {
-                event.fate = to;
+            if promoted {
+                event.status = to;
             }
         }
     }
 
-    /// Checks a trail that was recovered after `end`, and takes over what it
-    /// holds: from here on that is known to be `safe`. `reported` are the ids that
-    /// recovery said were lost, `last_id` the last id that it found.
+    /// Checks a trail that was recovered after `crash`, and adopts its content, whose
+    /// events have at least `min_status` from now on. `reported` are the ids that
+    /// recovery reported as lost, `last_id` is the last id that it found.
     pub fn check(
         &mut self,
         files: &BTreeMap<PathBuf, Vec<u8>>,
         root: &Path,
-        end: End,
+        crash: Crash,
         last_id: u64,
         reported: &BTreeSet<u64>,
-        safe: Fate,
+        min_status: EventStatus,
     ) -> Result<(), String> {
         let found = read_trail(files, root)?;
         let mut ids = BTreeSet::new();
@@ -151,25 +154,25 @@ impl Ledger {
         }
         for (&tag, event) in &mut self.events {
             let found = by_tag.remove(&tag);
-            let must = match (event.fate, end) {
-                (Fate::Durable, _) | (Fate::Written, End::Killed) => Some(true),
-                (Fate::Failed | Fate::Lost, _) => Some(false),
+            let must = match (event.status, crash) {
+                (EventStatus::Durable, _) | (EventStatus::Written, Crash::Killed) => Some(true),
+                (EventStatus::Failed | EventStatus::Lost, _) => Some(false),
                 _ => None,
             };
             match (found, must) {
                 (None, Some(true)) => {
                     return Err(format!(
                         "the event {tag} (id {:?}, {:?}) is lost",
-                        event.id, event.fate
+                        event.id, event.status
                     ));
                 }
                 (Some(found), Some(false)) => {
                     return Err(format!(
                         "the event {tag} was {:?} and is there, with id {}",
-                        event.fate, found.id
+                        event.status, found.id
                     ));
                 }
-                (None, None) => event.fate = Fate::Lost,
+                (None, None) => event.status = EventStatus::Lost,
                 (None, Some(false)) => {}
                 (Some(found), _) => {
                     if event.id.is_some_and(|id| id != found.id) {
@@ -185,8 +188,8 @@ impl Ledger {
                         return Err(format!("the event {tag} was changed: {}", found.rest));
                     }
                     event.id = Some(found.id);
-                    if event.fate != Fate::Durable {
-                        event.fate = safe;
+                    if event.status != EventStatus::Durable {
+                        event.status = min_status;
                     }
                 }
             }
@@ -194,15 +197,15 @@ impl Ledger {
         if let Some(tag) = by_tag.keys().next() {
             return Err(format!("nobody appended the event {tag}"));
         }
-        let holes: BTreeSet<u64> = (1..=last_id).filter(|id| !ids.contains(id)).collect();
-        if let Some(id) = self.holes.difference(&holes).next() {
+        let missing_ids: BTreeSet<u64> = (1..=last_id).filter(|id| !ids.contains(id)).collect();
+        if let Some(id) = self.missing_ids.difference(&missing_ids).next() {
             return Err(format!("the id {id} was reported as lost, and is given"));
         }
-        let new: BTreeSet<u64> = holes.difference(&self.holes).copied().collect();
+        let new: BTreeSet<u64> = missing_ids.difference(&self.missing_ids).copied().collect();
         if &new != reported {
             return Err(format!("{new:?} are missing, {reported:?} were reported"));
         }
-        self.holes = holes;
+        self.missing_ids = missing_ids;
         Ok(())
     }
 }
@@ -222,9 +225,12 @@ fn rest(tag: usize, stream: &str, pad: usize) -> String {
     )
 }
 
-/// Reads all events of a trail, stream by stream; an error if anything but
-/// whole lines is there, or ids do not rise within a stream.
-pub fn read_trail(files: &BTreeMap<PathBuf, Vec<u8>>, root: &Path) -> Result<Vec<Found>, String> {
+/// Reads all events of a trail, stream by stream; fails on a partial line, on a line
+/// that is not an event, or if ids do not ascend within a stream.
+pub fn read_trail(
+    files: &BTreeMap<PathBuf, Vec<u8>>,
+    root: &Path,
+) -> Result<Vec<StoredEvent>, String> {
     let mut streams: BTreeMap<String, BTreeMap<u64, &Vec<u8>>> = BTreeMap::new();
     for (path, bytes) in files {
         let Ok(inside) = path.strip_prefix(root) else {
@@ -270,13 +276,13 @@ pub fn read_trail(files: &BTreeMap<PathBuf, Vec<u8>>, root: &Path) -> Result<Vec
     Ok(all)
 }
 
-fn parse(stream: &str, line: &str) -> Option<Found> {
+fn parse(stream: &str, line: &str) -> Option<StoredEvent> {
     let after = line.strip_prefix("{\"event_id\":")?;
     let digits = after.find(',')?;
     let (_, tag) = line.split_once("\"logical_user_id\":\"")?;
     let (tag, _) = tag.split_once('"')?;
     serde_json::from_str::<serde_json::Value>(line).ok()?;
-    Some(Found {
+    Some(StoredEvent {
         id: after[..digits].parse().ok()?,
         tag: tag.parse().ok()?,
         stream: stream.to_owned(),
@@ -284,7 +290,7 @@ fn parse(stream: &str, line: &str) -> Option<Found> {
     })
 }
 
-/// All files under a folder of the real disk.
+/// All files under a folder on the real disk.
 pub fn files_on_disk(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut todo = vec![folder.to_owned()];
@@ -301,7 +307,7 @@ pub fn files_on_disk(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files
 }
 
-/// The ids in a warning that events were lost.
+/// The ids in a warning about lost events.
 pub fn ids_of_warning(message: &str) -> BTreeSet<u64> {
     let mut words = message
         .split_whitespace()

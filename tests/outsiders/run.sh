@@ -43,7 +43,14 @@ rm -rf "$work/trails"
 mkdir "$work/trails"
 echo "making trails of $sizes events"
 AUDITRAIL_OUTSIDERS="$work/trails" AUDITRAIL_OUTSIDERS_SIZES="$sizes" \
-    cargo test --quiet ${AUDITRAIL_CARGO_FLAGS:-} --lib proof::outside::from_append_to_proof
+    cargo test --quiet ${AUDITRAIL_CARGO_FLAGS:-} -p auditrail --lib from_append_to_proof
+# A name that no test has is no failure to cargo.
+for size in $sizes; do
+    [ -d "$work/trails/$size" ] || {
+        echo "FAILED: the test that makes the trails was not found" >&2
+        exit 1
+    }
+done
 
 sumdb=/usr/share/gocode/src/golang.org/x/mod/sumdb/tlog
 if { command -v go >/dev/null && [ -d "$sumdb" ]; } ||

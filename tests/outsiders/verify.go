@@ -1,7 +1,7 @@
 // Verifies an auditrail trail with Go's own transparency-log packages and
 // nothing of ours: golang.org/x/mod/sumdb/note and .../sumdb/tlog.
 //
-// Usage: verify FOLDER, where FOLDER holds what proof/outside.rs leaves there:
+// Usage: verify FOLDER, where FOLDER holds what proof/interop_tests.rs leaves there:
 // trail/, log.vkey, old-checkpoint, consistency, proofs/.
 package main
 

@@ -1,7 +1,7 @@
 """Verifies an auditrail trail with others' Python packages and nothing of ours:
 pymerkle for the tree, cryptography for the signatures.
 
-Usage: verify.py FOLDER, where FOLDER holds what proof/outside.rs leaves there:
+Usage: verify.py FOLDER, where FOLDER holds what proof/interop_tests.rs leaves there:
 trail/, log.vkey, witness.vkey, old-checkpoint, consistency, proofs/.
 """
 

@@ -1,5 +1,5 @@
-//! Trails for the tests of reading: made by a small model of the file format,
-//! so that what is read does not depend on what writes.
+//! Trails for the tests of reading, written by a small model of the file format, so
+//! that these tests do not depend on the writer.
 
 #![allow(dead_code)] // each test program uses a part
 #![allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation)] // small numbers
@@ -64,10 +64,10 @@ impl Event {
     }
 }
 
-/// A small random source; the same seed gives the same numbers.
-pub struct Dice(u64);
+/// A small pseudorandom generator; the same seed gives the same numbers.
+pub struct TestRng(u64);
 
-impl Dice {
+impl TestRng {
     pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
@@ -86,24 +86,24 @@ impl Dice {
 
 /// Events in `streams` streams, with few values in each field.
 pub fn events(seed: u64, count: u64, streams: u64) -> Vec<Event> {
-    let mut dice = Dice::new(seed);
+    let mut rng = TestRng::new(seed);
     (1..=count)
         .map(|id| {
-            let stream = dice.below(streams);
+            let stream = rng.below(streams);
             Event {
                 id,
-                // Not in order: callers may give what they like.
-                timestamp: 1_700_000_000 + id as i64 - dice.below(50) as i64,
+                // Not in order: callers may give any timestamp.
+                timestamp: 1_700_000_000 + id as i64 - rng.below(50) as i64,
                 domain: ["legacy", "v2"][(stream % 2) as usize].into(),
                 category: format!("c{stream}"),
-                model_name: format!("model-{}", dice.below(7)),
-                operation: (*dice.pick(&["create", "update", "delete"])).into(),
-                user: format!("u-{}", dice.below(5)),
-                request_id: (dice.below(3) > 0).then(|| format!("r-{}", dice.below(4))),
-                payload: (dice.below(4) > 0).then(|| {
+                model_name: format!("model-{}", rng.below(7)),
+                operation: (*rng.pick(&["create", "update", "delete"])).into(),
+                user: format!("u-{}", rng.below(5)),
+                request_id: (rng.below(3) > 0).then(|| format!("r-{}", rng.below(4))),
+                payload: (rng.below(4) > 0).then(|| {
                     format!(
                         r#"{{"after":{{"n":{id},"s":"{}"}}}}"#,
-                        "x".repeat(dice.below(200) as usize)
+                        "x".repeat(rng.below(200) as usize)
                     )
                 }),
             }
@@ -111,14 +111,14 @@ pub fn events(seed: u64, count: u64, streams: u64) -> Vec<Event> {
         .collect()
 }
 
-/// Writes events into segments, as the format has it.
-pub struct Tree {
+/// Writes events into segments in the format of a trail.
+pub struct TrailBuilder {
     root: PathBuf,
     limit: u64,
     ends: BTreeMap<(String, String), (u64, u64)>,
 }
 
-impl Tree {
+impl TrailBuilder {
     pub fn new(root: &Path, limit: u64) -> Self {
         Self {
             root: root.to_owned(),
@@ -157,10 +157,10 @@ impl Tree {
     }
 }
 
-/// A trail of these events in an own folder.
+/// A trail of these events in a temporary folder.
 pub fn trail(events: &[Event], limit: u64) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    Tree::new(folder.path(), limit).append_all(events);
+    TrailBuilder::new(folder.path(), limit).append_all(events);
     folder
 }
 
@@ -175,9 +175,9 @@ pub fn read(root: &Path, filter: &Filter) -> Vec<String> {
     lines
 }
 
-/// A storage that counts what is asked of it.
+/// A storage that counts reads and open files.
 #[derive(Debug, Default)]
-pub struct Counting {
+pub struct CountingStorage {
     disk: Disk,
     pub reads: Arc<AtomicU64>,
     pub open: Arc<AtomicU64>,
@@ -197,9 +197,9 @@ impl Drop for CountedFile {
     }
 }
 
-impl Storage for Counting {
-    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>> {
-        let file = self.disk.open(path, how)?;
+impl Storage for CountingStorage {
+    fn open(&self, path: &Path, mode: Open) -> io::Result<Arc<dyn File>> {
+        let file = self.disk.open(path, mode)?;
         let open = self.open.fetch_add(1, Ordering::Relaxed) + 1;
         self.most_open.fetch_max(open, Ordering::Relaxed);
         Ok(Arc::new(CountedFile {
@@ -265,10 +265,10 @@ impl File for CountedFile {
     }
 }
 
-/// Tells threads to stop when it goes, be it by a panic.
-pub struct StopAtEnd<'s>(pub &'s AtomicBool);
+/// Tells threads to stop when it is dropped, even by a panic.
+pub struct StopOnDrop<'s>(pub &'s AtomicBool);
 
-impl Drop for StopAtEnd<'_> {
+impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }

@@ -1,40 +1,40 @@
-//! What the tests of the pass and of the event hold against them: values that
-//! write themselves, in the one canonical way or in any way; changes that make a
-//! text wrong; and serde_json, which says what is right.
+//! What the tests compare the parser and the event with: values that write
+//! themselves, in canonical form or in any other; mutations that make a text
+//! invalid; and serde_json, which decides what is valid.
 
 use proptest::prelude::*;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::collections::HashSet;
 use std::fmt;
 
-/// A JSON value that knows how to write itself, apart from the code under test.
+/// A JSON value that writes itself, independently of the code under test.
 #[derive(Clone, Debug)]
 pub(crate) enum JsonTree {
     Word(&'static str),
     Number(String),
     Text(String),
     Array(Vec<JsonTree>),
-    OpenObject(Vec<(String, JsonTree)>),
+    Object(Vec<(String, JsonTree)>),
 }
 
 impl JsonTree {
-    /// Puts a byte that is right nowhere in place of some value, and adds the
-    /// path to it to `path`; the keys on the way get names without escapes.
+    /// Replaces some value by a byte that is valid nowhere, and adds the path to it
+    /// to `path`; the keys on that path get names without escapes.
     pub fn spoil(&mut self, dice: &mut Dice, path: &mut String) {
         match self {
             Self::Array(items) if !items.is_empty() => {
-                let place = dice.below(items.len());
-                path.push_str(&format!("[{place}]"));
-                items[place].spoil(dice, path);
+                let index = dice.below(items.len());
+                path.push_str(&format!("[{index}]"));
+                items[index].spoil(dice, path);
             }
-            Self::OpenObject(members) if !members.is_empty() => {
+            Self::Object(members) if !members.is_empty() => {
                 for (n, (key, _)) in members.iter_mut().enumerate() {
                     *key = format!("k{n}");
                 }
-                let place = dice.below(members.len());
+                let index = dice.below(members.len());
                 let dot = if path.is_empty() { "" } else { "." };
-                path.push_str(&format!("{dot}k{place}"));
-                members[place].1.spoil(dice, path);
+                path.push_str(&format!("{dot}k{index}"));
+                members[index].1.spoil(dice, path);
             }
             _ => *self = Self::Word("\u{1}"),
         }
@@ -55,7 +55,7 @@ impl JsonTree {
                 }
                 out.push(']');
             }
-            Self::OpenObject(members) => {
+            Self::Object(members) => {
                 out.push('{');
                 for (n, (key, value)) in members.iter().enumerate() {
                     if n > 0 {
@@ -87,7 +87,7 @@ impl JsonTree {
                 dice.blanks(out);
                 out.push(']');
             }
-            Self::OpenObject(members) => {
+            Self::Object(members) => {
                 out.push('{');
                 for (n, (key, value)) in members.iter().enumerate() {
                     if n > 0 {
@@ -129,10 +129,10 @@ pub(crate) fn canonical_text(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// A small generator of random numbers, for all that need not shrink.
+/// A small generator of random numbers, where shrinking is not needed.
 pub(crate) struct Dice {
     state: u64,
-    /// Whether characters are escaped that need not be.
+    /// Whether characters that need no escape may be escaped.
     pub escapes: bool,
 }
 
@@ -240,7 +240,7 @@ pub(crate) fn trees() -> impl Strategy<Value = JsonTree> {
             members.prop_map(|mut members| {
                 let mut seen = HashSet::new();
                 members.retain(|(key, _)| seen.insert(key.clone()));
-                JsonTree::OpenObject(members)
+                JsonTree::Object(members)
             }),
         ]
     })
@@ -294,8 +294,8 @@ impl<'de> Visitor<'de> for Strict {
     }
 }
 
-/// Whether the text is to be accepted; `None` where serde_json has limits of
-/// its own.
+/// Whether the text must be accepted; `None` where serde_json has limits of its
+/// own.
 pub(crate) fn oracle(text: &[u8]) -> Option<bool> {
     let Ok(text) = std::str::from_utf8(text) else {
         return Some(false);

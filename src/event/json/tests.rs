@@ -5,27 +5,29 @@ use super::oracle::{Dice, canonical_text, oracle, texts, trees};
 use super::text::{CHUNK, plain_bytes};
 use super::*;
 use crate::error::Kind;
+use crate::limits::MAX_DEPTH;
 
-fn pass(text: &[u8]) -> Result<Vec<u8>> {
+fn canonical_form(text: &[u8]) -> Result<Vec<u8>> {
     let mut buffers = Buffers::default();
-    let mut pass = Pass::new(text, &mut buffers);
-    pass.value(0)
-        .and_then(|()| pass.finish())
+    let mut parser = JsonParser::new(text, &mut buffers);
+    parser
+        .value(0)
+        .and_then(|()| parser.finish())
         .map(<[u8]>::to_vec)
-        .map_err(|error| locate(text, "", error))
+        .map_err(|error| add_key_path(text, "", error))
 }
 
 #[track_caller]
-fn gives(text: &str, canonical: &str) {
-    let out = pass(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
-    assert_eq!(String::from_utf8_lossy(&out), canonical, "{text}");
+fn gives(text: &str, expected: &str) {
+    let out = canonical_form(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
+    assert_eq!(String::from_utf8_lossy(&out), expected, "{text}");
 }
 
 #[track_caller]
 fn fails(text: impl AsRef<[u8]>, offset: u64, message: &str) {
     let text = text.as_ref();
     let shown = String::from_utf8_lossy(text);
-    let error = match pass(text) {
+    let error = match canonical_form(text) {
         Ok(out) => panic!("{shown}: accepted as {}", String::from_utf8_lossy(&out)),
         Err(error) => error,
     };
@@ -93,7 +95,7 @@ fn each_string_is_written_in_one_way() {
     );
     gives(r#""\uD83D\uDE00 \u20AC""#, r#""\ud83d\ude00 \u20ac""#);
     gives(r#"{"\u0061":"\"\\"}"#, r#"{"a":"\"\\"}"#);
-    // Every place in a chunk, and output that grows.
+    // Every position in a chunk, and output that grows.
     for length in 0..40 {
         let before = "x".repeat(length);
         gives(&format!("\"{before}ä\""), &format!("\"{before}\\u00e4\""));
@@ -232,7 +234,7 @@ fn wrong_strings_are_refused_where_they_are_wrong() {
 fn nesting_has_a_limit() {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     gives(&nested(MAX_DEPTH), &nested(MAX_DEPTH));
-    let error = pass(nested(MAX_DEPTH + 1).as_bytes()).unwrap_err();
+    let error = canonical_form(nested(MAX_DEPTH + 1).as_bytes()).unwrap_err();
     assert_eq!(error.offset(), Some(MAX_DEPTH as u64));
     assert!(
         error.message().ends_with("nested more than 128 deep"),
@@ -241,7 +243,10 @@ fn nesting_has_a_limit() {
     let objects = format!("{}1{}", "{\"a\":".repeat(128), "}".repeat(128));
     gives(&objects, &objects);
     let deep = "{\"a\":".repeat(1_000_000);
-    assert_eq!(pass(deep.as_bytes()).unwrap_err().offset(), Some(128 * 5));
+    assert_eq!(
+        canonical_form(deep.as_bytes()).unwrap_err().offset(),
+        Some(128 * 5)
+    );
 }
 
 #[test]
@@ -268,7 +273,7 @@ fn repeated_keys_are_refused() {
         25,
         "a: the key \"a\" is repeated",
     );
-    // Keys that look alike to the quick comparison.
+    // Different keys, some with equal fingerprints.
     gives(
         r#"{"12345678":1,"1234567":2,"12345678x12345678":3,"12345678y12345678":4}"#,
         r#"{"12345678":1,"1234567":2,"12345678x12345678":3,"12345678y12345678":4}"#,
@@ -296,7 +301,7 @@ fn many_keys_are_compared_too() {
             );
         }
     }
-    // The empty key has the mark of a free place.
+    // The fingerprint of the empty key is that of an empty slot.
     let keys: Vec<String> = (0..2 * FEW_KEYS).map(|n| format!("\"{n}\":0,")).collect();
     let all = keys.concat();
     gives(&format!("{{{all}\"\":0}}"), &format!("{{{all}\"\":0}}"));
@@ -305,7 +310,7 @@ fn many_keys_are_compared_too() {
         all.len() as u64 + 6,
         "the key \"\" is repeated",
     );
-    // However many there are, the last is seen.
+    // Whatever their number, the last key is compared.
     for count in 1..=2 * FEW_KEYS {
         let keys: Vec<String> = (0..count).map(|n| format!("\"{n:02}\":0,")).collect();
         let all = keys.concat();
@@ -316,11 +321,11 @@ fn many_keys_are_compared_too() {
             "00: the key \"00\" is repeated",
         );
     }
-    // Would take minutes if each were compared with each.
+    // Would take minutes if they were compared pair by pair.
     let keys: Vec<String> = (0..300_000)
         .map(|n| format!("\"aaaaaaaa{n:06}bbbbbbbb\":0"))
         .collect();
-    assert!(pass(format!("{{{}}}", keys.join(",")).as_bytes()).is_ok());
+    assert!(canonical_form(format!("{{{}}}", keys.join(",")).as_bytes()).is_ok());
 }
 
 #[test]
@@ -334,35 +339,43 @@ fn buffers_can_be_used_again_and_are_trimmed() {
         "[[[",
         "{\"b\":0}",
     ] {
-        let mut pass = Pass::new(text.as_bytes(), &mut buffers);
-        if pass.value(0).is_ok() {
-            assert_eq!(pass.finish().unwrap(), text.as_bytes());
+        let mut parser = JsonParser::new(text.as_bytes(), &mut buffers);
+        if parser.value(0).is_ok() {
+            assert_eq!(parser.finish().unwrap(), text.as_bytes());
         }
     }
     let large = format!("[\"{}\"]", "é".repeat(100_000));
-    assert!(Pass::new(large.as_bytes(), &mut buffers).value(0).is_ok());
-    assert!(buffers.out.capacity() > KEPT);
+    assert!(
+        JsonParser::new(large.as_bytes(), &mut buffers)
+            .value(0)
+            .is_ok()
+    );
+    assert!(buffers.output.capacity() > KEPT_CAPACITY);
     let many: Vec<String> = (0..10_000).map(|n| format!("\"{n}\":0")).collect();
     let many = format!("{{{}}}", many.join(","));
-    assert!(Pass::new(many.as_bytes(), &mut buffers).value(0).is_ok());
-    assert!(buffers.keys.capacity() * size_of::<OpenKey>() > KEPT);
-    assert!(buffers.marks.capacity() * size_of::<u64>() > KEPT);
+    assert!(
+        JsonParser::new(many.as_bytes(), &mut buffers)
+            .value(0)
+            .is_ok()
+    );
+    assert!(buffers.keys.capacity() * size_of::<OpenKey>() > KEPT_CAPACITY);
+    assert!(buffers.fingerprint_table.capacity() * size_of::<u64>() > KEPT_CAPACITY);
     buffers.trim();
-    assert!(buffers.out.capacity() <= KEPT);
-    assert!(buffers.keys.capacity() * size_of::<OpenKey>() <= KEPT);
-    assert!(buffers.marks.capacity() * size_of::<u64>() <= KEPT);
+    assert!(buffers.output.capacity() <= KEPT_CAPACITY);
+    assert!(buffers.keys.capacity() * size_of::<OpenKey>() <= KEPT_CAPACITY);
+    assert!(buffers.fingerprint_table.capacity() * size_of::<u64>() <= KEPT_CAPACITY);
 }
 
 #[track_caller]
 fn agrees_with_oracle(text: &[u8]) {
     let shown = String::from_utf8_lossy(text);
-    let ours = pass(text);
+    let ours = canonical_form(text);
     if let Some(accepted) = oracle(text) {
         assert_eq!(ours.is_ok(), accepted, "{shown}: {:?}", ours.err());
     }
     assert_eq!(check(text).is_ok(), ours.is_ok());
     match ours {
-        Ok(out) => assert_eq!(pass(&out).unwrap(), out, "{shown}"),
+        Ok(out) => assert_eq!(canonical_form(&out).unwrap(), out, "{shown}"),
         Err(error) => assert!(
             error.offset().unwrap() <= text.len() as u64,
             "{shown}: {error}"
@@ -377,9 +390,9 @@ proptest! {
         tree.any_way(&mut Dice::new(seed), &mut text);
         let mut canonical = String::new();
         tree.canonical(&mut canonical);
-        let out = pass(text.as_bytes()).unwrap();
+        let out = canonical_form(text.as_bytes()).unwrap();
         prop_assert_eq!(String::from_utf8_lossy(&out), canonical.as_str());
-        prop_assert_eq!(&pass(&out).unwrap(), &out);
+        prop_assert_eq!(&canonical_form(&out).unwrap(), &out);
         let value = serde_json::from_str::<serde_json::Value>(&text);
         prop_assert_eq!(value.unwrap(), serde_json::from_slice::<serde_json::Value>(&out).unwrap());
     }
@@ -392,7 +405,7 @@ proptest! {
         tree.spoil(&mut dice, &mut path);
         let mut text = String::new();
         tree.any_way(&mut dice, &mut text);
-        let error = pass(text.as_bytes()).unwrap_err();
+        let error = canonical_form(text.as_bytes()).unwrap_err();
         let colon = if path.is_empty() { "" } else { ": " };
         let message = format!("{path}{colon}expected a value, found byte 0x01");
         prop_assert_eq!(error.message(), message, "{}", text);
@@ -421,7 +434,7 @@ proptest! {
     #[test]
     fn write_text_writes_what_the_pass_would(text in texts(), before in "[ -~]{0,20}") {
         let mut out = before.clone().into_bytes();
-        write_text(&mut out, &text);
+        write_string(&mut out, &text);
         let mut canonical = before;
         canonical_text(&text, &mut canonical);
         prop_assert_eq!(String::from_utf8(out).unwrap(), canonical);

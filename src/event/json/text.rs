@@ -1,61 +1,61 @@
-//! What stands between the quotes of a JSON string.
+//! The characters of JSON strings.
 //!
-//! In canonical form the bytes from `0x20` to `0x7e` stand for themselves, but
-//! for the quote and the backslash; everything else is escaped. Finding the
-//! first byte that does not is what a pass does most, so that it is done for
-//! [`CHUNK`] bytes together.
+//! A byte is *plain* if it stands for itself in canonical form: `0x20` to `0x7e`
+//! except the quote and the backslash. Everything else is escaped. A parser
+//! spends most of its time on finding the first byte that is not plain, so this
+//! is done for [`CHUNK`] bytes at once.
 
-use super::Pass;
+use super::JsonParser;
 use crate::error::{Error, Result};
 use wide::i8x16;
 
-impl<'p> Pass<'p> {
-    /// The string that begins before `rest`, to behind its closing quote.
+impl<'p> JsonParser<'p> {
+    /// Reads a string after its opening quote; returns what follows its closing one.
     #[inline(always)]
-    pub(super) fn read_string(&mut self, rest: &'p [u8]) -> Result<&'p [u8]> {
-        match skip_plain(rest) {
+    pub(super) fn read_string(&mut self, remaining: &'p [u8]) -> Result<&'p [u8]> {
+        match skip_plain(remaining) {
             [b'"', tail @ ..] => Ok(tail),
-            rest => self.read_string_rest(rest),
+            remaining => self.read_special_chars(remaining),
         }
     }
 
-    /// The rest of a string from its first byte that does not stand for itself.
+    /// The rest of a string, from its first byte that is not plain.
     #[inline(never)]
-    fn read_string_rest(&mut self, mut rest: &'p [u8]) -> Result<&'p [u8]> {
+    fn read_special_chars(&mut self, mut remaining: &'p [u8]) -> Result<&'p [u8]> {
         loop {
-            match rest {
-                [] => return Err(self.expected(rest, "`\"`, the end of the string")),
+            match remaining {
+                [] => return Err(self.expected(remaining, "`\"`, the end of the string")),
                 [b'"', tail @ ..] => return Ok(tail),
-                [b'\\', tail @ ..] => rest = self.read_escape(rest, tail)?,
+                [b'\\', tail @ ..] => remaining = self.read_escape(remaining, tail)?,
                 [0x7f, tail @ ..] => {
-                    self.flush(rest);
+                    self.flush(remaining);
                     self.write(b"\\u007f", tail);
-                    rest = tail;
+                    remaining = tail;
                 }
                 [0x80..=0xff, ..] => {
-                    let length = rest.iter().take_while(|&&b| b >= 0x80).count();
-                    let (run, tail) = rest.split_at(length);
+                    let length = remaining.iter().take_while(|&&b| b >= 0x80).count();
+                    let (run, tail) = remaining.split_at(length);
                     let run = std::str::from_utf8(run)
-                        .map_err(|error| self.invalid_utf8(&rest[error.valid_up_to()..]))?;
-                    self.flush(rest);
+                        .map_err(|error| self.invalid_utf8(&remaining[error.valid_up_to()..]))?;
+                    self.flush(remaining);
                     for c in run.chars() {
-                        write_char(&mut self.buffers.out, c);
+                        write_escaped_char(&mut self.buffers.output, c);
                     }
-                    self.same = tail;
-                    rest = tail;
+                    self.unflushed = tail;
+                    remaining = tail;
                 }
-                _ => return Err(self.raw_control(rest)),
+                _ => return Err(self.raw_control(remaining)),
             }
-            rest = skip_plain(rest);
+            remaining = skip_plain(remaining);
         }
     }
 
-    /// The escape that is `rest` up to somewhere, a backslash and `tail`.
-    fn read_escape(&mut self, rest: &'p [u8], tail: &'p [u8]) -> Result<&'p [u8]> {
+    /// The escape at the start of `remaining`, whose backslash is before `tail`.
+    fn read_escape(&mut self, remaining: &'p [u8], tail: &'p [u8]) -> Result<&'p [u8]> {
         match tail {
             [b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't', tail @ ..] => Ok(tail),
             [b'/', tail @ ..] => {
-                self.flush(rest);
+                self.flush(remaining);
                 self.write(b"/", tail);
                 Ok(tail)
             }
@@ -70,12 +70,12 @@ impl<'p> Pass<'p> {
                 let mut chars = char::decode_utf16(units[..count].iter().copied());
                 match (chars.next(), chars.next()) {
                     (Some(Ok(c)), None) => {
-                        self.flush(rest);
-                        write_char(&mut self.buffers.out, c);
-                        self.same = tail;
+                        self.flush(remaining);
+                        write_escaped_char(&mut self.buffers.output, c);
+                        self.unflushed = tail;
                         Ok(tail)
                     }
-                    _ => Err(self.lone_surrogate(rest, first)),
+                    _ => Err(self.lone_surrogate(remaining, first)),
                 }
             }
             _ => Err(self.expected(tail, "one of `\" \\ / b f n r t u` after `\\`")),
@@ -83,64 +83,64 @@ impl<'p> Pass<'p> {
     }
 
     /// The four digits after `\u`.
-    fn read_hex(&self, mut rest: &'p [u8]) -> Result<(u16, &'p [u8])> {
+    fn read_hex(&self, mut remaining: &'p [u8]) -> Result<(u16, &'p [u8])> {
         let mut unit = 0;
         for _ in 0..4 {
-            let (digit, tail) = match rest {
+            let (digit, tail) = match remaining {
                 [c @ b'0'..=b'9', tail @ ..] => (c - b'0', tail),
                 [c @ b'a'..=b'f', tail @ ..] => (c - b'a' + 10, tail),
                 [c @ b'A'..=b'F', tail @ ..] => (c - b'A' + 10, tail),
-                _ => return Err(self.expected(rest, "four hexadecimal digits after `\\u`")),
+                _ => return Err(self.expected(remaining, "four hexadecimal digits after `\\u`")),
             };
             unit = unit << 4 | u16::from(digit);
-            rest = tail;
+            remaining = tail;
         }
-        Ok((unit, rest))
+        Ok((unit, remaining))
     }
 
     #[cold]
     #[inline(never)]
-    fn invalid_utf8(&self, rest: &[u8]) -> Error {
-        self.fault(rest, "invalid UTF-8")
+    fn invalid_utf8(&self, remaining: &[u8]) -> Error {
+        self.fault(remaining, "invalid UTF-8")
     }
 
     #[cold]
     #[inline(never)]
-    fn raw_control(&self, rest: &[u8]) -> Error {
-        let c = rest.first().copied().unwrap_or(0);
+    fn raw_control(&self, remaining: &[u8]) -> Error {
+        let c = remaining.first().copied().unwrap_or(0);
         self.fault(
-            rest,
+            remaining,
             format!("control character 0x{c:02x} in a string, it must be escaped"),
         )
     }
 
     #[cold]
     #[inline(never)]
-    fn lone_surrogate(&self, rest: &[u8], unit: u16) -> Error {
-        self.fault(rest, format!("lone surrogate \\u{unit:04x}"))
+    fn lone_surrogate(&self, remaining: &[u8], unit: u16) -> Error {
+        self.fault(remaining, format!("lone surrogate \\u{unit:04x}"))
     }
 }
 
-/// Writes any text as a JSON string.
-pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
+/// Writes any text as a JSON string in canonical form.
+pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    let mut rest = text;
+    let mut remaining = text;
     loop {
-        let special = skip_plain(rest.as_bytes()).len();
-        let (plain, tail) = rest.split_at(rest.len() - special);
+        let special = skip_plain(remaining.as_bytes()).len();
+        let (plain, tail) = remaining.split_at(remaining.len() - special);
         out.extend_from_slice(plain.as_bytes());
         let mut chars = tail.chars();
         let Some(c) = chars.next() else {
             break;
         };
-        write_char(out, c);
-        rest = chars.as_str();
+        write_escaped_char(out, c);
+        remaining = chars.as_str();
     }
     out.push(b'"');
 }
 
-/// Writes one character as it stands in a canonical string.
-pub(super) fn write_char(out: &mut Vec<u8>, c: char) {
+/// Writes one character as a canonical string has it.
+pub(super) fn write_escaped_char(out: &mut Vec<u8>, c: char) {
     let short = match c {
         '"' | '\\' => c as u8,
         '\u{8}' => b'b',
@@ -160,32 +160,32 @@ pub(super) fn write_char(out: &mut Vec<u8>, c: char) {
     out.extend_from_slice(&[b'\\', short]);
 }
 
-/// How many bytes are looked at together.
+/// How many bytes are compared at once.
 pub(super) const CHUNK: usize = 16;
 
-/// What comes after the bytes that stand for themselves within a string.
+/// The text from its first byte that is not plain.
 #[inline(always)]
-pub(super) fn skip_plain(mut rest: &[u8]) -> &[u8] {
-    while let Some((chunk, tail)) = rest.split_first_chunk() {
+pub(super) fn skip_plain(mut remaining: &[u8]) -> &[u8] {
+    while let Some((chunk, tail)) = remaining.split_first_chunk() {
         let plain = plain_bytes(chunk);
         if plain < CHUNK {
-            return &rest[plain..];
+            return &remaining[plain..];
         }
-        rest = tail;
+        remaining = tail;
     }
-    while let [b' ' | b'!' | b'#'..=b'[' | b']'..=b'~', tail @ ..] = rest {
-        rest = tail;
+    while let [b' ' | b'!' | b'#'..=b'[' | b']'..=b'~', tail @ ..] = remaining {
+        remaining = tail;
     }
-    rest
+    remaining
 }
 
-/// How many bytes at the start of a chunk stand for themselves in a string.
+/// The number of plain bytes at the start of a chunk.
 #[inline(always)]
 pub(super) fn plain_bytes(chunk: &[u8; CHUNK]) -> usize {
     let bytes = i8x16::new(chunk.map(u8::cast_signed));
-    let are = |byte: u8| bytes.simd_eq(i8x16::splat(byte.cast_signed()));
-    // As signed numbers, those from 0x80 on are below the blank too.
-    let outside = bytes.simd_lt(i8x16::splat(b' '.cast_signed())) | are(0x7f);
-    let special = outside | are(b'"') | are(b'\\');
+    let equals = |byte: u8| bytes.simd_eq(i8x16::splat(byte.cast_signed()));
+    // As signed numbers, those from 0x80 on are below the space too.
+    let outside = bytes.simd_lt(i8x16::splat(b' '.cast_signed())) | equals(0x7f);
+    let special = outside | equals(b'"') | equals(b'\\');
     (special.to_bitmask() | 1 << CHUNK).trailing_zeros() as usize
 }

@@ -1,19 +1,21 @@
-//! An event becomes its line.
+//! From an event to its line.
 //!
-//! A [`Renderer`] turns an event, given as JSON text or as an [`Event`], into
-//! all of its line but the id, which is only known at commit. Both ways give the
-//! same bytes for the same event. Everything that a caller can get wrong is
-//! refused here, with the path of keys and the byte; a [`EventLine`] holds nothing
-//! that still has to be checked.
+//! A [`Renderer`] turns an event, given as JSON text or as an [`Event`], into its
+//! line without the id, which is only known at commit. Both inputs give the same
+//! bytes for the same event. Every mistake of a caller is refused here, with the
+//! path of keys and the byte; an [`EventLine`] needs no further check.
 //!
-//! The fields may come in any order, the line has one. So each field is a part
-//! of the pass's output, and the line is put together from the parts; those
-//! that are neighbours in both are copied in one go. Within the payload nothing
-//! is moved unless the caller's order is not the line's.
+//! The fields of the input may have any order, the line has a fixed one. So each
+//! field is a range of the parser's output, and the line is assembled from the
+//! ranges; ranges that are adjacent in both are copied at once. The payload is
+//! copied as it is unless the caller's order of members differs from the line's.
 
 use crate::error::{Error, Kind, Result};
-use crate::event::fields::{EventFields, Field, ascii, read_event, write_key, write_timestamp};
-use crate::event::json::{self, Buffers, KEPT, Pass, locate};
+use crate::event::fields::{
+    EventFields, Field, ascii, read_event, write_field_key, write_timestamp,
+};
+use crate::event::header::decode;
+use crate::event::json::{self, Buffers, JsonParser, KEPT_CAPACITY, add_key_path};
 use crate::event::name::name_fault;
 use crate::event::payload::read_payload;
 use crate::event::{Event, Rules};
@@ -25,11 +27,11 @@ use std::borrow::Cow;
 pub struct EventLine<'s> {
     /// `domain/category`.
     pub stream: &'s str,
-    /// From the comma after the id to the newline.
+    /// From the comma after the id to the newline, inclusive.
     pub body: &'s [u8],
 }
 
-/// Turns events into lines, one after the other, in memory that it keeps.
+/// Turns events into lines, one at a time, in memory that it keeps.
 #[derive(Debug, Default)]
 pub struct Renderer {
     buffers: Buffers,
@@ -38,33 +40,33 @@ pub struct Renderer {
 }
 
 impl Renderer {
-    /// The line of the event that `text` is.
+    /// The line of an event that is given as JSON text.
     pub fn render_json<'s>(&'s mut self, text: &[u8], rules: &Rules) -> Result<EventLine<'s>> {
         check_text_length(text.len(), rules)?;
         self.body.clear();
-        let mut pass = Pass::new(text, &mut self.buffers);
+        let mut parser = JsonParser::new(text, &mut self.buffers);
         let mut fields = EventFields::default();
-        read_event(&mut pass, &mut fields)
+        read_event(&mut parser, &mut fields)
             .and_then(|()| {
-                let out = pass.finish()?;
+                let out = parser.finish()?;
                 self.stream.check(
                     fields.text(out, Field::Domain),
                     fields.text(out, Field::Category),
-                    &plain_text(fields.text(out, Field::Operation)),
+                    &unescaped(fields.text(out, Field::Operation)),
                     rules,
                     |field, fault| {
-                        let key = fields.keys[field as usize];
-                        Error::event(json::value_of(text, key), fault)
+                        let key = fields.key_offsets[field as usize];
+                        Error::event(json::value_offset(text, key), fault)
                     },
                 )?;
                 fields.write(out, &mut self.body);
                 Ok(())
             })
-            .map_err(|error| locate(text, "", error))?;
-        self.line(rules)
+            .map_err(|error| add_key_path(text, "", error))?;
+        self.finish_line(rules)
     }
 
-    /// The line of the event whose fields are given.
+    /// The line of an event that is given as fields.
     pub fn render_event<'s>(&'s mut self, event: &Event, rules: &Rules) -> Result<EventLine<'s>> {
         let fault = |field: Field, fault: String| {
             Error::new(Kind::InvalidEvent, format!("{}: {fault}", field.name()))
@@ -88,40 +90,40 @@ impl Renderer {
             (Field::RequestId, event.request_id),
         ] {
             let Some(text) = text else { continue };
-            // Never shorter in the line: no need to go through it.
+            // In the line it is at least as long, so it need not be read.
             if text.len() > rules.max_line {
                 let what = format!("{} alone", field.name());
                 return Err(too_large(&what, text.len(), "", rules.max_line));
             }
-            write_key(body, field);
-            json::write_text(body, text);
+            write_field_key(body, field);
+            json::write_string(body, text);
         }
         if let Some(payload) = event.payload {
             check_text_length(payload.len(), rules)?;
-            let mut pass = Pass::new(payload, &mut self.buffers);
-            read_payload(&mut pass)
+            let mut parser = JsonParser::new(payload, &mut self.buffers);
+            read_payload(&mut parser)
                 .and_then(|object| {
-                    let out = pass.finish()?;
+                    let out = parser.finish()?;
                     if let Some(object) = object {
-                        write_key(body, Field::Payload);
+                        write_field_key(body, Field::Payload);
                         body.extend_from_slice(&out[object]);
                     }
                     Ok(())
                 })
-                .map_err(|error| locate(payload, "payload", error))?;
+                .map_err(|error| add_key_path(payload, "payload", error))?;
         }
-        self.line(rules)
+        self.finish_line(rules)
     }
 
-    /// Gives back memory that only an unusually large event needed.
+    /// Frees the memory that only an unusually large event needed.
     pub fn trim(&mut self) {
         self.buffers.trim();
         self.body.clear();
-        self.body.shrink_to(KEPT);
+        self.body.shrink_to(KEPT_CAPACITY);
     }
 
-    /// Ends the line that is in `body`.
-    fn line(&mut self, rules: &Rules) -> Result<EventLine<'_>> {
+    /// Ends the line in `body` and checks its length.
+    fn finish_line(&mut self, rules: &Rules) -> Result<EventLine<'_>> {
         self.body.extend_from_slice(b"}\n");
         let size = BEFORE_BODY + self.body.len();
         if size > rules.max_line {
@@ -134,12 +136,13 @@ impl Renderer {
     }
 }
 
-/// `domain/category` of the last event; both names are known to be good.
+/// `domain/category` of the last event, whose names are valid: they are checked
+/// again only when they change.
 #[derive(Debug, Default)]
 struct StreamName(String);
 
 impl StreamName {
-    /// Checks all names of an event by the rules, and becomes its stream.
+    /// Checks the names of an event against the rules, and becomes its stream.
     fn check(
         &mut self,
         domain: &[u8],
@@ -148,7 +151,7 @@ impl StreamName {
         rules: &Rules,
         error: impl Fn(Field, String) -> Error,
     ) -> Result<()> {
-        if !self.is(domain, category) {
+        if !self.equals(domain, category) {
             self.0.clear();
             for (field, name) in [(Field::Domain, domain), (Field::Category, category)] {
                 if let Some(fault) = name_fault(name) {
@@ -174,8 +177,8 @@ impl StreamName {
         fault.map_or(Ok(()), |fault| Err(error(Field::Operation, fault)))
     }
 
-    /// Good names hold no `/`, so that there is only one in a stream.
-    fn is(&self, domain: &[u8], category: &[u8]) -> bool {
+    /// Valid names contain no `/`, so a stream has exactly one.
+    fn equals(&self, domain: &[u8], category: &[u8]) -> bool {
         let stream = self.0.as_bytes();
         stream.len() == domain.len() + 1 + category.len()
             && stream.starts_with(domain)
@@ -184,11 +187,10 @@ impl StreamName {
     }
 }
 
-/// The text that a canonical string stands for.
-fn plain_text(canonical: &[u8]) -> Cow<'_, [u8]> {
+/// A canonical string with its escapes decoded.
+fn unescaped(canonical: &[u8]) -> Cow<'_, [u8]> {
     if canonical.contains(&b'\\') {
-        let text = serde_json::from_str::<String>(&format!("\"{}\"", ascii(canonical)));
-        return Cow::Owned(text.unwrap_or_default().into_bytes());
+        return Cow::Owned(decode(canonical).unwrap_or_default().into_bytes());
     }
     Cow::Borrowed(canonical)
 }

@@ -44,7 +44,7 @@ fn payload_gives(payload: &str, canonical: &str) {
         &event(&format!(",\"payload\":{payload}")),
         &format!(",{START},\"payload\":{canonical}}}\n"),
     );
-    // The same in front, where it is not the last to be read, and by the struct.
+    // The same as the first member, and given as a struct.
     gives(
         &format!("{{\"payload\":{payload},{START}}}"),
         &format!(",{START},\"payload\":{canonical}}}\n"),
@@ -189,6 +189,7 @@ fn timestamps_are_integers_of_64_bits() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines)] // a table
 fn wrong_fields_are_refused_by_name() {
     fails(
         "",
@@ -331,7 +332,7 @@ fn names_are_checked() {
         "operation: \"drop\" is not allowed, only create, update, delete",
     );
 
-    // Escapes do not matter, and names once good are not good for ever.
+    // Escapes do not matter, and a name that was valid is not valid for ever.
     let mut renderer = Renderer::default();
     let rules = Rules::default();
     assert_eq!(
@@ -442,6 +443,7 @@ fn payloads_have_their_order_too() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines)] // a table
 fn wrong_payloads_are_refused_by_path() {
     payload_fails("5", 0, "payload: expected an object or null, found `5`");
     payload_fails("{\"a\":[0,nil]}", 8, "payload.a[1]: expected `null`");
@@ -697,14 +699,14 @@ fn memory_is_given_back() {
     };
     let line = renderer.render_event(&event, &Rules::default()).unwrap();
     assert!(line.body.len() > 200_000);
-    assert!(renderer.body.capacity() > KEPT);
+    assert!(renderer.body.capacity() > KEPT_CAPACITY);
     renderer.trim();
-    assert!(renderer.body.capacity() <= KEPT);
+    assert!(renderer.body.capacity() <= KEPT_CAPACITY);
     assert!(renderer.render_event(&fields(), &Rules::default()).is_ok());
 }
 
-/// The fields of an event, and the members of its payload, of which the first
-/// so many are in the order of the line.
+/// The fields of an event, and the members of its payload, of which the first ones
+/// are in the order of the line.
 #[derive(Clone, Debug)]
 struct Sample {
     timestamp: i64,
@@ -722,7 +724,7 @@ impl Sample {
         "logical_user_id",
     ];
 
-    /// The line, without what comes before the timestamp.
+    /// The line from the timestamp on.
     fn line(&self) -> String {
         let mut line = format!(",\"timestamp\":{}", self.timestamp);
         for (key, text) in Self::KEYS.iter().zip(&self.texts) {
@@ -735,28 +737,28 @@ impl Sample {
         }
         if let Some(payload) = &self.payload {
             line.push_str(",\"payload\":");
-            JsonTree::OpenObject(payload.clone()).canonical(&mut line);
+            JsonTree::Object(payload.clone()).canonical(&mut line);
         }
         line.push_str("}\n");
         line
     }
 
     /// The payload as a caller may write it: `before`, `after` and `delta`, and
-    /// `old` and `new`, anywhere, and null instead of nothing.
+    /// `old` and `new`, in any order, and null instead of a missing member.
     fn payload(&self, dice: &mut Dice) -> Option<JsonTree> {
         let mut known = Vec::new();
         let mut others = Vec::new();
         for (key, value) in self.payload.clone()? {
             match (key.as_str(), value) {
-                ("delta", JsonTree::OpenObject(changes)) => {
+                ("delta", JsonTree::Object(changes)) => {
                     let shuffled = changes.into_iter().map(|(key, change)| match change {
-                        JsonTree::OpenObject(mut pair) if dice.below(2) == 0 => {
+                        JsonTree::Object(mut pair) if dice.below(2) == 0 => {
                             pair.reverse();
-                            (key, JsonTree::OpenObject(pair))
+                            (key, JsonTree::Object(pair))
                         }
                         change => (key, change),
                     });
-                    known.push((key, JsonTree::OpenObject(shuffled.collect())));
+                    known.push((key, JsonTree::Object(shuffled.collect())));
                 }
                 ("before" | "after", value) => known.push((key, value)),
                 (_, value) => others.push((key, value)),
@@ -770,7 +772,7 @@ impl Sample {
         for member in known {
             others.insert(dice.below(others.len() + 1), member);
         }
-        Some(JsonTree::OpenObject(others))
+        Some(JsonTree::Object(others))
     }
 
     fn json(&self, dice: &mut Dice) -> String {
@@ -795,24 +797,24 @@ impl Sample {
             fields.swap(n, other);
         }
         let mut out = String::new();
-        JsonTree::OpenObject(fields).any_way(dice, &mut out);
+        JsonTree::Object(fields).any_way(dice, &mut out);
         out
     }
 }
 
 fn objects() -> impl Strategy<Value = JsonTree> {
     trees().prop_map(|tree| match tree {
-        JsonTree::OpenObject(members) => JsonTree::OpenObject(members),
-        other => JsonTree::OpenObject(vec![("value".to_owned(), other)]),
+        JsonTree::Object(members) => JsonTree::Object(members),
+        other => JsonTree::Object(vec![("value".to_owned(), other)]),
     })
 }
 
 fn payloads() -> impl Strategy<Value = Vec<(String, JsonTree)>> {
     let change = (trees(), trees()).prop_map(|(old, new)| {
-        JsonTree::OpenObject(vec![("old".to_owned(), old), ("new".to_owned(), new)])
+        JsonTree::Object(vec![("old".to_owned(), old), ("new".to_owned(), new)])
     });
     let delta = proptest::collection::btree_map(texts(), change, 0..5)
-        .prop_map(|changes| JsonTree::OpenObject(changes.into_iter().collect()));
+        .prop_map(|changes| JsonTree::Object(changes.into_iter().collect()));
     let known = (
         proptest::option::of(objects()),
         proptest::option::of(objects()),
@@ -889,7 +891,7 @@ proptest! {
 }
 
 /// Events like those that callers send, one a line.
-const EVENTS: &str = include_str!("../../../benches/data/events.jsonl");
+const EVENTS: &str = include_str!("../../../tests/data/events.jsonl");
 
 /// `AUDITRAIL_TEST_MUTATIONS` sets how many.
 #[test]
@@ -913,8 +915,8 @@ fn spoilt_events_are_refused_or_whole() {
                 good += 1;
                 assert_ne!(accepted, Some(false), "{shown}");
                 let body = line.body.to_vec();
-                // What was made is ASCII, JSON, and the same when it is made
-                // once more.
+                // The result is ASCII and JSON, and rendering it again does not
+                // change it.
                 assert!(
                     body[..body.len() - 1]
                         .iter()
@@ -933,7 +935,7 @@ fn spoilt_events_are_refused_or_whole() {
                         "{shown}: {error}"
                     );
                 }
-                // Right JSON is refused only where a rule of the event says so.
+                // Valid JSON is refused only because of a rule of the event.
                 if accepted == Some(true) {
                     let about = [
                         "domain",

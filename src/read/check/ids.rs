@@ -1,19 +1,19 @@
-//! Which ids were seen, in little memory however many there are.
+//! A set of ids that takes little memory, however many there are.
 //!
-//! IdSet are kept in chunks of 65,536: a short list while there are few, a bit
-//! for each once there are more, and nothing at all for a full chunk. A whole
-//! trail takes an eighth of a byte an event while it is read and next to
-//! nothing in the end; ids that damage has strewn about take a list entry each.
+//! Ids are kept in chunks of 65,536: as a sorted list while there are few, as a
+//! bitmap once there are more, and without data for a full chunk. A sound trail
+//! takes an eighth of a byte per event while it is read and next to nothing in the
+//! end; scattered ids, which come from damage, take a list entry each.
 
 use crate::limits::MAX_LISTED;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-const CHUNK: usize = 1 << 16;
-const WORDS: usize = CHUNK / 64;
+const CHUNK_IDS: usize = 1 << 16;
+const BITMAP_WORDS: usize = CHUNK_IDS / 64;
 
-/// Up to so many are kept as a list.
-const FEW: usize = 256;
+/// The most ids in a chunk that is a list.
+const MAX_LIST: usize = 256;
 
 #[derive(Debug, Default)]
 pub(super) struct IdSet {
@@ -23,77 +23,78 @@ pub(super) struct IdSet {
 #[derive(Debug)]
 enum Chunk {
     /// Sorted.
-    Few(Vec<u16>),
-    Bits(Box<[u64; WORDS]>, usize),
+    List(Vec<u16>),
+    /// The bits, and how many are set.
+    Bitmap(Box<[u64; BITMAP_WORDS]>, usize),
     Full,
 }
 
 impl IdSet {
-    /// Adds an id; `false` if it was there already.
+    /// Adds an id; `false`: it was in the set already.
     pub fn insert(&mut self, id: u64) -> bool {
-        let low = (id % CHUNK as u64) as u16;
+        let low = (id % CHUNK_IDS as u64) as u16;
         let chunk = self
             .chunks
-            .entry(id / CHUNK as u64)
-            .or_insert_with(|| Chunk::Few(Vec::new()));
+            .entry(id / CHUNK_IDS as u64)
+            .or_insert_with(|| Chunk::List(Vec::new()));
         match chunk {
             Chunk::Full => false,
-            Chunk::Bits(words, count) => {
+            Chunk::Bitmap(words, count) => {
                 let (word, bit) = (usize::from(low) / 64, 1 << (low % 64));
                 if words[word] & bit != 0 {
                     return false;
                 }
                 words[word] |= bit;
                 *count += 1;
-                if *count == CHUNK {
+                if *count == CHUNK_IDS {
                     *chunk = Chunk::Full;
                 }
                 true
             }
-            Chunk::Few(list) => {
-                // Most come in order.
-                let at = match list.last() {
+            Chunk::List(list) => {
+                // Most ids come in order.
+                let index = match list.last() {
                     Some(&newest) if newest >= low => match list.binary_search(&low) {
                         Ok(_) => return false,
-                        Err(at) => at,
+                        Err(index) => index,
                     },
                     _ => list.len(),
                 };
-                list.insert(at, low);
-                if list.len() > FEW {
-                    let mut filled = Box::new([0; WORDS]);
+                list.insert(index, low);
+                if list.len() > MAX_LIST {
+                    let mut bitmap = Box::new([0; BITMAP_WORDS]);
                     for item in &*list {
-                        filled[usize::from(*item) / 64] |= 1 << (item % 64);
+                        bitmap[usize::from(*item) / 64] |= 1 << (item % 64);
                     }
-                    *chunk = Chunk::Bits(filled, list.len());
+                    *chunk = Chunk::Bitmap(bitmap, list.len());
                 }
                 true
             }
         }
     }
 
-    /// All ids, rising.
+    /// All ids, in order.
     pub fn iter(&self) -> impl Iterator<Item = u64> {
         self.chunks.iter().flat_map(|(high, chunk)| {
             chunk
                 .list()
                 .into_iter()
-                .map(move |low| high * CHUNK as u64 + u64::from(low))
+                .map(move |low| high * CHUNK_IDS as u64 + u64::from(low))
         })
     }
 
-    /// The ids from 1 to `last` that are not there.
+    /// The ids from 1 to `last` that are not in the set.
     pub fn missing(&self, last: u64) -> Ranges {
         let mut missing = Ranges::default();
         let mut next = 1;
         for (high, chunk) in &self.chunks {
-            let base = high * CHUNK as u64;
+            let base = high * CHUNK_IDS as u64;
             if base > last {
                 break;
             }
             if let Chunk::Full = chunk {
                 missing.add(next, base.saturating_sub(1));
-                next = base.wrapping_add(CHUNK as u64);
+                next = base.wrapping_add(CHUNK_IDS as u64);
                 continue;
             }
             for low in chunk.list() {
@@ -112,12 +113,12 @@ impl IdSet {
 }
 
 impl Chunk {
-    /// What is in it, rising.
+    /// Its ids, in order.
     fn list(&self) -> Vec<u16> {
         match self {
-            Chunk::Few(list) => list.clone(),
+            Chunk::List(list) => list.clone(),
             Chunk::Full => (0..=u16::MAX).collect(),
-            Chunk::Bits(words, count) => {
+            Chunk::Bitmap(words, count) => {
                 let mut list = Vec::with_capacity(*count);
                 for (word, base) in words.iter().zip((0..=u16::MAX).step_by(64)) {
                     let mut left = *word;
@@ -132,7 +133,8 @@ impl Chunk {
     }
 }
 
-/// IdSet, as ranges, both ends included: how many, and the first 1,000 ranges.
+/// Ids, as ranges with both ends included: their number, and the first 1,000
+/// ranges.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Ranges {
@@ -143,7 +145,7 @@ pub struct Ranges {
 }
 
 impl Ranges {
-    /// Adds the ids from `first` to `last`; nothing if that is none.
+    /// Adds the ids from `first` to `last`; none if `first` is larger.
     pub(super) fn add(&mut self, first: u64, last: u64) {
         if first > last {
             return;
@@ -164,7 +166,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    fn same(ids: impl IntoIterator<Item = u64>, last: u64) {
+    fn compare_with_model(ids: impl IntoIterator<Item = u64>, last: u64) {
         let (mut set, mut model) = (IdSet::default(), BTreeSet::new());
         for id in ids {
             assert_eq!(set.insert(id), model.insert(id), "{id}");
@@ -181,19 +183,19 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_a_set(ids in prop::collection::vec(0u64..2000, 0..1500), last in 0u64..2100) {
-            same(ids, last);
+            compare_with_model(ids, last);
         }
     }
 
     #[test]
     fn chunks_fill_up() {
-        same(1..=200_000, 200_000);
-        same((1..=200_000).rev(), 200_000);
-        same(
+        compare_with_model(1..=200_000, 200_000);
+        compare_with_model((1..=200_000).rev(), 200_000);
+        compare_with_model(
             (1..=200_000).filter(|id| *id != 65_535 && *id != 65_536),
             200_100,
         );
-        same(131_072..140_000, 140_000);
+        compare_with_model(131_072..140_000, 140_000);
     }
 
     #[test]

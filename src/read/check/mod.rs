@@ -1,17 +1,18 @@
-//! Going through a whole trail to see whether all is well.
+//! The check of a whole trail.
 //!
-//! Every line of every segment is read and checked in full; nothing is written
-//! and no lock is taken, so that a trail can be checked while it is written to.
-//! Where each stream ends is noted first; what is written later is looked at,
-//! but an id is only called missing if a larger one stood before those marks,
-//! for ids are given in the order of writing. A line that is unfinished at the
-//! end of a stream is looked at once more in the end; one that is finished by
-//! then was only being written.
+//! Every line of every segment is read and checked completely; nothing is written
+//! and no lock is taken, so that a trail can be checked while it is written to. The
+//! check first takes a snapshot of where each stream ends. What is written later is
+//! checked too, but an id counts as missing only if a larger one is in the
+//! snapshot: ids are given in the order of writing, so a smaller one must have been
+//! written before. A line that is unfinished at the end of a stream is checked
+//! again at the end; if its stream has grown by then, it was only being written.
 //!
-//! What it costs: the time to read and parse everything, and an eighth of a
-//! byte of memory an event at the most. Of each thing that is wrong, the first
-//! 1,000 are listed and all are counted.
+//! It takes the time to read and parse everything, and memory of at most an eighth
+//! of a byte per event, unless ids are scattered by damage. Of each kind of fault,
+//! all are counted and the first 1,000 are listed.
 
+mod findings;
 mod ids;
 mod report;
 
@@ -19,52 +20,51 @@ pub use ids::Ranges;
 pub use report::{CheckReport, Fault, Gap, IndexFinding, IndexState, List, Tail};
 
 use crate::error::Result;
-use crate::event::header::{Checker, Depth};
-use crate::read::cursor::{Cursor, Env};
-use crate::read::damage::{Damage, DamageKind, Sink};
+use crate::event::header::{Depth, LineChecker};
+use crate::read::cursor::{Cursor, CursorContext};
 use crate::read::filter::{Filter, Matcher};
 use crate::read::segments::{Position, Segments};
-use crate::store::index_file::{self, IndexContent};
+use crate::store::index_file;
 use crate::store::layout::Layout;
 use crate::store::lines::Direction;
 use crate::store::listing::{self, StreamId};
 use crate::store::storage::{Disk, Storage};
 use crate::store::times::Times;
-use ids::IdSet;
+use findings::{Findings, path_text};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How much is read at once.
+/// How much to read at once, in bytes.
 const BLOCK: usize = 256 * 1024;
 
-/// How long a line may take to be written: far longer than any write.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// How long a line may take to be written: far longer than any write takes.
+const WRITE_GRACE: Duration = Duration::from_millis(50);
 
-/// How often progress is told, in events.
-const TOLD_EVERY: u64 = 4096;
+/// How many events there are between two reports of progress.
+const PROGRESS_INTERVAL: u64 = 4096;
 
-/// How far a check is.
+/// The progress of a check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckProgress {
-    /// Bytes that were checked.
+    /// Bytes checked so far.
     pub bytes: u64,
-    /// Bytes that there were in the beginning.
+    /// Bytes in the trail when the check began.
     pub total_bytes: u64,
-    /// Events that were found.
+    /// Events found so far.
     pub events: u64,
 }
 
-/// Goes through the trail at `root`. The error is only about what could not be
-/// read; whatever is wrong with the trail is in the report.
+/// Checks the trail at `root`. It fails only if something cannot be read; whatever
+/// is wrong with the trail is in the report.
 pub fn check(root: impl Into<PathBuf>) -> Result<CheckReport> {
     check_with(root, |_| {})
 }
 
-/// The same, and tells now and then how far it is.
+/// The same, and reports progress now and then.
 pub fn check_with(
     root: impl Into<PathBuf>,
     progress: impl FnMut(CheckProgress),
@@ -73,22 +73,21 @@ pub fn check_with(
 }
 
 /// The same, on another storage than the machine's file system.
-#[doc(hidden)]
 #[allow(clippy::needless_pass_by_value)] // as for the others that take a storage
-pub fn check_on(
+pub(crate) fn check_on(
     storage: Arc<dyn Storage>,
     root: impl Into<PathBuf>,
     mut progress: impl FnMut(CheckProgress),
 ) -> Result<CheckReport> {
     let layout = Layout::new(root);
-    listing::must_be_there(&*storage, &layout)?;
+    listing::require_trail(&*storage, &layout)?;
     TrailCheck {
         storage: &*storage,
         layout: &layout,
         findings: Findings::default(),
         tails: Vec::new(),
         progress: CheckProgress::default(),
-        tell: &mut progress,
+        on_progress: &mut progress,
     }
     .run()
 }
@@ -100,82 +99,51 @@ struct TrailCheck<'c> {
     /// Unfinished lines, and where their streams ended.
     tails: Vec<(Tail, Position, Segments)>,
     progress: CheckProgress,
-    tell: &'c mut dyn FnMut(CheckProgress),
-}
-
-/// What was found so far.
-#[derive(Default)]
-struct Findings {
-    report: CheckReport,
-    ids: IdSet,
-    /// IdSet of events that are not where they should be.
-    strays: IdSet,
-    /// The largest id that stood before the first marks.
-    sure_last: u64,
-}
-
-impl Sink for Findings {
-    fn damage(&mut self, damage: Damage) {
-        let list = match damage.kind {
-            DamageKind::NoEvent | DamageKind::Gone => &mut self.report.damaged_lines,
-            DamageKind::Misplaced => &mut self.report.misplaced_events,
-            DamageKind::Disordered => &mut self.report.disordered_events,
-        };
-        list.add(Fault {
-            path: shown(&damage.path),
-            offset: damage.offset,
-            event_id: damage.event_id,
-            reason: damage.reason,
-        });
-        if let Some(id) = damage.event_id
-            && !self.strays.insert(id)
-        {
-            self.report.doubled_ids.add(id, id);
-        }
-    }
+    on_progress: &'c mut dyn FnMut(CheckProgress),
 }
 
 impl TrailCheck<'_> {
     fn run(mut self) -> Result<CheckReport> {
         let index = index_file::read(self.storage, self.layout);
-        // Streams that come up after the marks were set hold what is older too.
-        let mut marked = Vec::new();
+        // A stream that is created after the snapshot may contain ids that are
+        // smaller than those of the snapshot, so it is checked too.
+        let mut cursors = Vec::new();
         for stream in listing::streams(self.storage, self.layout)? {
             let mut cursor = Cursor::new(self.layout, stream, Direction::Forward);
-            let sure = cursor.end(self.storage)?;
-            marked.push((cursor, sure));
+            let snapshot_end = cursor.stream_end(self.storage)?;
+            cursors.push((cursor, snapshot_end));
         }
         let (streams, foreign) = listing::streams_and_foreign(self.storage, self.layout)?;
         for path in foreign {
-            self.findings.report.foreign_files.add(shown(&path));
+            self.findings.report.foreign_files.add(path_text(&path));
         }
-        let known: BTreeSet<StreamId> = marked
+        let known: BTreeSet<StreamId> = cursors
             .iter()
             .map(|(cursor, _)| cursor.stream.clone())
             .collect();
         for stream in streams {
             if !known.contains(&stream) {
                 let cursor = Cursor::new(self.layout, stream, Direction::Forward);
-                marked.push((cursor, Position::default()));
+                cursors.push((cursor, Position::default()));
             }
         }
-        for (cursor, _) in &mut marked {
-            let limit = cursor.end(self.storage)?;
+        for (cursor, _) in &mut cursors {
+            let limit = cursor.stream_end(self.storage)?;
             cursor.set_limit(limit);
-            self.look_at_segments(cursor)?;
+            self.check_segment_numbers(cursor)?;
         }
         let begin = Instant::now();
-        for (cursor, sure) in marked {
-            self.stream(cursor, sure)?;
+        for (cursor, snapshot_end) in cursors {
+            self.check_stream(cursor, snapshot_end)?;
         }
-        self.look_at_tails(begin)?;
-        (self.tell)(self.progress);
-        self.findings.judge(&index);
+        self.recheck_tails(begin)?;
+        (self.on_progress)(self.progress);
+        self.findings.conclude(&index);
         Ok(self.findings.report)
     }
 
-    /// Counts the segments of a stream and looks at their numbers.
-    fn look_at_segments(&mut self, cursor: &Cursor) -> Result<()> {
+    /// Counts the segments of a stream and checks that none is missing.
+    fn check_segment_numbers(&mut self, cursor: &Cursor) -> Result<()> {
         let segments = cursor.segments();
         let report = &mut self.findings.report;
         report.streams += 1;
@@ -184,7 +152,7 @@ impl TrailCheck<'_> {
         for &number in segments.numbers() {
             if number > next {
                 report.missing_segments.add(Gap {
-                    path: shown(segments.folder()),
+                    path: path_text(segments.folder()),
                     first: next,
                     last: number - 1,
                 });
@@ -193,22 +161,22 @@ impl TrailCheck<'_> {
             report.bytes += if number == cursor.limit().number {
                 cursor.limit().offset
             } else {
-                segments.stat_len(self.storage, number)?.unwrap_or(0)
+                segments.segment_len(self.storage, number)?.unwrap_or(0)
             };
         }
         self.progress.total_bytes = report.bytes;
         Ok(())
     }
 
-    fn stream(&mut self, mut cursor: Cursor, sure: Position) -> Result<()> {
+    fn check_stream(&mut self, mut cursor: Cursor, snapshot_end: Position) -> Result<()> {
         let mut matcher = Matcher::new(&Filter::new());
         matcher.depth = Depth::All;
-        // Everything is read.
+        // No times: no segment is skipped.
         let times = Times::default();
-        let mut checker = Checker::default();
+        let mut checker = LineChecker::default();
         loop {
-            let before = cursor.here();
-            let mut env = Env {
+            let before = cursor.position();
+            let mut context = CursorContext {
                 storage: self.storage,
                 matcher: &matcher,
                 times: &times,
@@ -216,95 +184,48 @@ impl TrailCheck<'_> {
                 checker: &mut checker,
                 block: BLOCK,
             };
-            let found = cursor.next(&mut env)?;
-            let here = cursor.here();
-            // Of a segment that was finished meanwhile, the rest is not known
-            // here; it is little.
-            self.progress.bytes += if here.number == before.number {
-                here.offset.saturating_sub(before.offset)
+            let found = cursor.next(&mut context)?;
+            let position = cursor.position();
+            // If the cursor has gone to the next segment, the little that it read of
+            // the one before is not counted.
+            self.progress.bytes += if position.number == before.number {
+                position.offset.saturating_sub(before.offset)
             } else {
-                here.offset
+                position.offset
             };
             let Some(event) = cursor.found().filter(|_| found) else {
                 break;
             };
             let id = event.header.event_id;
-            self.findings.event(id, event.position < sure);
+            self.findings.add_event(id, event.position < snapshot_end);
             self.progress.events += 1;
-            if self.progress.events.is_multiple_of(TOLD_EVERY) {
-                (self.tell)(self.progress);
+            if self.progress.events.is_multiple_of(PROGRESS_INTERVAL) {
+                (self.on_progress)(self.progress);
             }
         }
-        let (here, limit) = (cursor.here(), cursor.limit());
-        if here.number == limit.number && here.offset < limit.offset {
+        let (position, limit) = (cursor.position(), cursor.limit());
+        if position.number == limit.number && position.offset < limit.offset {
             let segments = cursor.into_segments();
             let tail = Tail {
-                path: shown(&segments.path(segments.index(limit.number))),
-                offset: here.offset,
-                bytes: limit.offset - here.offset,
+                path: path_text(&segments.path(segments.index_of(limit.number))),
+                offset: position.offset,
+                bytes: limit.offset - position.offset,
             };
             self.tails.push((tail, limit, segments));
         }
         Ok(())
     }
 
-    /// Which unfinished lines have stayed as they were.
-    fn look_at_tails(&mut self, begin: Instant) -> Result<()> {
+    /// Reports the unfinished lines whose streams have not changed.
+    fn recheck_tails(&mut self, begin: Instant) -> Result<()> {
         if !self.tails.is_empty() {
-            sleep(PATIENCE.saturating_sub(begin.elapsed()));
+            sleep(WRITE_GRACE.saturating_sub(begin.elapsed()));
         }
         for (tail, end, mut segments) in self.tails.drain(..) {
-            if segments.end(self.storage)? == end {
+            if segments.current_end(self.storage)? == end {
                 self.findings.report.torn_tails.add(tail);
             }
         }
         Ok(())
-    }
-}
-
-fn shown(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
-}
-
-impl Findings {
-    fn event(&mut self, id: u64, sure: bool) {
-        self.report.events += 1;
-        self.report.last_event_id = self.report.last_event_id.max(Some(id));
-        if sure {
-            self.sure_last = self.sure_last.max(id);
-        }
-        if !self.ids.insert(id) {
-            self.report.doubled_ids.add(id, id);
-        }
-    }
-
-    fn judge(&mut self, index: &Result<IndexContent>) {
-        for id in self.strays.iter() {
-            // One that stands too high is likely to be wrong itself.
-            if id <= self.sure_last && !self.ids.insert(id) {
-                self.report.doubled_ids.add(id, id);
-            }
-        }
-        let report = &mut self.report;
-        report.missing_ids = self.ids.missing(self.sure_last);
-        let last = report.last_event_id.unwrap_or(0);
-        let (state, indexed) = match index {
-            Ok(IndexContent::Last(id)) => {
-                let id = *id;
-                let state = match id.cmp(&last) {
-                    std::cmp::Ordering::Less => IndexState::Behind,
-                    std::cmp::Ordering::Equal => IndexState::Equal,
-                    std::cmp::Ordering::Greater => IndexState::Ahead,
-                };
-                (state, Some(id))
-            }
-            Ok(IndexContent::Missing) => (IndexState::Missing, None),
-            Ok(IndexContent::Unreadable(_)) | Err(_) => (IndexState::Unreadable, None),
-        };
-        report.index = IndexFinding {
-            state,
-            last_event_id: indexed,
-        };
-        report.judge();
     }
 }

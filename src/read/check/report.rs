@@ -1,17 +1,17 @@
-//! What a check has found.
+//! The report of a check.
 
 use super::ids::Ranges;
 use crate::limits::MAX_LISTED;
 use serde::Serialize;
 
-/// What a check has found of a trail. [`CheckReport::ok`] says whether all is well.
+/// What a check found in a trail. [`CheckReport::ok`]: nothing is wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CheckReport {
-    /// Whether every event is there, once, whole, in its place, and nothing
-    /// else: everything below is empty, and the index is not wrong.
+    /// Whether every event is present, once, complete and in its place, and nothing
+    /// else is: the lists below are empty, and the index is not wrong.
     pub ok: bool,
-    /// Events that are whole and in their place.
+    /// Events that are complete and in their place.
     pub events: u64,
     /// Streams (domain and category).
     pub streams: u64,
@@ -21,28 +21,29 @@ pub struct CheckReport {
     pub bytes: u64,
     /// The largest id of those events; none: there are no events.
     pub last_event_id: Option<u64>,
-    /// IdSet from 1 to the last that no event has.
+    /// Ids from 1 to the last one that no event has.
     pub missing_ids: Ranges,
-    /// IdSet that more than one event has; each counted once less than it is there.
+    /// Ids that more than one event has; each is counted once for every event after
+    /// the first.
     pub doubled_ids: Ranges,
     /// Lines that are no events.
     pub damaged_lines: List<Fault>,
     /// Events whose domain or category is not that of their folder.
     pub misplaced_events: List<Fault>,
-    /// Events whose id does not rise above that of the one before.
+    /// Events whose id is not above that of the event before.
     pub disordered_events: List<Fault>,
-    /// Unfinished lines at the end of streams; the next writer cuts them off
-    /// and keeps them aside.
+    /// Unfinished lines at the end of streams; the next writer cuts them off and
+    /// keeps a copy.
     pub torn_tails: List<Tail>,
-    /// Segment numbers that are left out: they begin at 1 and go on one by one.
+    /// Missing segment numbers: they must begin at 1 and be consecutive.
     pub missing_segments: List<Gap>,
-    /// Files and folders that are no part of a trail.
+    /// Files and folders that are not part of a trail.
     pub foreign_files: List<String>,
     /// What the index says.
     pub index: IndexFinding,
 }
 
-/// How many there are, and the first 1,000.
+/// The number of entries, and the first 1,000.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct List<T> {
@@ -78,7 +79,7 @@ pub struct Fault {
     pub path: String,
     /// The byte in it at which the line begins.
     pub offset: u64,
-    /// The id that it claims, if that can be read.
+    /// The id that it claims, if it can be read.
     pub event_id: Option<u64>,
     /// What is wrong.
     pub reason: String,
@@ -96,25 +97,25 @@ pub struct Tail {
     pub bytes: u64,
 }
 
-/// Segment numbers of a stream that are not there.
+/// Consecutive segment numbers that are missing in a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Gap {
     /// The stream's folder.
     pub path: String,
-    /// The first number that is left out.
+    /// The first missing number.
     pub first: u64,
-    /// The last one.
+    /// The last missing number.
     pub last: u64,
 }
 
-/// The index against the segments.
+/// The index compared with the segments.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct IndexFinding {
     /// How they agree.
     pub state: IndexState,
-    /// The last id that the index says.
+    /// The last id according to the index.
     pub last_event_id: Option<u64>,
 }
 
@@ -126,24 +127,24 @@ pub enum IndexState {
     /// There is none. It is written when a writer closes.
     #[default]
     Missing,
-    /// It says the last id.
+    /// Its id is the last one.
     Equal,
-    /// Events were written since: a writer is at work, or was killed.
+    /// Events were written since: a writer is running or was killed.
     Behind,
-    /// It knows of ids that no event has: events were lost.
+    /// Its id is larger than that of any event: events were lost.
     Ahead,
-    /// It does not say an id.
+    /// It contains no id.
     Unreadable,
 }
 
 impl CheckReport {
     /// The same as JSON; the keys are the names of the fields.
     pub fn to_json(&self) -> String {
-        // Nothing in it can fail to be written.
+        // Serializing these types to a string cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    pub(super) fn judge(&mut self) {
+    pub(super) fn set_ok(&mut self) {
         self.ok = self.missing_ids.count == 0
             && self.doubled_ids.count == 0
             && self.damaged_lines.count == 0

@@ -1,29 +1,29 @@
-//! What a line is: an event of the cursor's stream that passes or does not, or
-//! damage.
+//! What a line is: an event of the cursor's stream, which passes the filter or
+//! does not, or damage.
 //!
-//! A line is looked at as far as the filter needs; one that is returned is
-//! checked whole. What is no event of this stream, or breaks the order of its
-//! ids, goes into the damage log.
+//! A line is read as far as the filter needs; one that is returned is checked
+//! completely. What is no event of this stream, or breaks the order of its ids, is
+//! reported as damage.
 //!
-//! An id is out of order if it does not rise above the last good one. A single
-//! id that is too high would make all that follow look too low; so the line
-//! ahead is asked too, and the one that stands alone is the damaged one. Of a
-//! line that does not pass, this is found out when the next one is looked at.
+//! An id is out of order if it is not above the last valid one. A single id that
+//! is too high would make all following ones look too low; so the next line's id
+//! is compared too, and of the three ids the one that contradicts the other two is
+//! the damaged one. For a line that does not pass, this comparison is made when
+//! the next line is examined.
 
-use super::{Cursor, Env, Skipped};
+use super::{Cursor, CursorContext, SkippedLine};
 use crate::event::header::{self, Depth, Header, leading_id};
 use crate::read::damage::{Damage, DamageKind};
-use crate::store::lines::Direction;
-use crate::store::lines::Line;
+use crate::store::lines::{Direction, Line};
 use crate::store::storage::Storage;
 
-/// What a fast_path tells of a line.
+/// The result of the fast path for a line.
 pub(super) enum FastPath {
-    /// It does not pass.
+    /// It is an event that does not pass the filter.
     Skip,
-    /// It passes.
+    /// It is an event that passes.
     Pass,
-    /// It needs a closer look.
+    /// The fast path cannot decide; [`Cursor::classify`] does.
     Unsure,
 }
 
@@ -35,7 +35,7 @@ struct LineFault {
 }
 
 impl Direction {
-    /// Whether an id may come after another, going this direction.
+    /// Whether the id `later` may follow `earlier` in this direction.
     #[inline]
     fn in_order(self, earlier: u64, later: u64) -> bool {
         match self {
@@ -46,32 +46,34 @@ impl Direction {
 }
 
 impl Cursor {
-    /// What can be said at a fast_path, about almost every line: that it is an event
-    /// of our own shape, in order, and passes or not. One that passes has been
-    /// checked, and its header is in `header`.
+    /// Decides about nearly every line: those that are events in the trail's own
+    /// format with ids in order. One that passes has been checked completely, and
+    /// its header is in `header`.
     #[inline]
-    pub(super) fn fast_path(&mut self, line: Line, env: &mut Env<'_>) -> FastPath {
+    pub(super) fn fast_path(&mut self, line: Line, context: &mut CursorContext<'_>) -> FastPath {
         let Some(lines) = &self.lines else {
             return FastPath::Unsure;
         };
         let text = lines.text(line);
-        let depth = env.matcher.depth;
-        if !line.whole || header::scan_into(text, &self.names, depth, &mut self.header).is_none() {
+        let depth = context.matcher.depth;
+        if !line.whole
+            || header::scan_into(text, &self.stream_fields, depth, &mut self.header).is_none()
+        {
             return FastPath::Unsure;
         }
         let id = self.header.event_id;
         if !self.direction.in_order(self.last_id, id) {
             return FastPath::Unsure;
         }
-        if !env.matcher.event(&self.header, text) {
-            let ids = &env.matcher.event_ids;
+        if !context.matcher.matches(&self.header, text) {
+            let ids = &context.matcher.event_ids;
             if !ids.contains(&id) {
                 return FastPath::Unsure;
             }
-            self.skipped = Some(Skipped {
+            self.skipped = Some(SkippedLine {
                 offset: line.offset,
-                at: self.at,
-                before: self.last_id,
+                segment_index: self.segment_index,
+                previous_id: self.last_id,
             });
             self.last_id = id;
             return FastPath::Skip;
@@ -81,11 +83,11 @@ impl Cursor {
             return FastPath::Unsure;
         }
         if depth != Depth::All
-            && header::scan_into(text, &self.names, Depth::All, &mut self.header).is_none()
+            && header::scan_into(text, &self.stream_fields, Depth::All, &mut self.header).is_none()
         {
             return FastPath::Unsure;
         }
-        if !env.checker.rest(text, &self.header) {
+        if !context.checker.is_valid(text, &self.header) {
             return FastPath::Unsure;
         }
         self.skipped = None;
@@ -93,18 +95,18 @@ impl Cursor {
         FastPath::Pass
     }
 
-    /// Whether the line is an event and passes the filter, looked at with all
-    /// care. If so, its header is in `header`; if it is none, that is told.
-    pub(super) fn classify(&mut self, line: Line, env: &mut Env<'_>) -> bool {
-        if !line.whole && self.segments.number(self.at) >= self.limit.number {
-            // Perhaps it is being written just now.
+    /// Whether a line is an event that passes the filter, if the fast path cannot
+    /// decide. If so, its header is in `header`; a line that is no event is reported.
+    pub(super) fn classify(&mut self, line: Line, context: &mut CursorContext<'_>) -> bool {
+        if !line.whole && self.segments.number(self.segment_index) >= self.limit.number {
+            // It may be in the middle of being written.
             return false;
         }
-        let (header, passes) = match self.examine(line, env) {
+        let (header, passes) = match self.examine(line, context) {
             Ok(Some(examined)) => examined,
             Ok(None) => return false,
             Err(fault) => {
-                env.damage.damage(Damage {
+                context.damage.report(Damage {
                     kind: fault.kind,
                     path: self.path.clone(),
                     offset: line.offset,
@@ -117,7 +119,7 @@ impl Cursor {
         self.header = header;
         self.skipped = None;
         self.last_id = header.event_id;
-        let ids = &env.matcher.event_ids;
+        let ids = &context.matcher.event_ids;
         self.done = match self.direction {
             Direction::Forward => header.event_id > *ids.end(),
             Direction::Backward => header.event_id < *ids.start(),
@@ -125,12 +127,12 @@ impl Cursor {
         passes
     }
 
-    /// The header of the line's event, and whether it passes the filter; of one
-    /// that does, the whole line is checked. `None`: the line is blank.
+    /// The header of the line's event, and whether it passes the filter; if it
+    /// does, the whole line has been checked. `None`: the line is blank.
     fn examine(
         &mut self,
         line: Line,
-        env: &mut Env<'_>,
+        context: &mut CursorContext<'_>,
     ) -> std::result::Result<Option<(Header, bool)>, LineFault> {
         let no_event = |reason: String| LineFault {
             kind: DamageKind::NoEvent,
@@ -145,7 +147,7 @@ impl Cursor {
         };
         let text = lines.text(line);
         let scanned = if line.whole {
-            header::scan(text, &self.names, env.matcher.depth)
+            header::scan(text, &self.stream_fields, context.matcher.depth)
         } else {
             None
         };
@@ -154,12 +156,12 @@ impl Cursor {
             None if text.iter().all(u8::is_ascii_whitespace) => return Ok(None),
             None => self.parse(text)?,
         };
-        self.doubt_skipped(header.event_id, env);
+        self.recheck_skipped(header.event_id, context);
         let Some(lines) = &self.lines else {
             return Ok(None);
         };
         let ahead = lines.ahead().map(leading_id);
-        if let Some(reason) = self.order_fault(header.event_id, ahead, env.storage) {
+        if let Some(reason) = self.order_fault(header.event_id, ahead, context.storage) {
             return Err(LineFault {
                 kind: DamageKind::Disordered,
                 reason,
@@ -170,48 +172,53 @@ impl Cursor {
             return Ok(None);
         };
         let text = lines.text(line);
-        if !env.matcher.event(&header, text) {
+        if !context.matcher.matches(&header, text) {
             return Ok(Some((header, false)));
         }
         if scanned.is_none() {
             return Ok(Some((header, true)));
         }
-        let whole = match env.matcher.depth {
+        let whole = match context.matcher.depth {
             Depth::All => scanned,
-            _ => header::scan(text, &self.names, Depth::All),
+            _ => header::scan(text, &self.stream_fields, Depth::All),
         };
         let whole = match whole {
-            Some(header) if env.checker.rest(text, &header) => header,
-            // Of another shape further on, or no JSON.
+            Some(header) if context.checker.is_valid(text, &header) => header,
+            // Another format after the scanned part, or no JSON.
             _ => self.parse(text)?,
         };
         Ok(Some((whole, true)))
     }
 
-    /// The header of a line of any shape, once it is found to be an event of this
-    /// stream.
+    /// The header of a line in any format, if it is an event of this stream.
     fn parse(&self, text: &[u8]) -> std::result::Result<Header, LineFault> {
-        let (header, position) = header::parse(text).map_err(|reason| LineFault {
+        let (header, stream) = header::parse(text).map_err(|reason| LineFault {
             kind: DamageKind::NoEvent,
             reason,
             event_id: None,
         })?;
-        if position.is(&self.stream.domain, &self.stream.category, text) {
+        if stream.matches(&self.stream.domain, &self.stream.category, text) {
             return Ok(header);
         }
         Err(LineFault {
             kind: DamageKind::Misplaced,
             reason: format!(
                 "the event belongs to {}/{}",
-                position.domain.text(text),
-                position.category.text(text)
+                stream.domain.text(text),
+                stream.category.text(text)
             ),
             event_id: Some(header.event_id),
         })
     }
 
-    pub(super) fn tell(&self, env: &mut Env<'_>, offset: u64, kind: DamageKind, reason: &str) {
-        env.damage.damage(Damage {
+    pub(super) fn report_damage(
+        &self,
+        context: &mut CursorContext<'_>,
+        offset: u64,
+        kind: DamageKind,
+        reason: &str,
+    ) {
+        context.damage.report(Damage {
             kind,
             path: self.path.clone(),
             offset,
@@ -220,16 +227,21 @@ impl Cursor {
         });
     }
 
-    /// If the last line was skipped, and the present id would be in order but for
-    /// it, then it is that line whose id is wrong.
-    fn doubt_skipped(&mut self, id: u64, env: &mut Env<'_>) {
+    /// Reports the last line if it was skipped and it is the only reason why `id` is
+    /// out of order: then that line's id is the wrong one.
+    fn recheck_skipped(&mut self, id: u64, context: &mut CursorContext<'_>) {
         let Some(skipped) = self.skipped.take() else {
             return;
         };
         let (last, direction) = (self.last_id, self.direction);
         if direction.in_order(last, id)
-            || !direction.in_order(skipped.before, id)
-            || self.is_first(skipped.before, skipped.at, last, env.storage)
+            || !direction.in_order(skipped.previous_id, id)
+            || self.is_first_in_stream(
+                skipped.previous_id,
+                skipped.segment_index,
+                last,
+                context.storage,
+            )
         {
             return;
         }
@@ -237,30 +249,37 @@ impl Cursor {
             Direction::Forward => format!("event_id {last} is followed by {id}"),
             Direction::Backward => format!("event_id {last} does not rise above {id}"),
         };
-        env.damage.damage(Damage {
+        context.damage.report(Damage {
             kind: DamageKind::Disordered,
-            path: self.segments.path(skipped.at),
+            path: self.segments.path(skipped.segment_index),
             offset: skipped.offset,
             reason,
             event_id: Some(last),
         });
-        self.last_id = skipped.before;
+        self.last_id = skipped.previous_id;
     }
 
-    /// Whether an id with no good one before it is nevertheless right: of the
-    /// very first two, the third tells which is wrong.
-    fn is_first(&mut self, before: u64, at: usize, id: u64, storage: &dyn Storage) -> bool {
-        let first = match (self.direction, before) {
-            (Direction::Forward, 0) => self.segments.first_id(storage, at),
-            (Direction::Backward, u64::MAX) => self.segments.last_id(storage, at),
+    /// Whether an id with no valid one before it is the first of the stream: if the
+    /// first two ids contradict each other, the third decides which is wrong.
+    fn is_first_in_stream(
+        &mut self,
+        previous_id: u64,
+        segment_index: usize,
+        id: u64,
+        storage: &dyn Storage,
+    ) -> bool {
+        let first = match (self.direction, previous_id) {
+            (Direction::Forward, 0) => self.segments.first_id(storage, segment_index),
+            (Direction::Backward, u64::MAX) => self.segments.last_id(storage, segment_index),
             _ => None,
         };
         first == Some(id)
     }
 
-    /// What is wrong with an id at this position, if something is. `ahead` is the
-    /// next line, if the segment has one, as the id that it holds, if it does.
-    #[allow(clippy::option_option)] // As said.
+    /// Why an id is out of order here; `None`: it is in order. `ahead` is the next
+    /// line of the segment, if there is one, and within it the line's id, if it can
+    /// be read.
+    #[allow(clippy::option_option)] // a line without an id is not the same as no line
     fn order_fault(
         &mut self,
         id: u64,
@@ -271,11 +290,11 @@ impl Cursor {
         let segments = &mut self.segments;
         let ahead = match (ahead, self.direction) {
             (Some(ahead), _) => ahead,
-            // At a segment's end, the next line is its neighbour's.
-            (None, Direction::Forward) => segments.first_id(storage, self.at + 1),
+            // At the end of a segment, the next line is in the next segment.
+            (None, Direction::Forward) => segments.first_id(storage, self.segment_index + 1),
             (None, Direction::Backward) => {
-                let before = self.at.checked_sub(1);
-                before.and_then(|before| segments.last_id(storage, before))
+                let next = self.segment_index.checked_sub(1);
+                next.and_then(|next| segments.last_id(storage, next))
             }
         };
         match self.direction {
@@ -288,12 +307,12 @@ impl Cursor {
             }
             Direction::Forward => {
                 let ahead = ahead.filter(|&ahead| last < ahead && ahead < id)?;
-                let first = self.is_first(last, self.at, id, storage);
+                let first = self.is_first_in_stream(last, self.segment_index, id, storage);
                 (!first).then(|| format!("event_id {id} is followed by {ahead}"))
             }
             Direction::Backward => {
                 let ahead = ahead.filter(|&ahead| id <= ahead && ahead < last)?;
-                let first = self.is_first(last, self.at, id, storage);
+                let first = self.is_first_in_stream(last, self.segment_index, id, storage);
                 (!first).then(|| format!("event_id {id} does not rise above {ahead}"))
             }
         }

@@ -1,16 +1,16 @@
 //! One stream, event by event.
 //!
-//! A cursor goes through a stream's segments, forward or backward, from the
-//! position of the first wanted id to a limit that the reader sets, and stops at
-//! each event that passes the filter; what a line is, `classify` says.
+//! A cursor reads a stream's segments, forward or backward, from the position of
+//! the first wanted id to a limit that the reader sets, and stops at each event
+//! that passes the filter. `classify` decides what a line is; the reader decides
+//! which files stay open.
 
 mod classify;
 
-use super::damage::{DamageKind, Sink};
-
+use super::damage::{DamageKind, DamageSink};
 use super::segments::{Position, Segments};
 use crate::error::{Error, Result};
-use crate::event::header::{self, Checker, Header};
+use crate::event::header::{self, Header, LineChecker};
 use crate::read::filter::Matcher;
 use crate::store::layout::Layout;
 use crate::store::lines::{Direction, Line, Lines};
@@ -23,54 +23,56 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What all cursors of a reader share.
-pub(crate) struct Env<'e> {
+pub(crate) struct CursorContext<'e> {
     pub storage: &'e dyn Storage,
     pub matcher: &'e Matcher,
     pub times: &'e Times,
-    pub damage: &'e mut dyn Sink,
-    pub checker: &'e mut Checker,
-    /// How much to read at once.
+    pub damage: &'e mut dyn DamageSink,
+    pub checker: &'e mut LineChecker,
+    /// How many bytes to read at once.
     pub block: usize,
 }
 
 #[derive(Debug)]
 pub(crate) struct Cursor {
     pub stream: StreamId,
-    /// Its name.
-    name: String,
-    /// What a line of this stream holds, see [`header::names`].
-    names: Vec<u8>,
+    /// `domain/category`.
+    stream_name: String,
+    /// See [`header::stream_fields`].
+    stream_fields: Vec<u8>,
     direction: Direction,
     segments: Segments,
-    /// The segment that is being read, and how far it is while it is not open.
-    at: usize,
-    resume: u64,
+    /// The segment that is being read.
+    segment_index: usize,
+    /// Where to go on in it while it is not open.
+    resume_offset: u64,
     path: PathBuf,
     file: Option<Arc<dyn File>>,
     lines: Option<Lines>,
-    begun: bool,
+    /// Whether the start position has been looked up.
+    started: bool,
+    /// No further event can pass.
     done: bool,
     limit: Position,
-    /// The last good id; 0, or the largest number going backward: none yet.
+    /// The last valid id; none yet: 0, or when reading backward the largest number.
     last_id: u64,
-    /// The last good line, if it was only glanced at and did not pass.
-    skipped: Option<Skipped>,
-    /// That of the line that was looked at last.
+    /// The last valid line, if the fast path skipped it.
+    skipped: Option<SkippedLine>,
+    /// The header of the line that was examined last.
     header: Header,
     found: Option<FoundEvent>,
 }
 
-/// A line that did not pass, and whose id the next one may make doubtful.
+/// A line that did not pass the filter, and whose id the next line may contradict.
 #[derive(Clone, Copy, Debug)]
-struct Skipped {
+struct SkippedLine {
     offset: u64,
-    /// The segment.
-    at: usize,
-    /// The last good id before it.
-    before: u64,
+    segment_index: usize,
+    /// The last valid id before it.
+    previous_id: u64,
 }
 
-/// The event at which a cursor stands.
+/// The current event of a cursor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FoundEvent {
     line: Line,
@@ -80,20 +82,20 @@ pub(crate) struct FoundEvent {
 
 impl Cursor {
     pub fn new(layout: &Layout, stream: StreamId, direction: Direction) -> Self {
-        let name = stream.name();
-        let folder = layout.stream(&name);
+        let stream_name = stream.name();
+        let folder = layout.stream(&stream_name);
         Self {
-            name,
-            names: header::names(&stream.domain, &stream.category),
+            stream_name,
+            stream_fields: header::stream_fields(&stream.domain, &stream.category),
             stream,
             direction,
             segments: Segments::new(folder),
-            at: 0,
-            resume: 0,
+            segment_index: 0,
+            resume_offset: 0,
             path: PathBuf::new(),
             file: None,
             lines: None,
-            begun: false,
+            started: false,
             done: false,
             limit: Position::default(),
             last_id: match direction {
@@ -106,9 +108,9 @@ impl Cursor {
         }
     }
 
-    /// Where the stream ends now.
-    pub fn end(&mut self, storage: &dyn Storage) -> Result<Position> {
-        self.segments.end(storage)
+    /// The current end of the stream.
+    pub fn stream_end(&mut self, storage: &dyn Storage) -> Result<Position> {
+        self.segments.current_end(storage)
     }
 
     pub fn segments(&self) -> &Segments {
@@ -119,17 +121,17 @@ impl Cursor {
         self.segments
     }
 
-    /// Lets the cursor go up to `limit`; going backward, from there.
+    /// Sets the limit: where reading forward ends, and reading backward begins.
     pub fn set_limit(&mut self, limit: Position) {
         self.limit = limit;
-        let cut = self.direction == Direction::Forward
-            && self.begun
-            && self.segments.number(self.at) == limit.number
-            && limit.offset < self.position();
-        if cut {
-            // A batch that failed was taken back; its ids are used again.
+        let was_truncated = self.direction == Direction::Forward
+            && self.started
+            && self.segments.number(self.segment_index) == limit.number
+            && limit.offset < self.offset();
+        if was_truncated {
+            // A failed batch was rolled back; its ids are used again.
             self.close();
-            self.resume = limit.offset;
+            self.resume_offset = limit.offset;
             self.skipped = None;
             self.last_id = 0;
         }
@@ -139,40 +141,42 @@ impl Cursor {
         self.limit
     }
 
-    /// Whether no further event can pass, ever.
+    /// Whether no further event can ever pass.
     pub fn is_done(&self) -> bool {
         self.done
     }
 
-    /// Whether there is something before the limit that was not yet read.
-    pub fn can_go_on(&self) -> bool {
-        !self.done && (!self.begun || self.here() < self.limit)
+    /// Whether something before the limit has not been read yet.
+    pub fn has_more(&self) -> bool {
+        !self.done && (!self.started || self.position() < self.limit)
     }
 
-    /// How far it is; going forward.
-    pub fn here(&self) -> Position {
+    /// How far it has read; for reading forward.
+    pub fn position(&self) -> Position {
         Position {
-            number: self.segments.number(self.at),
-            offset: self.position(),
+            number: self.segments.number(self.segment_index),
+            offset: self.offset(),
         }
     }
 
-    fn position(&self) -> u64 {
-        self.lines.as_ref().map_or(self.resume, Lines::position)
+    fn offset(&self) -> u64 {
+        self.lines
+            .as_ref()
+            .map_or(self.resume_offset, Lines::position)
     }
 
     pub fn is_open(&self) -> bool {
         self.file.is_some()
     }
 
-    /// Gives the file handle back; it is opened again when it is needed.
+    /// Closes the file; it is opened again when it is needed.
     pub fn close_file(&mut self) {
         self.file = None;
     }
 
-    /// Gives the file and the buffer back. Going forward, the cursor can go on.
+    /// Frees the file and the buffer. A forward cursor can continue later.
     fn close(&mut self) {
-        self.resume = self.position();
+        self.resume_offset = self.offset();
         self.lines = None;
         self.file = None;
         self.found = None;
@@ -182,7 +186,7 @@ impl Cursor {
         self.found.as_ref()
     }
 
-    /// The bytes of the event at which the cursor stands.
+    /// The bytes of the current event.
     pub fn line(&self, found: &FoundEvent) -> &[u8] {
         self.lines
             .as_ref()
@@ -193,27 +197,27 @@ impl Cursor {
         &self.path
     }
 
-    /// Goes on to the next event that passes; `false` at the limit.
-    pub fn next(&mut self, env: &mut Env<'_>) -> Result<bool> {
+    /// Moves to the next event that passes; `false` at the limit.
+    pub fn next(&mut self, context: &mut CursorContext<'_>) -> Result<bool> {
         self.found = None;
-        if !self.begun {
-            self.begin(env);
+        if !self.started {
+            self.seek_start(context);
         }
         while !self.done {
-            let Some(line) = self.next_line(env)? else {
+            let Some(line) = self.next_line(context)? else {
                 break;
             };
-            let passes = match self.fast_path(line, env) {
+            let passes = match self.fast_path(line, context) {
                 FastPath::Skip => continue,
                 FastPath::Pass => true,
-                FastPath::Unsure => self.classify(line, env),
+                FastPath::Unsure => self.classify(line, context),
             };
             if passes {
                 self.found = Some(FoundEvent {
                     line,
                     header: self.header,
                     position: Position {
-                        number: self.segments.number(self.at),
+                        number: self.segments.number(self.segment_index),
                         offset: line.offset,
                     },
                 });
@@ -224,37 +228,42 @@ impl Cursor {
         Ok(false)
     }
 
-    /// Goes to where the wanted ids begin.
-    fn begin(&mut self, env: &Env<'_>) {
-        self.begun = true;
+    /// Moves to where the wanted ids begin.
+    fn seek_start(&mut self, context: &CursorContext<'_>) {
+        self.started = true;
         if self.segments.len() == 0 {
-            // Forward, segments may come yet; `at` is the first of them.
+            // Forward, segments may be added yet; index 0 is the first of them.
             return;
         }
-        let ids = &env.matcher.event_ids;
+        let ids = &context.matcher.event_ids;
         let position = match self.direction {
             Direction::Forward if *ids.start() <= 1 => return,
-            Direction::Forward => self.segments.below(env.storage, *ids.start(), self.limit),
+            Direction::Forward => {
+                self.segments
+                    .position_below(context.storage, *ids.start(), self.limit)
+            }
             Direction::Backward => match ids.end().checked_add(1) {
-                Some(above) => self.segments.above(env.storage, above, self.limit),
+                Some(above) => self
+                    .segments
+                    .position_above(context.storage, above, self.limit),
                 None => self.limit,
             },
         };
-        self.at = self.segments.index(position.number);
-        self.resume = position.offset;
+        self.segment_index = self.segments.index_of(position.number);
+        self.resume_offset = position.offset;
     }
 
-    fn next_line(&mut self, env: &mut Env<'_>) -> Result<Option<Line>> {
+    fn next_line(&mut self, context: &mut CursorContext<'_>) -> Result<Option<Line>> {
         loop {
-            let number = self.segments.number(self.at);
+            let number = self.segments.number(self.segment_index);
             let stop = match self.direction {
-                Direction::Forward => self.here() >= self.limit,
-                Direction::Backward => self.at >= self.segments.len(),
+                Direction::Forward => self.position() >= self.limit,
+                Direction::Backward => self.segment_index >= self.segments.len(),
             };
             if stop {
                 return Ok(None);
             }
-            if !self.open(env)? {
+            if !self.open(context)? {
                 if !self.next_segment() {
                     return Ok(None);
                 }
@@ -263,10 +272,10 @@ impl Cursor {
             let (Some(file), Some(lines)) = (&self.file, &mut self.lines) else {
                 return Ok(None);
             };
-            // Once there is a next segment, this one is at rest.
-            let last = number < self.limit.number;
+            // Once there is a next segment, this one does not change any more.
+            let is_final = number < self.limit.number;
             let line = lines
-                .advance(&**file, last)
+                .advance(&**file, is_final)
                 .map_err(|e| Error::io("read", &self.path, &e))?;
             if line.is_some() {
                 return Ok(line);
@@ -277,35 +286,35 @@ impl Cursor {
         }
     }
 
-    /// Opens the segment; `false` if it is not there any more, or if no event
-    /// in it can pass.
-    fn open(&mut self, env: &mut Env<'_>) -> Result<bool> {
+    /// Opens the segment; `false` if it no longer exists, or if no event in it can
+    /// pass.
+    fn open(&mut self, context: &mut CursorContext<'_>) -> Result<bool> {
         if self.file.is_none() {
-            self.path = self.segments.path(self.at);
-            match env.storage.open(&self.path, Open::Read) {
+            self.path = self.segments.path(self.segment_index);
+            match context.storage.open(&self.path, Open::Read) {
                 Ok(file) => self.file = Some(file),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                    self.tell(env, 0, DamageKind::Gone, "the segment was taken away");
+                    self.report_damage(context, 0, DamageKind::Gone, "the segment was taken away");
                     return Ok(false);
                 }
                 Err(e) => return Err(Error::io("open", &self.path, &e)),
             }
         }
         if let (None, Some(file)) = (&self.lines, &self.file) {
-            let number = self.segments.number(self.at);
+            let number = self.segments.number(self.segment_index);
             if number < self.limit.number
-                && let Some(span) = env.times.of(&self.name, number, &**file)
-                && !env.matcher.times(span.min, span.max)
+                && let Some(span) = context.times.lookup(&self.stream_name, number, &**file)
+                && !context.matcher.overlaps_times(span.min, span.max)
             {
                 return Ok(false);
             }
             self.lines = Some(match self.direction {
-                Direction::Forward => Lines::forward(self.resume, env.block),
+                Direction::Forward => Lines::forward(self.resume_offset, context.block),
                 Direction::Backward => {
                     let stat = file
                         .stat()
                         .map_err(|e| Error::io("look at", &self.path, &e))?;
-                    Lines::backward(self.resume.min(stat.len), env.block)
+                    Lines::backward(self.resume_offset.min(stat.len), context.block)
                 }
             });
         }
@@ -314,18 +323,20 @@ impl Cursor {
 
     fn next_segment(&mut self) -> bool {
         let next = match self.direction {
-            Direction::Forward if self.segments.number(self.at) < self.limit.number => self.at + 1,
-            Direction::Backward if self.at > 0 => self.at - 1,
+            Direction::Forward if self.segments.number(self.segment_index) < self.limit.number => {
+                self.segment_index + 1
+            }
+            Direction::Backward if self.segment_index > 0 => self.segment_index - 1,
             Direction::Forward => return false,
             Direction::Backward => {
                 self.done = true;
                 return false;
             }
         };
-        self.at = next;
+        self.segment_index = next;
         self.file = None;
         self.lines = None;
-        self.resume = match self.direction {
+        self.resume_offset = match self.direction {
             Direction::Forward => 0,
             Direction::Backward => u64::MAX,
         };

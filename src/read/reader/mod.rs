@@ -1,27 +1,28 @@
 //! Reading a trail: event by event, in stream order or merged by id.
 //!
-//! A [`Reader`] looks at nothing but the segments, takes no lock and writes
-//! nothing; it may read while others write. It returns whole, checked events
-//! only. What is no event of the stream in whose file it stands is reported by
-//! [`Reader::damage`] and not returned; an unfinished line at the end of a
-//! stream is no damage, for it may be in the midst of being written.
+//! A [`Reader`] reads segments, takes no lock and writes nothing; it may read while
+//! others write. It returns only complete, checked events. A line that is no event
+//! of its file's stream is reported by [`Reader::damage`] and not returned. An
+//! unfinished line at the end of a stream is no damage, because it may be in the
+//! middle of being written.
 //!
-//! **A round.** Streams grow while they are read, and ids are spread over all
-//! of them. So a round first notes where each stream ends, and then, once more,
-//! how far each may be read. A writer gives ids in the order in which it
-//! writes; so when an event lies before the first marks, every smaller id lies
-//! before the second ones. A round returns events in the order of their ids as
-//! long as one that lies before the first marks is still to come, and then
-//! ends: what it has returned has no gap. Following is round after round.
+//! **Merging.** Streams grow while they are read, and ids are spread over all of
+//! them. So a merge first takes a snapshot of where each stream ends, and then
+//! determines the ends once more: these are the limits up to which it reads. A
+//! writer gives ids in the order in which it writes; so if an event is in the
+//! snapshot, every smaller id is below the limits. A merge returns events in the
+//! order of their ids while an event of the snapshot is still to come, and then
+//! ends: the events that it has returned have no gap. Following is one merge after
+//! the other.
 //!
-//! Memory: a block for each stream that is being read at the same time, and
-//! the blocks are the smaller the more streams there are.
+//! Memory: one block for each stream that is read at the same time; the more
+//! streams, the smaller the blocks.
 
 mod follow;
 
 use crate::error::Result;
-use crate::event::header::Checker;
-use crate::read::cursor::{Cursor, Env};
+use crate::event::header::LineChecker;
+use crate::read::cursor::{Cursor, CursorContext};
 use crate::read::damage::{Damage, DamageLog};
 use crate::read::filter::{Filter, Matcher, Order};
 use crate::read::record::Record;
@@ -36,15 +37,16 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// How many segment files are held open at most.
-const MAX_OPEN: usize = 64;
+/// How many segment files may be open at once.
+const MAX_OPEN_FILES: usize = 64;
 
-/// The most to read at once, and the least, however many streams there are.
-const BLOCK: usize = 256 * 1024;
-const SMALLEST_BLOCK: usize = 4 * 1024;
+/// The most and the least to read at once, in bytes; the least for any number of
+/// streams.
+const MAX_BLOCK: usize = 256 * 1024;
+const MIN_BLOCK: usize = 4 * 1024;
 
-/// What all blocks together may take, in bytes.
-const BLOCKS: usize = 16 * 1024 * 1024;
+/// The size of all blocks together, in bytes.
+const BLOCK_BUDGET: usize = 16 * 1024 * 1024;
 
 /// Reads the events of a trail.
 #[derive(Debug)]
@@ -52,67 +54,77 @@ pub struct Reader {
     storage: Arc<dyn Storage>,
     layout: Layout,
     matcher: Matcher,
-    /// What is known of segments that may be passed over.
+    /// By which segments can be skipped if times are filtered.
     times: Times,
     order: Order,
     /// How many events may still be returned.
-    left: Option<u64>,
+    remaining: Option<u64>,
     cursors: Vec<Cursor>,
-    /// Where each stream ended when the round began.
-    sure: Vec<Position>,
-    /// Cursors whose files are open, the longest open first.
-    open: VecDeque<usize>,
-    /// How much to read of a stream at once in this round.
+    /// By cursor: where its stream ended when the merge began.
+    snapshot_ends: Vec<Position>,
+    /// Cursors whose files are open, the one open longest first.
+    open_cursors: VecDeque<usize>,
+    /// How much of a stream to read at once in this merge.
     block: usize,
     phase: ReadPhase,
-    /// The events next in line, one a cursor.
-    heap: BinaryHeap<Next>,
-    /// How many of them lie before the first marks.
-    sure_heads: usize,
+    /// The head of each cursor: its event that is next to be returned.
+    merge_heap: BinaryHeap<HeapEntry>,
+    /// How many of the heads are in the snapshot.
+    snapshot_heads: usize,
     /// The cursor whose event was returned last.
     current: Option<usize>,
     damage: DamageLog,
-    checker: Checker,
+    checker: LineChecker,
     follow: Follow,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ReadPhase {
-    /// Stream after stream; this one is next.
+    /// One stream after the other; this one is next.
     Streams(usize),
-    /// A merged round is to begin.
-    Round,
-    /// A merged round is under direction.
+    /// A merge is to begin.
+    StartMerge,
+    /// A merge has begun.
     Merge,
-    /// At the end; only following goes on.
+    /// At the end; only following continues.
     End,
 }
 
-/// An event next in line; the greatest goes first.
+/// A cursor's head in the heap; the one with the highest priority is next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Next {
-    /// The id, or its complement where the lowest goes first.
-    rank: u64,
+struct HeapEntry {
+    /// The id, or its complement if the lowest id is returned first.
+    priority: u64,
     cursor: usize,
 }
 
 impl Reader {
-    /// Opens the trail at `root` for reading what passes the filter.
+    /// Opens the trail at `root` to read the events that pass the filter.
     pub fn open(root: impl Into<PathBuf>, filter: &Filter) -> Result<Self> {
-        Self::open_on(Arc::new(Disk), root, filter)
+        Self::open_with(Arc::new(Disk), root, filter)
     }
 
     /// The same, on another storage than the machine's file system.
+    #[cfg(feature = "internals")]
+    #[doc(hidden)]
     pub fn open_on(
         storage: Arc<dyn Storage>,
         root: impl Into<PathBuf>,
         filter: &Filter,
     ) -> Result<Self> {
+        Self::open_with(storage, root, filter)
+    }
+
+    fn open_with(
+        storage: Arc<dyn Storage>,
+        root: impl Into<PathBuf>,
+        filter: &Filter,
+    ) -> Result<Self> {
         let layout = Layout::new(root);
-        listing::must_be_there(&*storage, &layout)?;
+        listing::require_trail(&*storage, &layout)?;
         let order = filter.get_order();
         let matcher = Matcher::new(filter);
-        let times = if matcher.has_times() {
+        let times = if matcher.filters_times() {
             Times::read(&*storage, &layout)
         } else {
             Times::default()
@@ -123,23 +135,23 @@ impl Reader {
             matcher,
             times,
             order,
-            left: filter.get_limit(),
+            remaining: filter.get_limit(),
             cursors: Vec::new(),
-            sure: Vec::new(),
-            open: VecDeque::new(),
-            block: BLOCK,
+            snapshot_ends: Vec::new(),
+            open_cursors: VecDeque::new(),
+            block: MAX_BLOCK,
             phase: match order {
                 Order::Stream => ReadPhase::Streams(0),
-                Order::OldestFirst | Order::NewestFirst => ReadPhase::Round,
+                Order::OldestFirst | Order::NewestFirst => ReadPhase::StartMerge,
             },
-            heap: BinaryHeap::new(),
-            sure_heads: 0,
+            merge_heap: BinaryHeap::new(),
+            snapshot_heads: 0,
             current: None,
             damage: DamageLog::default(),
-            checker: Checker::default(),
+            checker: LineChecker::default(),
             follow: Follow::default(),
         };
-        reader.find_streams()?;
+        reader.discover_streams()?;
         Ok(reader)
     }
 
@@ -166,8 +178,8 @@ impl Reader {
         ))
     }
 
-    /// What was met so far that is no event of its stream; of more than 1,000
-    /// such lines, the first.
+    /// The lines met so far that are no events of their streams; at most the first
+    /// 1,000.
     pub fn damage(&self) -> &[Damage] {
         self.damage.first()
     }
@@ -181,40 +193,38 @@ impl Reader {
         self.damage
     }
 
-    /// Makes a cursor for each stream that has none yet; says whether there was
-    /// one.
-    fn find_streams(&mut self) -> Result<bool> {
-        let streams = listing::streams_of(
+    /// Makes a cursor for each stream that has none yet.
+    fn discover_streams(&mut self) -> Result<()> {
+        let streams = listing::streams_matching(
             &*self.storage,
             &self.layout,
-            |domain| self.matcher.domain(domain),
-            |category| self.matcher.category(category),
+            |domain| self.matcher.allows_domain(domain),
+            |category| self.matcher.allows_category(category),
         )?;
-        let before = self.cursors.len();
         let direction = match self.order {
             Order::Stream | Order::OldestFirst => Direction::Forward,
             Order::NewestFirst => Direction::Backward,
         };
         for stream in streams {
-            if self.follow.is_new(&stream) {
+            if self.follow.add_known(&stream) {
                 self.cursors
                     .push(Cursor::new(&self.layout, stream, direction));
-                self.sure.push(Position::default());
+                self.snapshot_ends.push(Position::default());
             }
         }
-        Ok(self.cursors.len() > before)
+        Ok(())
     }
 
     /// Moves to the next event; `false` at the end.
     fn step(&mut self) -> Result<bool> {
-        if self.left == Some(0) {
+        if self.remaining == Some(0) {
             self.current = None;
             return Ok(false);
         }
         let found = loop {
             match self.phase {
                 ReadPhase::Streams(index) => {
-                    if self.step_in_stream(index)? {
+                    if self.next_in_stream(index)? {
                         break true;
                     }
                     self.phase = if index + 1 < self.cursors.len() {
@@ -223,12 +233,12 @@ impl Reader {
                         ReadPhase::End
                     };
                 }
-                ReadPhase::Round => {
-                    self.begin_round()?;
+                ReadPhase::StartMerge => {
+                    self.start_merge()?;
                     self.phase = ReadPhase::Merge;
                 }
                 ReadPhase::Merge => {
-                    if self.step_in_merge()? {
+                    if self.next_merged()? {
                         break true;
                     }
                     self.phase = ReadPhase::End;
@@ -236,130 +246,131 @@ impl Reader {
                 ReadPhase::End => break false,
             }
         };
-        if let (true, Some(left)) = (found, &mut self.left) {
-            *left -= 1;
+        if let (true, Some(remaining)) = (found, &mut self.remaining) {
+            *remaining -= 1;
         }
         Ok(found)
     }
 
-    fn step_in_stream(&mut self, index: usize) -> Result<bool> {
+    fn next_in_stream(&mut self, index: usize) -> Result<bool> {
         let Some(cursor) = self.cursors.get_mut(index) else {
             return Ok(false);
         };
         if self.current != Some(index) {
-            // As far as the stream goes now; a writer must not keep us for ever.
-            let end = cursor.end(&*self.storage)?;
+            // Up to the current end: a stream that grows must not be read forever.
+            let end = cursor.stream_end(&*self.storage)?;
             cursor.set_limit(end);
             self.current = Some(index);
         }
-        let found = self.advance(index, BLOCK)?;
+        let found = self.advance_cursor(index, MAX_BLOCK)?;
         if !found {
             self.current = None;
         }
         Ok(found)
     }
 
-    /// Notes the two marks of each stream, and what is next in line in each.
-    fn begin_round(&mut self) -> Result<()> {
+    /// Takes the snapshot, sets the limits, and fills the heap.
+    fn start_merge(&mut self) -> Result<()> {
         self.current = None;
-        for (cursor, sure) in self.cursors.iter_mut().zip(&mut self.sure) {
-            *sure = cursor.end(&*self.storage)?;
+        for (cursor, snapshot_end) in self.cursors.iter_mut().zip(&mut self.snapshot_ends) {
+            *snapshot_end = cursor.stream_end(&*self.storage)?;
         }
-        // Smaller ids than those may be in streams that have come up since.
-        self.find_streams()?;
+        // Smaller ids than those may be in streams that were created since.
+        self.discover_streams()?;
         for cursor in &mut self.cursors {
-            let end = cursor.end(&*self.storage)?;
+            let end = cursor.stream_end(&*self.storage)?;
             cursor.set_limit(end);
         }
-        self.heap.clear();
-        self.sure_heads = 0;
-        let reading = self.cursors.iter().filter(|c| c.can_go_on()).count();
-        self.block = (BLOCKS / reading.max(1)).clamp(SMALLEST_BLOCK, BLOCK);
+        self.merge_heap.clear();
+        self.snapshot_heads = 0;
+        let reading = self.cursors.iter().filter(|c| c.has_more()).count();
+        self.block = (BLOCK_BUDGET / reading.max(1)).clamp(MIN_BLOCK, MAX_BLOCK);
         for index in 0..self.cursors.len() {
-            self.put_in_line(index)?;
+            self.push_head(index)?;
         }
         if self.order == Order::NewestFirst {
-            // The newest may lack what was written beside them meanwhile.
-            while self.sure_heads < self.heap.len() {
-                let Some(next) = self.heap.peek().copied() else {
+            // Between the newest events, ids may be missing that were written to
+            // other streams meanwhile: begin with an event of the snapshot.
+            while self.snapshot_heads < self.merge_heap.len() {
+                let Some(head) = self.merge_heap.peek().copied() else {
                     break;
                 };
-                if self.is_sure(next.cursor) {
+                if self.is_in_snapshot(head.cursor) {
                     break;
                 }
-                self.heap.pop();
-                self.advance_in_line(next.cursor)?;
+                self.merge_heap.pop();
+                self.advance_head(head.cursor)?;
             }
         }
         Ok(())
     }
 
-    fn step_in_merge(&mut self) -> Result<bool> {
+    fn next_merged(&mut self) -> Result<bool> {
         if let Some(current) = self.current {
-            self.advance_in_line(current)?;
+            self.advance_head(current)?;
             self.current = None;
         }
-        // Going backward, all that is left is older than something sure.
-        if self.sure_heads == 0 && self.order != Order::NewestFirst {
+        // Backward, all remaining events are older than one of the snapshot.
+        if self.snapshot_heads == 0 && self.order != Order::NewestFirst {
             return Ok(false);
         }
-        let Some(next) = self.heap.pop() else {
+        let Some(head) = self.merge_heap.pop() else {
             return Ok(false);
         };
-        if self.is_sure(next.cursor) {
-            self.sure_heads -= 1;
+        if self.is_in_snapshot(head.cursor) {
+            self.snapshot_heads -= 1;
         }
-        self.current = Some(next.cursor);
+        self.current = Some(head.cursor);
         Ok(true)
     }
 
-    fn advance_in_line(&mut self, index: usize) -> Result<()> {
+    fn advance_head(&mut self, index: usize) -> Result<()> {
         let block = self.block;
-        if self.advance(index, block)? {
-            self.put_in_line(index)?;
+        if self.advance_cursor(index, block)? {
+            self.push_head(index)?;
         }
         Ok(())
     }
 
-    /// Puts the cursor's event in line; if it has none, the next one.
-    fn put_in_line(&mut self, index: usize) -> Result<()> {
+    /// Pushes the cursor's current event into the heap; if there is none, its next.
+    fn push_head(&mut self, index: usize) -> Result<()> {
         let cursor = &self.cursors[index];
-        if cursor.found().is_none() && cursor.can_go_on() {
-            self.advance(index, self.block)?;
+        if cursor.found().is_none() && cursor.has_more() {
+            self.advance_cursor(index, self.block)?;
         }
         if let Some(found) = self.cursors[index].found() {
             let id = found.header.event_id;
-            let rank = match self.order {
+            let priority = match self.order {
                 Order::NewestFirst => id,
                 Order::Stream | Order::OldestFirst => !id,
             };
-            self.heap.push(Next {
-                rank,
+            self.merge_heap.push(HeapEntry {
+                priority,
                 cursor: index,
             });
-            if self.is_sure(index) {
-                self.sure_heads += 1;
+            if self.is_in_snapshot(index) {
+                self.snapshot_heads += 1;
             }
         }
         Ok(())
     }
 
-    fn is_sure(&self, index: usize) -> bool {
+    fn is_in_snapshot(&self, index: usize) -> bool {
         self.cursors[index]
             .found()
-            .is_some_and(|found| found.position < self.sure[index])
+            .is_some_and(|found| found.position < self.snapshot_ends[index])
     }
 
-    /// Moves a cursor on, with an eye on how many files are open.
-    fn advance(&mut self, index: usize, block: usize) -> Result<bool> {
+    /// Moves a cursor to its next event, and limits how many files are open.
+    fn advance_cursor(&mut self, index: usize, block: usize) -> Result<bool> {
         let was_open = self.cursors[index].is_open();
         if !was_open
-            && self.open.len() >= MAX_OPEN
-            && let Some(oldest) = self.open.pop_front()
+            && self.open_cursors.len() >= MAX_OPEN_FILES
+            && let Some(oldest) = self.open_cursors.pop_front()
         {
             self.cursors[oldest].close_file();
         }
-        let mut env = Env {
+        let mut context = CursorContext {
             storage: &*self.storage,
             matcher: &self.matcher,
             times: &self.times,
@@ -367,10 +378,10 @@ impl Reader {
             checker: &mut self.checker,
             block,
         };
-        let found = self.cursors[index].next(&mut env);
+        let found = self.cursors[index].next(&mut context);
         match (was_open, self.cursors[index].is_open()) {
-            (false, true) => self.open.push_back(index),
-            (true, false) => self.open.retain(|&open| open != index),
+            (false, true) => self.open_cursors.push_back(index),
+            (true, false) => self.open_cursors.retain(|&open| open != index),
             _ => {}
         }
         found

@@ -15,11 +15,11 @@ use std::sync::Arc;
 pub struct Disk;
 
 impl Storage for Disk {
-    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>> {
+    fn open(&self, path: &Path, mode: Open) -> io::Result<Arc<dyn File>> {
         let mut options = fs::OpenOptions::new();
         options.read(true);
-        match how {
-            // A pipe in the place of a file must not be waited for.
+        match mode {
+            // Opening must not block if the path is a pipe.
             Open::Read => options.custom_flags(libc::O_NONBLOCK),
             Open::Append => options.append(true),
             Open::AppendOrCreate => options.append(true).create(true),

@@ -1,14 +1,14 @@
-//! The few calls that touch files, behind one small seam.
+//! The file system interface: the only module that calls `std::fs`.
 //!
-//! Nothing above this module calls `std::fs`. [`Disk`] is the real thing; with
-//! the feature `internals` there is also an in-memory storage that tears, fails
-//! and loses, so that the crash and fault tests run the real library over it.
+//! [`Disk`] is the real file system; with the feature `internals` there is also one
+//! in memory that injects faults, torn writes and power losses, so that the crash
+//! and fault tests run the real library over it.
 //!
-//! What the seam promises: `append` and `write_at` write everything or return
-//! an error (short writes and EINTR are dealt with inside; after an error an
-//! unknown part may have been written); `sync` makes a file's bytes and length
-//! durable; a name (created, renamed, removed) is durable after `sync_dir` of
-//! its folder; `sync_all` makes durable whatever there is.
+//! Guarantees of an implementation: `append` and `write_at` write everything or
+//! return an error (they handle short writes and EINTR; after an error an unknown
+//! part may have been written); `sync` makes a file's bytes and length durable; a
+//! name (created, renamed, removed) is durable after `sync_dir` of its folder;
+//! `sync_all` makes everything durable.
 
 mod disk;
 #[cfg(feature = "internals")]
@@ -16,27 +16,32 @@ pub mod memory;
 
 pub use disk::Disk;
 
+use crate::error::{Error, Kind, Result};
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-/// How to open a file.
+/// How much [`read_blocks`] reads at once.
+const BLOCK: usize = 256 * 1024;
+
+/// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Open {
-    /// Read only; it must be there.
+    /// Read only; it must exist.
     Read,
-    /// Append and read; it must be there.
+    /// Append and read; it must exist.
     Append,
-    /// Append and read; created where it is missing.
+    /// Append and read; created if missing.
     AppendOrCreate,
-    /// Read and write at offsets; it must be there.
+    /// Read and write at offsets; it must exist.
     Update,
-    /// Read and write at offsets; created where it is missing.
+    /// Read and write at offsets; created if missing.
     Create,
 }
 
-/// A lock's sort.
+/// The mode of a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lock {
     /// One holder.
@@ -45,54 +50,53 @@ pub enum Lock {
     Shared,
 }
 
-/// What is known about a file without reading it.
+/// Metadata of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
     /// Bytes.
     pub len: u64,
     /// Device and inode: the same pair is the same file.
     pub identity: (u64, u64),
-    /// Names that lead to it; 0 once it is deleted.
+    /// Number of hard links; 0 once it is deleted.
     pub links: u64,
     /// Whether it is a folder.
     pub is_dir: bool,
 }
 
-/// A name in a folder.
+/// An entry of a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirEntry {
-    /// The name; one that is no UTF-8 is shown with replacement characters.
+    /// The name; invalid UTF-8 is replaced by replacement characters.
     pub name: String,
     /// Whether it is a folder (links are followed).
     pub is_dir: bool,
 }
 
-/// Where a trail lives.
+/// The file system that a trail is stored in.
 pub trait Storage: Send + Sync + fmt::Debug {
     /// Opens a file.
-    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>>;
-    /// Makes one folder; fails where the name is taken.
+    fn open(&self, path: &Path, mode: Open) -> io::Result<Arc<dyn File>>;
+    /// Creates one folder; fails if the name exists.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
-    /// What is in a folder, in no order.
+    /// The entries of a folder, in no particular order.
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
-    /// What the path leads to.
+    /// Metadata of what the path leads to.
     fn stat(&self, path: &Path) -> io::Result<Stat>;
-    /// Gives a file another name, replacing what has it.
+    /// Renames a file, replacing an existing one.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
-    /// Removes a file or an empty folder. Only what can be made again is ever
-    /// removed, so a storage need not be able to.
+    /// Removes a file or an empty folder. The library only removes what it can
+    /// recreate, so an implementation need not support it.
     fn remove(&self, path: &Path) -> io::Result<()> {
         let _ = path;
         Err(io::ErrorKind::Unsupported.into())
     }
     /// Makes a folder's names durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
-    /// Makes durable all that was written so far, by anyone, to the file system
+    /// Makes durable everything written so far, by any process, to the file system
     /// that holds the folder.
     fn sync_all(&self, dir: &Path) -> io::Result<()>;
-    /// What is different after a restart of the machine and the same until
-    /// then: whatever the kernel was given is still there while it lives.
-    /// `None` where that is not known.
+    /// An id of the current boot of the machine: as long as it does not change, the
+    /// kernel has lost nothing that was written to it. `None` if it is not known.
     fn boot(&self) -> Option<String>;
 }
 
@@ -100,25 +104,109 @@ pub trait Storage: Send + Sync + fmt::Debug {
 pub trait File: Send + Sync + fmt::Debug {
     /// Reads up to `buf.len()` bytes at `offset`; 0 at the end.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
-    /// Writes all of `bytes` at the end (files opened to append).
+    /// Writes all of `bytes` at the end (files opened for appending).
     fn append(&self, bytes: &[u8]) -> io::Result<()>;
-    /// Writes all of `bytes` at `offset` (files not opened to append).
+    /// Writes all of `bytes` at `offset` (files not opened for appending).
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
-    /// Cuts or extends with zeros.
+    /// Truncates, or extends with zeros.
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Makes bytes and length durable (fdatasync).
     fn sync(&self) -> io::Result<()>;
-    /// What is known about it now.
+    /// Its current metadata.
     fn stat(&self) -> io::Result<Stat>;
-    /// Takes a lock on the file (flock: it belongs to this opening of the file,
-    /// not to the process), or says `false` where another holds it.
+    /// Acquires a lock on the file (flock: it belongs to the open file description, not
+    /// to the process), or returns `false` if another holder conflicts.
     fn try_lock(&self, lock: Lock) -> io::Result<bool>;
-    /// Takes an exclusive lock, waiting for it.
+    /// Acquires an exclusive lock; blocks until it is free.
     fn lock(&self) -> io::Result<()>;
-    /// Gives the lock back.
+    /// Releases the lock.
     fn unlock(&self) -> io::Result<()>;
-    /// The file descriptor, -1 where there is none.
+    /// The file descriptor; -1 if there is none.
     fn descriptor(&self) -> i32;
+}
+
+/// Opens a file.
+pub(crate) fn open_file(storage: &dyn Storage, path: &Path, mode: Open) -> Result<Arc<dyn File>> {
+    storage
+        .open(path, mode)
+        .map_err(|e| Error::io("open", path, &e))
+}
+
+/// Opens a file; `None` if it does not exist.
+pub(crate) fn open_if_exists(
+    storage: &dyn Storage,
+    path: &Path,
+    mode: Open,
+) -> Result<Option<Arc<dyn File>>> {
+    match storage.open(path, mode) {
+        Ok(file) => Ok(Some(file)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io("open", path, &e)),
+    }
+}
+
+/// Creates one folder unless the name exists.
+pub(crate) fn ensure_folder(storage: &dyn Storage, path: &Path) -> io::Result<()> {
+    match storage.create_dir(path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_folder(storage: &dyn Storage, folder: &Path) -> Result<()> {
+    storage
+        .sync_dir(folder)
+        .map_err(|e| Error::io("sync", folder, &e))
+}
+
+/// Whether an error of [`Storage::sync_dir`] comes from opening the folder: open(2)
+/// gives these errors and fsync(2) never does. Nothing was synced then, and nothing
+/// lost.
+pub(crate) fn failed_to_open(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::EMFILE
+                | libc::ENFILE
+                | libc::ENOMEM
+                | libc::EACCES
+                | libc::ENOENT
+                | libc::ENOTDIR
+        )
+    )
+}
+
+/// The error of a failed sync: the kernel may have dropped the dirty pages, so a
+/// retry could succeed without writing them, and only recovery can tell.
+pub(crate) fn sync_failed(path: &Path, error: &io::Error) -> Error {
+    Error::io("sync", path, error).wrap(Kind::Failed, "what is on disk is not known")
+}
+
+/// Reads the bytes `range` of a file in blocks, each with its offset, up to the
+/// end of the file; the last block may reach beyond the range.
+pub(crate) fn read_blocks(
+    file: &dyn File,
+    range: Range<u64>,
+) -> impl Iterator<Item = io::Result<(u64, Vec<u8>)>> + '_ {
+    let mut at = range.start;
+    std::iter::from_fn(move || {
+        if at >= range.end {
+            return None;
+        }
+        match read_range(file, at, BLOCK) {
+            Ok(block) if block.is_empty() => None,
+            Ok(block) => {
+                let offset = at;
+                at += block.len() as u64;
+                Some(Ok((offset, block)))
+            }
+            Err(error) => {
+                at = range.end;
+                Some(Err(error))
+            }
+        }
+    })
 }
 
 /// Reads `len` bytes at `offset`, or fewer where the file ends before.

@@ -1,9 +1,10 @@
-//! BUFFERED: the buffer, its bound, and who flushes it.
+//! BUFFERED: the bounded buffer and its flushes.
 //!
-//! An event gets its id as it joins the queue, and the append returns. The buffer
-//! is flushed when it is half full, by whoever finds it so; when time has passed,
-//! by the flusher thread; and by who finds no room in it. A batch that fails to be
-//! flushed keeps its events and ids, and is tried again; the bound counts it.
+//! An event gets its id when it is added to the pending batch, and the append
+//! returns. The buffer is flushed by the thread that makes it half full, by the
+//! flusher thread after the flush interval, and by a thread that finds it full. A
+//! batch whose flush fails keeps its events and ids and is retried; it counts
+//! towards the limit of the buffer.
 
 use super::{CommitState, Committer, PendingBatch};
 use crate::error::{Error, Kind, Result};
@@ -15,39 +16,40 @@ use crate::write::batch::CheckedBatch;
 use crate::write::trail::CommitLevel;
 use std::time::Duration;
 
-/// Milliseconds after a failed flush in which it is not tried again unasked.
+/// Milliseconds after a failed flush during which appends do not retry it unless the
+/// buffer is full.
 const RETRY_AFTER: u64 = 100;
 
-/// Bytes that gather in one batch of a buffer of so many; the rest is for the one
-/// that is being flushed meanwhile.
-pub(super) fn most_gathered(buffer_bytes: usize) -> usize {
+/// The bytes that the pending batch may take of a buffer of this size; the rest is for
+/// the batch that is being flushed meanwhile.
+pub(super) fn batch_share(buffer_bytes: usize) -> usize {
     buffer_bytes / 4 * 3
 }
 
 impl Committer {
-    /// Accepts one event into the buffer. Says its id.
+    /// Accepts one event into the buffer. Returns its id.
     pub fn buffer(&self, line: &EventLine<'_>) -> Result<u64> {
-        self.accept(line.body.len(), 1, |queue| {
-            queue.buffer(line.stream, std::iter::once(line.body));
+        self.accept(line.body.len(), 1, |pending| {
+            pending.buffer(line.stream, std::iter::once(line.body));
         })
     }
 
-    /// Accepts events into the buffer, all or none. Says the first id.
+    /// Accepts events into the buffer, all or none. Returns the first id.
     pub fn buffer_all(&self, events: &CheckedBatch) -> Result<u64> {
-        self.accept(events.bytes(), events.len(), |queue| {
+        self.accept(events.bytes(), events.len(), |pending| {
             for (stream, bodies) in events.runs() {
-                queue.buffer(stream, bodies);
+                pending.buffer(stream, bodies);
             }
         })
     }
 
-    /// Waits until the buffer has room for so many bytes and events, and lets
-    /// them be put into it. Says the first one's id.
+    /// Adds events with `push_events`, once the buffer has room for their bytes. Returns
+    /// the first id.
     fn accept(
         &self,
         size: usize,
         events: usize,
-        put: impl FnOnce(&mut PendingBatch),
+        push_events: impl FnOnce(&mut PendingBatch),
     ) -> Result<u64> {
         self.check()?;
         if size > self.buffer_bytes {
@@ -59,85 +61,85 @@ impl Committer {
                 ),
             ));
         }
-        let mut queue = self.queue()?;
-        while !queue.has_room(size, self.buffer_bytes) {
-            drop(queue);
-            let flushed = self.with_trail(|files| self.flush_buffer(files));
-            queue = self.queue()?;
+        let mut pending = self.pending()?;
+        while !pending.has_room(size, self.buffer_bytes) {
+            drop(pending);
+            let flushed = self.with_trail(|state| self.flush_buffer(state));
+            pending = self.pending()?;
             match flushed {
                 Err(error) if self.failed.get().is_some() => return Err(error),
-                Err(error) if !queue.has_room(size, self.buffer_bytes) => {
+                Err(error) if !pending.has_room(size, self.buffer_bytes) => {
                     let full = "the buffer is full and cannot be flushed";
                     return Err(error.wrap(Kind::BufferFull, full));
                 }
                 _ => {}
             }
         }
-        let first = queue.last_id.checked_add(1).ok_or_else(no_more_ids)?;
-        if events as u64 > u64::MAX - queue.last_id {
-            return Err(no_more_ids());
+        let first = pending.last_id.checked_add(1).ok_or_else(ids_exhausted)?;
+        if events as u64 > u64::MAX - pending.last_id {
+            return Err(ids_exhausted());
         }
-        put(&mut queue);
-        // Half, so that appends find room while a flush is at work; and not less,
-        // so that where there are many streams, each gets one large write.
-        let due = queue.batch.bytes() * 2 >= self.buffer_bytes
-            && (queue.retry_at == 0 || queue.retry_at <= os::coarse_millis());
-        drop(queue);
-        if due && let Ok(mut files) = self.trail.try_lock() {
-            // A failure is counted and warned of; the events are still here.
-            let _ = self.flush_buffer(&mut files);
+        push_events(&mut pending);
+        // Half, so that appends find room during a flush; not less, so that each of many
+        // streams gets one large write.
+        let due = pending.batch.bytes() * 2 >= self.buffer_bytes
+            && (pending.retry_at == 0 || pending.retry_at <= os::coarse_millis());
+        drop(pending);
+        if due && let Ok(mut state) = self.trail.try_lock() {
+            // A failure is counted and reported as a warning; the events are kept.
+            let _ = self.flush_buffer(&mut state);
         }
         Ok(first)
     }
 
-    /// Writes what the buffer holds.
-    pub(super) fn flush_buffer(&self, files: &mut CommitState) -> Result<()> {
+    /// Writes the buffered events to their segments.
+    pub(super) fn flush_buffer(&self, state: &mut CommitState) -> Result<()> {
         self.check()?;
-        // First what failed before, for its ids are smaller.
-        if !files.batch.is_empty() {
-            self.flush_batch(files)?;
+        // A batch that failed before goes first, because its ids are smaller.
+        if !state.batch.is_empty() {
+            self.flush_batch(state)?;
         }
-        let mut queue = self.queue()?;
-        // What someone waits for has no ids yet, and is theirs to commit.
-        if queue.batch.is_empty() || queue.batch.id(0) == 0 {
+        let mut pending = self.pending()?;
+        // A batch without ids has waiting threads, one of which commits it.
+        if pending.batch.is_empty() || pending.batch.id(0) == 0 {
             return Ok(());
         }
-        queue.hand_over(files);
-        queue.held = files.batch.bytes();
-        drop(queue);
-        self.flush_batch(files)
+        pending.swap_into(state);
+        pending.unflushed_bytes = state.batch.bytes();
+        drop(pending);
+        self.flush_batch(state)
     }
 
-    fn flush_batch(&self, files: &mut CommitState) -> Result<()> {
-        let result = self.commit(files, CommitLevel::Written);
-        let mut queue = self.queue()?;
+    fn flush_batch(&self, state: &mut CommitState) -> Result<()> {
+        let result = self.commit(state, CommitLevel::Written);
+        let mut pending = self.pending()?;
         match result {
             Ok(()) => {
-                queue.held = 0;
-                queue.retry_at = 0;
-                files.batch.clear();
+                pending.unflushed_bytes = 0;
+                pending.retry_at = 0;
+                state.batch.clear();
                 Ok(())
             }
             Err(error) => {
-                queue.retry_at = os::coarse_millis() + RETRY_AFTER;
-                drop(queue);
+                pending.retry_at = os::coarse_millis() + RETRY_AFTER;
+                drop(pending);
                 self.flush_failures.fetch_add(1, Ordering::Relaxed);
-                files.trail.report.warn(
+                state.trail.report.warn(
                     WarningKind::FlushFailed,
                     format!(
                         "{} events wait, for a flush failed: {error}",
-                        files.batch.len()
+                        state.batch.len()
                     ),
                 );
-                self.warned.store(true, Ordering::Relaxed);
+                self.warnings_pending.store(true, Ordering::Relaxed);
                 Err(error)
             }
         }
     }
 
-    /// The flusher's life: flushes the buffer every `interval`, until
+    /// The body of the flusher thread: flushes the buffer every `interval`, until
     /// [`Committer::close`].
-    pub fn flush_by_time(&self, interval: Duration, tell: impl Fn()) {
+    pub fn flush_by_time(&self, interval: Duration, deliver_warnings: impl Fn()) {
         let Ok(mut closing) = self.closing.lock() else {
             return;
         };
@@ -148,9 +150,9 @@ impl Committer {
             }
             if !*closing {
                 drop(closing);
-                // A failure is counted and warned of; the events are still here.
+                // A failure is counted and reported as a warning; the events are kept.
                 let _ = self.flush();
-                tell();
+                deliver_warnings();
                 match self.closing.lock() {
                     Ok(guard) => closing = guard,
                     Err(_) => return,
@@ -159,7 +161,7 @@ impl Committer {
         }
     }
 
-    /// Ends the flusher.
+    /// Stops the flusher thread.
     pub fn close(&self) {
         if let Ok(mut closing) = self.closing.lock() {
             *closing = true;
@@ -169,17 +171,17 @@ impl Committer {
 }
 
 impl PendingBatch {
-    /// Whether so many bytes may be added to a buffer of `limit`.
+    /// Whether `size` bytes may be added to a buffer of `limit` bytes.
     fn has_room(&self, size: usize, limit: usize) -> bool {
-        let gathered = self.batch.bytes();
-        if gathered + self.held + size > limit {
+        let batched = self.batch.bytes();
+        if batched + self.unflushed_bytes + size > limit {
             return false;
         }
-        // While a flush has failed, up to the last byte.
-        gathered == 0 || self.retry_at > 0 || gathered + size <= most_gathered(limit)
+        // After a failed flush the whole buffer may be used.
+        batched == 0 || self.retry_at > 0 || batched + size <= batch_share(limit)
     }
 
-    /// Puts events of one stream behind the others, with the next ids.
+    /// Adds events of one stream, with the next ids.
     fn buffer<'b>(&mut self, stream: &str, bodies: impl Iterator<Item = &'b [u8]>) {
         let slot = self.slot(stream);
         for body in bodies {
@@ -189,6 +191,6 @@ impl PendingBatch {
     }
 }
 
-fn no_more_ids() -> Error {
+fn ids_exhausted() -> Error {
     Error::new(Kind::TooLarge, "the trail has no more event ids")
 }

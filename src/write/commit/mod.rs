@@ -1,17 +1,18 @@
-//! Who commits for whom: batches, ids, watermarks.
+//! Group commit: one thread, the leader, commits a batch for all that wait for it.
 //!
-//! Two locks. Behind the first, short one is the *queue*: the batch that is
-//! being gathered. Behind the second, long one is the *trail*: the files. Who
-//! has the trail takes the whole queue in one swap.
+//! There are two locks. The pending lock, held briefly, guards the [`PendingBatch`],
+//! which collects events. The trail lock, held during a commit, guards the
+//! [`CommitState`]. Its holder takes the whole pending batch in one swap.
 //!
-//! WRITTEN and SYNCED: a thread that has joined and finds the trail free leads:
-//! it takes whatever has joined by then, commits it, lets the trail go, calls one
-//! of those who have joined meanwhile to lead the next batch, and tells those
-//! who waited for this one. No thread sleeps on the trail while a batch gathers:
-//! whoever comes by first takes it along. A thread alone pays for free locks.
+//! WRITTEN and SYNCED: a thread that has added its event and finds the trail lock
+//! free becomes the leader. It takes all events that were added by then, commits
+//! them, releases the trail, wakes one of the threads that joined meanwhile to lead
+//! the next batch, and then passes the outcome to those that waited for this one. No
+//! thread sleeps on the trail lock while a batch collects. A single thread pays for
+//! two uncontended locks.
 //!
-//! BUFFERED: an event gets its id as it joins the queue, and the append returns;
-//! see `buffer`.
+//! BUFFERED: an event gets its id when it is added, and the append returns; see
+//! `buffer`.
 
 mod buffer;
 
@@ -25,67 +26,67 @@ use crate::sync::{
 use crate::warning::{Warning, WarningKind};
 use crate::write::batch::{Batch, CheckedBatch};
 use crate::write::group::Group;
-use crate::write::name_hash::Seed;
+use crate::write::name_hash::NameHashBuilder;
 use crate::write::stats::Stats;
 use crate::write::trail::{CommitLevel, Trail};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// How often a thread that waits for a batch lets others run before it sleeps:
-/// a write takes about as long as a few of them.
+/// How often a thread that waits for a batch yields before it sleeps: writing a batch
+/// takes about as long as a few yields.
 const YIELDS: u32 = 8;
 
 #[derive(Debug)]
 pub(crate) struct Committer {
-    queue: Mutex<PendingBatch>,
+    pending: Mutex<PendingBatch>,
     trail: Mutex<CommitState>,
-    /// One sync at a time, so that a second one does not report what the first
-    /// has not yet done.
+    /// Serializes syncs, so that a second one does not return before the first, which
+    /// took its segments, has synced them.
     syncing: Mutex<()>,
-    /// Set once, by what makes it unknown what is on disk.
+    /// Set once, by the error that failed the writer.
     failed: OnceLock<Error>,
     synced: AtomicU64,
     events: AtomicU64,
     batches: AtomicU64,
     flush_failures: AtomicU64,
-    /// Whether there is something to warn of.
-    warned: AtomicBool,
+    /// Whether the trail's report may have warnings to deliver.
+    warnings_pending: AtomicBool,
     buffer_bytes: usize,
-    /// For the flusher: whether the writer is being closed.
+    /// Tells the flusher thread, with `closed`, that the writer is being closed.
     closing: Mutex<bool>,
     closed: Condvar,
 }
 
-/// What gathers.
+/// The batch that collects events, and the group of threads that wait for it.
 #[derive(Debug)]
 struct PendingBatch {
     batch: Batch,
-    /// Those who sleep until this batch is committed, if there are any.
+    /// The threads that wait until this batch is committed, if there are any.
     group: Option<Arc<Group>>,
-    slots: HashMap<Box<str>, Slot, Seed>,
+    slots: HashMap<Box<str>, Slot, NameHashBuilder>,
     /// Streams that the trail does not know yet.
     new_streams: Vec<Box<str>>,
-    /// BUFFERED: the last id given.
+    /// BUFFERED: the last assigned id.
     last_id: u64,
-    /// BUFFERED: bytes of the batch that is being flushed, or failed to be.
-    held: usize,
-    /// BUFFERED: when an unasked flush may be tried again.
+    /// BUFFERED: bytes of the batch that is being flushed or whose flush failed.
+    unflushed_bytes: usize,
+    /// BUFFERED: when an append may retry a failed flush; 0 if none has failed.
     retry_at: u64,
 }
 
-/// What is written.
+/// The trail, and the batch that is being written to it.
 #[derive(Debug)]
 struct CommitState {
     trail: Trail,
-    /// The batch that is being written. After a failed flush it holds what has
-    /// to be tried again.
+    /// The batch that is being written. After a failed flush it keeps the events for the
+    /// retry.
     batch: Batch,
-    /// SYNCED: how many events the last batch had, how long its commit took.
-    expected: usize,
-    took: Duration,
+    /// SYNCED: the number of events of the last batch, and how long its commit took.
+    last_len: usize,
+    last_duration: Duration,
 }
 
-/// Tells a group that its leader panicked, if it did.
+/// Passes an error to the group if its leader panics.
 struct FailOnPanic(Option<Arc<Group>>);
 
 impl Drop for FailOnPanic {
@@ -96,29 +97,33 @@ impl Drop for FailOnPanic {
     }
 }
 
-/// Dropped after the trail was let go of: calls those who have joined meanwhile,
-/// or tells them that it was a panic that set the trail free.
+/// Must be dropped after the trail was released: wakes a leader for the threads that
+/// joined meanwhile, or passes them an error if a panic released the trail.
 struct WakeNextLeader<'c>(&'c Committer);
 
 impl Drop for WakeNextLeader<'_> {
     fn drop(&mut self) {
-        let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_poisoned(&self.0.trail) || is_poisoned(&self.0.queue) {
+        let mut pending = self
+            .0
+            .pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if is_poisoned(&self.0.trail) || is_poisoned(&self.0.pending) {
             let _ = self.0.failed.set(panicked());
-            if let Some(group) = queue.group.take() {
+            if let Some(group) = pending.group.take() {
                 group.finish(Err(panicked()));
             }
-        } else if let Some(group) = &queue.group {
+        } else if let Some(group) = &pending.group {
             group.wake_leader();
         }
     }
 }
 
-/// The trail, taken. Letting it go calls the next leader, so that nobody who
-/// joined meanwhile is forgotten.
+/// Exclusive access to the trail. Releasing it wakes the next leader, so that threads
+/// that joined meanwhile do not wait forever.
 struct TrailGuard<'c> {
-    // Before the wake_leader, for the trail must be free when it is made.
-    files: MutexGuard<'c, CommitState>,
+    // Dropped first: the trail must be free when the leader wakes.
+    state: MutexGuard<'c, CommitState>,
     _wake_next: WakeNextLeader<'c>,
 }
 
@@ -130,24 +135,24 @@ fn panicked() -> Error {
 }
 
 impl Committer {
-    pub fn new(trail: Trail, synced_id: u64, buffer_bytes: usize) -> Self {
-        let last_id = trail.last_id();
-        let room = buffer::most_gathered(buffer_bytes);
+    pub fn new(trail: Trail, buffer_bytes: usize) -> Self {
+        let (last_id, synced_id) = (trail.last_id(), trail.synced_id());
+        let batch_bytes = buffer::batch_share(buffer_bytes);
         Self {
-            queue: Mutex::new(PendingBatch {
-                batch: Batch::with_room(room),
+            pending: Mutex::new(PendingBatch {
+                batch: Batch::retaining(batch_bytes),
                 group: None,
                 slots: HashMap::default(),
                 new_streams: Vec::new(),
                 last_id,
-                held: 0,
+                unflushed_bytes: 0,
                 retry_at: 0,
             }),
             trail: Mutex::new(CommitState {
                 trail,
-                batch: Batch::with_room(room),
-                expected: 0,
-                took: Duration::ZERO,
+                batch: Batch::retaining(batch_bytes),
+                last_len: 0,
+                last_duration: Duration::ZERO,
             }),
             syncing: Mutex::default(),
             failed: OnceLock::new(),
@@ -155,38 +160,38 @@ impl Committer {
             events: AtomicU64::default(),
             batches: AtomicU64::default(),
             flush_failures: AtomicU64::default(),
-            warned: AtomicBool::new(true),
+            warnings_pending: AtomicBool::new(true),
             buffer_bytes,
             closing: Mutex::new(false),
             closed: Condvar::new(),
         }
     }
 
-    /// Appends one event, and waits until it is as safe as asked. Says its id.
+    /// Appends one event, and waits until it is as durable as asked. Returns its id.
     pub fn append(&self, line: &EventLine<'_>, level: CommitLevel) -> Result<u64> {
         self.check()?;
-        let mut queue = self.queue()?;
-        let slot = queue.slot(line.stream);
-        let event = queue.batch.push(slot, line.body, 0);
-        self.commit_joined(queue, event, level)
+        let mut pending = self.pending()?;
+        let slot = pending.slot(line.stream);
+        let event = pending.batch.push(slot, line.body, 0);
+        self.commit_joined(pending, event, level)
     }
 
-    /// Appends events with consecutive ids, all or none. Says the first id.
+    /// Appends events with consecutive ids, all or none. Returns the first id.
     pub fn append_all(&self, events: &CheckedBatch, level: CommitLevel) -> Result<u64> {
         self.check()?;
-        let mut queue = self.queue()?;
-        let first = queue.batch.len();
+        let mut pending = self.pending()?;
+        let first = pending.batch.len();
         for (stream, bodies) in events.runs() {
-            let slot = queue.slot(stream);
-            queue.batch.push_run(slot, bodies);
+            let slot = pending.slot(stream);
+            pending.batch.push_run(slot, bodies);
         }
-        self.commit_joined(queue, first, level)
+        self.commit_joined(pending, first, level)
     }
 
-    /// Waits until the event that has joined is committed; says its id.
+    /// Waits until an event of the pending batch is committed; returns its id.
     fn commit_joined<'c>(
         &'c self,
-        mut queue: MutexGuard<'c, PendingBatch>,
+        mut pending: MutexGuard<'c, PendingBatch>,
         event: usize,
         level: CommitLevel,
     ) -> Result<u64> {
@@ -195,65 +200,66 @@ impl Committer {
             CommitLevel::Synced => 0,
         };
         loop {
-            // While the queue is held: whoever has the trail looks into the
-            // queue after letting it go, and so sees this event.
+            // Tried under the pending lock: the holder of the trail acquires that lock
+            // after releasing the trail, and so sees this event.
             match self.trail.try_lock() {
-                Ok(files) => return self.lead(files, queue, event, level),
+                Ok(state) => return self.lead(state, pending, event, level),
                 Err(TryLockError::Poisoned(_)) => return Err(panicked()),
                 Err(TryLockError::WouldBlock) => {}
             }
-            let group = queue.group.get_or_insert_default().clone();
-            group.await_leader();
-            drop(queue);
-            queue = loop {
+            let group = pending.group.get_or_insert_default().clone();
+            group.clear_leader();
+            drop(pending);
+            pending = loop {
                 match group.wait(yields) {
                     Some(Ok(ids)) => return Ok(ids[event]),
                     Some(Err(error)) => return Err(error.clone()),
                     None => {}
                 }
-                let Ok(queue) = self.queue() else {
+                let Ok(pending) = self.pending() else {
                     drop(WakeNextLeader(self));
                     return Err(panicked());
                 };
-                // Unless someone was quicker, who will tell.
-                if (queue.group.as_ref()).is_some_and(|waiting| Arc::ptr_eq(waiting, &group)) {
-                    break queue;
+                // Otherwise another thread has taken the batch, and sets the outcome.
+                if (pending.group.as_ref()).is_some_and(|waiting| Arc::ptr_eq(waiting, &group)) {
+                    break pending;
                 }
             };
         }
     }
 
-    /// Commits what has joined, for all who wait for it; says an event's id.
+    /// Commits the pending batch for all threads that wait for it; returns the id of the
+    /// leader's `event`.
     fn lead<'c>(
         &'c self,
-        files: MutexGuard<'c, CommitState>,
-        mut queue: MutexGuard<'c, PendingBatch>,
+        state: MutexGuard<'c, CommitState>,
+        mut pending: MutexGuard<'c, PendingBatch>,
         event: usize,
         level: CommitLevel,
     ) -> Result<u64> {
         let wake_next = WakeNextLeader(self);
-        let mut files = files;
+        let mut state = state;
         let mut started = None;
         if level == CommitLevel::Synced {
-            queue = self.gather(&files, queue)?;
+            pending = self.wait_for_joiners(&state, pending)?;
             started = Some(Instant::now());
         }
-        let mut fail_on_panic = FailOnPanic(queue.hand_over(&mut files));
-        drop(queue);
-        let result = self.check().and_then(|()| self.commit(&mut files, level));
-        let id = files.batch.id(event);
+        let mut fail_on_panic = FailOnPanic(pending.swap_into(&mut state));
+        drop(pending);
+        let result = self.check().and_then(|()| self.commit(&mut state, level));
+        let id = state.batch.id(event);
         let outcome = match &result {
-            Ok(()) if fail_on_panic.0.is_some() => Ok(files.batch.ids().collect()),
+            Ok(()) if fail_on_panic.0.is_some() => Ok(state.batch.ids().collect()),
             Ok(()) => Ok(Vec::new()),
             Err(error) => Err(error.clone()),
         };
         if let Some(started) = started {
-            files.expected = files.batch.len();
-            files.took = started.elapsed();
+            state.last_len = state.batch.len();
+            state.last_duration = started.elapsed();
         }
-        files.batch.clear();
-        // The next leader first: the disk is not to wait until all are awake.
-        drop(files);
+        state.batch.clear();
+        // Wakes the next leader first: the disk must not idle while the group is woken.
+        drop(state);
         drop(wake_next);
         if let Some(group) = fail_on_panic.0.take() {
             group.finish(outcome);
@@ -261,34 +267,34 @@ impl Committer {
         result.map(|()| id)
     }
 
-    /// Waits a moment for those who have just been told of the last batch, and are
-    /// likely to come back: a sync for all costs no more than one for the first
-    /// of them. Where fewer came than last time, fewer are waited for next time.
-    fn gather<'c>(
+    /// Waits briefly for the threads of the last batch, which are likely to append
+    /// again: one sync for all costs no more than a sync for one. If fewer come, the
+    /// next commit waits for fewer.
+    fn wait_for_joiners<'c>(
         &'c self,
-        files: &CommitState,
-        mut queue: MutexGuard<'c, PendingBatch>,
+        state: &CommitState,
+        mut pending: MutexGuard<'c, PendingBatch>,
     ) -> Result<MutexGuard<'c, PendingBatch>> {
         let since = Instant::now();
-        while queue.batch.len() < files.expected && since.elapsed() < files.took / 4 {
-            drop(queue);
+        while pending.batch.len() < state.last_len && since.elapsed() < state.last_duration / 4 {
+            drop(pending);
             yield_now();
-            queue = self.queue()?;
+            pending = self.pending()?;
         }
-        Ok(queue)
+        Ok(pending)
     }
 
-    /// Commits the batch that was taken over.
-    fn commit(&self, files: &mut CommitState, level: CommitLevel) -> Result<()> {
-        let CommitState { trail, batch, .. } = files;
+    /// Commits the batch that was swapped in.
+    fn commit(&self, state: &mut CommitState, level: CommitLevel) -> Result<()> {
+        let CommitState { trail, batch, .. } = state;
         let result = trail.commit(batch, level);
         if !trail.report.warnings.is_empty() {
-            self.warned.store(true, Ordering::Relaxed);
+            self.warnings_pending.store(true, Ordering::Relaxed);
         }
         if let Err(error) = result {
             if error.kind() == Kind::Failed {
                 let _ = self.failed.set(error.clone());
-                trail.doubt();
+                trail.mark_sync_failed();
             }
             return Err(error);
         }
@@ -303,56 +309,70 @@ impl Committer {
         Ok(())
     }
 
-    /// Gives all accepted events to the kernel.
+    /// Writes all accepted events to their segments.
     pub fn flush(&self) -> Result<()> {
         self.check()?;
-        // Whatever was written by then is written when the trail is free.
-        self.with_trail(|files| self.flush_buffer(files))
+        // Waiting for the trail also waits for what other threads are writing.
+        self.with_trail(|state| self.flush_buffer(state))
     }
 
-    /// Brings all accepted events to disk.
+    /// Makes all accepted events durable.
     pub fn sync(&self) -> Result<()> {
         self.check()?;
         let _one_at_a_time = self.syncing.lock().map_err(|_| panicked())?;
-        let unsynced = self.with_trail(|files| {
-            self.flush_buffer(files)?;
-            self.check_files(&files.trail)?;
-            let up_to = files.trail.last_id();
+        let unsynced = self.with_trail(|state| {
+            self.flush_buffer(state)?;
+            self.check_files(&state.trail)?;
+            let up_to = state.trail.last_id();
             if self.synced.load(Ordering::Acquire) == up_to {
                 return Ok(None);
             }
-            let (storage, layout) = (files.trail.storage.clone(), files.trail.layout.clone());
-            Ok(Some((files.trail.take_unsynced(up_to), storage, layout)))
+            let (storage, layout) = (state.trail.storage.clone(), state.trail.layout.clone());
+            Ok(Some((state.trail.take_unsynced(up_to), storage, layout)))
         })?;
         let Some((unsynced, storage, layout)) = unsynced else {
             return Ok(());
         };
-        // Appends go on while the disk works.
+        // Without the trail lock, so that appends continue during the sync.
         let up_to = unsynced.up_to;
-        if let Err(error) = unsynced.sync(&*storage, &layout) {
-            let failed = error.kind() == Kind::Failed;
-            if failed {
-                let _ = self.failed.set(error.clone());
+        let gone = match unsynced.sync(&*storage, &layout) {
+            Ok(gone) => gone,
+            Err(error) if error.kind() == Kind::Failed => return Err(self.sync_failed(error)),
+            Err(error) => {
+                self.with_trail(|state| {
+                    state.trail.requeue_unsynced(unsynced);
+                    Ok(())
+                })?;
+                return Err(error);
             }
-            self.with_trail(|files| {
-                if failed {
-                    files.trail.doubt();
-                } else {
-                    files.trail.requeue_unsynced(unsynced);
-                }
-                Ok(())
-            })?;
-            return Err(error);
+        };
+        let state_file = self.with_trail(|state| {
+            state.trail.warn_of_gone(&gone);
+            if !gone.is_empty() {
+                self.warnings_pending.store(true, Ordering::Relaxed);
+            }
+            state.trail.record_synced(up_to)
+        })?;
+        // A state that lags behind what is on disk makes recovery doubt synced events.
+        if let Some(Err(error)) = state_file.map(|state| state.sync(&layout)) {
+            return Err(self.sync_failed(error));
         }
         self.synced.fetch_max(up_to, Ordering::AcqRel);
-        self.with_trail(|files| {
-            files.trail.note_synced(up_to);
-            Ok(())
-        })
+        Ok(())
     }
 
-    /// Looks whether the trail's files are still its own; fails the writer for
-    /// good if they are not.
+    /// Fails the writer for good after a failed sync.
+    fn sync_failed(&self, error: Error) -> Error {
+        let _ = self.failed.set(error.clone());
+        let _ = self.with_trail(|state| {
+            state.trail.mark_sync_failed();
+            Ok(())
+        });
+        error
+    }
+
+    /// Checks that the trail's files were not changed from outside; fails the writer if
+    /// they were.
     fn check_files(&self, trail: &Trail) -> Result<()> {
         trail.check_files().inspect_err(|error| {
             if error.kind() == Kind::Failed {
@@ -361,17 +381,19 @@ impl Committer {
         })
     }
 
-    /// Flushes, syncs, and says in the trail that it was closed whole. Nothing
-    /// may be appended after.
+    /// Flushes, syncs, and marks the trail as cleanly closed. Nothing may be appended
+    /// afterwards.
     pub fn finish(&self) -> Result<()> {
         self.sync()?;
-        self.with_trail(|files| {
-            let trail = &mut files.trail;
-            trail.finish().inspect_err(|_| trail.doubt())
+        self.with_trail(|state| {
+            let trail = &mut state.trail;
+            // Closing may find what there is to warn of.
+            self.warnings_pending.store(true, Ordering::Relaxed);
+            trail.finish().inspect_err(|_| trail.mark_sync_failed())
         })
     }
 
-    /// An error if the writer has failed.
+    /// Returns an error if the writer has failed.
     fn check(&self) -> Result<()> {
         match self.failed.get() {
             None => Ok(()),
@@ -382,12 +404,12 @@ impl Committer {
     }
 
     pub fn stats(&self) -> Result<Stats> {
-        let held = self.hold()?;
-        let files = &held.files;
-        let queue = self.queue()?;
-        let waiting = queue.batch.len() + files.batch.len();
+        let guard = self.lock_trail()?;
+        let state = &guard.state;
+        let pending = self.pending()?;
+        let waiting = pending.batch.len() + state.batch.len();
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let trail = &files.trail;
+        let trail = &state.trail;
         Ok(Stats {
             events: load(&self.events),
             bytes: trail.bytes,
@@ -407,10 +429,10 @@ impl Committer {
         })
     }
 
-    /// All events up to this one are in their segment files; 0 where that is not
-    /// known, after a panic.
+    /// All events up to this one are in their segment files; 0 if that is not known,
+    /// after a panic.
     pub fn written_id(&self) -> u64 {
-        self.with_trail(|files| Ok(files.trail.last_id()))
+        self.with_trail(|state| Ok(state.trail.last_id()))
             .unwrap_or(0)
     }
 
@@ -421,48 +443,48 @@ impl Committer {
 
     /// Keeps a warning for [`Committer::take_warnings`].
     pub fn warn(&self, kind: WarningKind, message: String) {
-        let warned = self.with_trail(|files| {
-            files.trail.report.warn(kind, message);
+        let added = self.with_trail(|state| {
+            state.trail.report.warn(kind, message);
             Ok(())
         });
-        if warned.is_ok() {
-            self.warned.store(true, Ordering::Relaxed);
+        if added.is_ok() {
+            self.warnings_pending.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether [`Committer::take_warnings`] may have something.
+    /// Whether [`Committer::take_warnings`] may return any.
     pub fn has_warnings(&self) -> bool {
-        self.warned.load(Ordering::Relaxed)
+        self.warnings_pending.load(Ordering::Relaxed)
     }
 
-    /// What there is to warn of since the last time.
+    /// The warnings since the last call.
     pub fn take_warnings(&self) -> Vec<Warning> {
         let _wake_next = WakeNextLeader(self);
-        // A writer at work is not waited for: its warnings come next time.
+        // Does not wait for a commit: its warnings are returned next time.
         match self.trail.try_lock() {
-            Ok(mut files) => {
-                self.warned.store(false, Ordering::Relaxed);
-                std::mem::take(&mut files.trail.report.warnings)
+            Ok(mut state) => {
+                self.warnings_pending.store(false, Ordering::Relaxed);
+                std::mem::take(&mut state.trail.report.warnings)
             }
             Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => Vec::new(),
         }
     }
 
-    fn queue(&self) -> Result<MutexGuard<'_, PendingBatch>> {
-        self.queue.lock().map_err(|_| panicked())
+    fn pending(&self) -> Result<MutexGuard<'_, PendingBatch>> {
+        self.pending.lock().map_err(|_| panicked())
     }
 
-    /// Does something with the trail while nobody else does.
+    /// Runs `body` with exclusive access to the trail.
     fn with_trail<T>(&self, body: impl FnOnce(&mut CommitState) -> Result<T>) -> Result<T> {
-        body(&mut self.hold()?.files)
+        body(&mut self.lock_trail()?.state)
     }
 
-    fn hold(&self) -> Result<TrailGuard<'_>> {
-        // First, so that the next is also called, or told, where this fails.
+    fn lock_trail(&self) -> Result<TrailGuard<'_>> {
+        // Created first, so that a leader is woken, or gets the error, if locking fails.
         let wake_next = WakeNextLeader(self);
-        let files = self.trail.lock().map_err(|_| panicked())?;
+        let state = self.trail.lock().map_err(|_| panicked())?;
         Ok(TrailGuard {
-            files,
+            state,
             _wake_next: wake_next,
         })
     }
@@ -479,10 +501,10 @@ impl PendingBatch {
         slot
     }
 
-    /// Gives the gathered batch to who has the files, whose own is empty.
-    fn hand_over(&mut self, files: &mut CommitState) -> Option<Arc<Group>> {
-        std::mem::swap(&mut self.batch, &mut files.batch);
-        files.trail.add_streams(self.new_streams.drain(..));
+    /// Swaps the pending batch into the commit state, for its empty one.
+    fn swap_into(&mut self, state: &mut CommitState) -> Option<Arc<Group>> {
+        std::mem::swap(&mut self.batch, &mut state.batch);
+        state.trail.add_streams(self.new_streams.drain(..));
         self.group.take()
     }
 }

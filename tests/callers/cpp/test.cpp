@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <thread>
@@ -212,6 +213,141 @@ static void reading(const std::string &root) {
     CHECK(auditrail::check(root).view().front() == '{');
 }
 
+/* The payload is a part of the event's text, and stays one. */
+static void payloads(const std::string &root) {
+    auditrail::writer trail(root);
+    auditrail::event event{"v2", "image", "m", "create", "u"};
+    const auto refused = [&](std::string_view payload, std::int64_t at) {
+        event.payload = payload;
+        for (int way = 0; way < 3; way++)
+            try {
+                if (way == 0)
+                    trail.append(event);
+                else if (way == 1)
+                    trail.append_returning(event);
+                else
+                    trail.append_events(std::vector<auditrail::event>{event});
+                return false;
+            } catch (const auditrail::error &error) {
+                if (error.status() != AUDITRAIL_ERR_INVALID_EVENT || (at >= 0 && error.offset() != at))
+                    return false;
+            }
+        return true;
+    };
+    CHECK(refused(R"({},"request_id":"forged")", 2));
+    CHECK(refused(R"( {"a":"}"} ,"request_id":"forged")", 11));
+    CHECK(refused(R"({}}{"domain":"v2")", 2));
+    CHECK(refused("{}}\n" + std::string(text, std::strlen(text) - 1), 2));
+    CHECK(refused("{}}\n" + std::string(text) + "\n{\"payload\":{}", 2));
+    CHECK(refused("{\"a\":\"\n\"}", 6));
+    CHECK(refused("{\"a\":\"\\\n\"}", 7));
+    CHECK(refused(std::string_view("{\"a\":\"\0\"}", 9), 6));
+    CHECK(refused(std::string_view("{\0}", 3), -1));
+    CHECK(refused(R"({"a":{"b":1})", 12));
+    CHECK(refused(R"({"a":"\"})", -1));
+    CHECK(refused(R"({"a":]})", -1));
+    CHECK(refused("{\xe2\x80\xa8}", -1));
+    CHECK(refused("7", 0) && refused("null", 0) && refused(" ", 0) && refused("[{}]", 0));
+    CHECK(trail.stats().last_id == 0);
+
+    event.payload = "\r\n{\r\n\"a\":\t\"}\\\"\\\\\xe2\x80\xa8\",\"b\":[\r{}\n]}\n";
+    const std::string as_line = R"("payload":{"a":"}\"\\\u2028","b":[{}]}})" "\n";
+    const auto ends = [&](std::string_view line) {
+        return line.size() > as_line.size() && line.substr(line.size() - as_line.size()) == as_line;
+    };
+    CHECK(ends(trail.append_returning(event).view()));
+    const auto ids = trail.append_events(std::vector<auditrail::event>{event, event});
+    CHECK(ids.first == 2 && ids.count == 2);
+    std::size_t seen = 0;
+    for (const auditrail::record &record : auditrail::reader(root)) {
+        CHECK(ends(std::string(record.json) + "\n"));
+        seen++;
+    }
+    CHECK(seen == 3);
+}
+
+/* What C would take for something else is refused. */
+static void misread(const std::string &root) {
+    auditrail::writer trail(root);
+    trail.append(text);
+    const auto invalid = [](auto call) { return thrown(call) == AUDITRAIL_ERR_INVALID_ARGUMENT; };
+    const std::string nul("image\0x", 7), cut = root + std::string("\0x", 2);
+    CHECK(invalid([&] { auditrail::writer other(std::string("\0", 1) + root); }));
+    CHECK(invalid([&] { auditrail::writer other(root + "-2" + std::string("\0x", 2)); }));
+    CHECK(invalid([&] { auditrail::reader other(cut); }));
+    CHECK(invalid([&] { auditrail::check(cut); }));
+    CHECK(invalid([&] { auditrail::replay(cut, "v2", "image"); }));
+    CHECK(invalid([&] { auditrail::replay(root, std::string("v2\0", 3), "image"); }));
+    CHECK(invalid([&] { auditrail::replay(root, "v2", nul); }));
+    CHECK(invalid([&] { auditrail::history(cut, "v2", "image", "m"); }));
+    CHECK(invalid([&] { auditrail::history(root, std::string("v2\0", 3), "image", "m"); }));
+    CHECK(invalid([&] { auditrail::history(root, "v2", nul, "m"); }));
+    CHECK(invalid([&] { auditrail::history(root, "v2", "image", std::string("m\0", 2)); }));
+
+    CHECK(invalid([] { auditrail::filter().limit(-1); }));
+    CHECK(invalid([] { auditrail::filter().event_ids(-1, 5); }));
+    CHECK(invalid([] { auditrail::filter().event_ids(1, -1LL); }));
+    CHECK(invalid([] { auditrail::filter().timestamps(0, UINT64_MAX); }));
+    CHECK(invalid([] { auditrail::options().max_segment_bytes(-1); }));
+    CHECK(invalid([] { auditrail::options().max_event_bytes(-1); }));
+    CHECK(invalid([] { auditrail::options().buffer_bytes(-1); }));
+    CHECK(invalid([] { auditrail::options().flush_interval_ms(-1); }));
+    CHECK(invalid([] { auditrail::options().max_open_files(-1); }));
+    auditrail::record event;
+    auditrail::reader ended(root, auditrail::filter().event_ids(2, UINT64_MAX).timestamps(INT64_MIN, 9));
+    CHECK(invalid([&] { ended.follow(event, -1); }));
+
+    // NULL is no filter in C; a filter that was moved from is not.
+    auditrail::filter which;
+    auditrail::options how;
+    auditrail::filter other_filter(std::move(which));
+    auditrail::options other_options(std::move(how));
+    CHECK(invalid([&] { auditrail::reader events(root, which); }));
+    CHECK(invalid([&] { auditrail::replay(root, "v2", "image", which); }));
+    CHECK(invalid([&] { auditrail::history(root, "v2", "image", "m", which); }));
+    CHECK(invalid([&] { auditrail::writer other(root + "-3", how); }));
+    CHECK(invalid([&] { which.domain("v2"); }));
+    auditrail_error why;
+    CHECK(!auditrail::reader::open(root.c_str(), &which, why));
+    CHECK(why.status == AUDITRAIL_ERR_INVALID_ARGUMENT && std::strlen(why.message) > 0);
+    CHECK(!auditrail::writer::open(root.c_str(), &how, why));
+    CHECK(why.status == AUDITRAIL_ERR_INVALID_ARGUMENT);
+    which = auditrail::filter();
+    CHECK(auditrail::reader(root, which).next(event));
+
+    auditrail::reader reader(root), moved(std::move(reader));
+    CHECK(invalid([&] { reader.next(event); }) && reader.domain().empty());
+    CHECK(moved.next(event));
+}
+
+/* An empty list lets nothing through, and a text is a list of one. */
+static void lists(const std::string &root) {
+    auditrail::writer trail(root);
+    for (const char *name : {"image", "i", "m"})
+        trail.append(auditrail::event{"v2", name, name, "create", name});
+    const auto count = [&](const auditrail::filter &which) {
+        auditrail::reader events(root, which);
+        return std::distance(events.begin(), events.end());
+    };
+    const std::vector<std::string> none, two{"i", "m"};
+    CHECK(count(auditrail::filter().domains(none)) == 0);
+    CHECK(count(auditrail::filter().categories(none)) == 0);
+    CHECK(count(auditrail::filter().model_names(none)) == 0);
+    CHECK(count(auditrail::filter().operations(none)) == 0);
+    CHECK(count(auditrail::filter().users(none)) == 0);
+    CHECK(count(auditrail::filter().users({})) == 0);
+    CHECK(count(auditrail::filter().users(none).event_ids(0, UINT64_MAX).user("i")) == 0);
+    CHECK(count(auditrail::filter().users(none).order(auditrail::order::newest_first)) == 0);
+    CHECK(auditrail::replay(root, "v2", "i", auditrail::filter().users(none)).view().substr(0, 12) ==
+          R"({"state":{},)");
+    CHECK(count(auditrail::filter().domains("v2").users(two)) == 2);
+    CHECK(count(auditrail::filter().categories({"i", "image"})) == 2);
+    CHECK(count(auditrail::filter().model_names(std::string("image"))) == 1);
+    CHECK(count(auditrail::filter().operations(std::vector<std::string_view>{"create"})) == 3);
+    CHECK(count(auditrail::filter().limit(0)) == 3 && count(auditrail::filter().limit(2u)) == 2);
+    CHECK(thrown([&] { auditrail::filter().domains({"v2", "../x"}); }) == AUDITRAIL_ERR_INVALID_ARGUMENT);
+}
+
 static void threads_and_forks(const std::string &root) {
     auditrail::options shared;
     shared.shared();
@@ -247,6 +383,9 @@ int main(int, char **argv) {
 #if AUDITRAIL_EXCEPTIONS
     same(argv[1], scratch + "/same");
     fields(scratch + "/fields");
+    payloads(scratch + "/payloads");
+    misread(scratch + "/misread");
+    lists(scratch + "/lists");
     errors(scratch + "/errors");
     options(scratch + "/options");
     reading(scratch + "/reading");

@@ -121,7 +121,6 @@ class Test {
         fails(IllegalArgumentException.class, () -> trail.append("{\"model_name\":\"\ud800\"}"));
         refused("INVALID_EVENT", () -> trail.append(""));
         refused("INVALID_EVENT", () -> trail.appendBatch(List.of(EVENT, EVENT.payload("7"))));
-        fails(IllegalArgumentException.class, () -> trail.appendBatch(List.of(EVENT.payload("{\n}"))));
         same(trail.appendBatch(List.of()).count(), 0L);
         same(trail.append(EVENT), 1L);
         trail.flush();
@@ -214,9 +213,104 @@ class Test {
             trail.append(EVENT);
             same(following.follow(Duration.ofSeconds(30)).id(), 11L);
         }
+        try (var limited = Auditrail.read(root, new Filter().limit(1))) {
+            same(limited.follow(Duration.ofSeconds(Long.MAX_VALUE)).id(), 2L);
+            same(limited.follow(Duration.ofSeconds(Long.MAX_VALUE)), null);
+            fails(IllegalArgumentException.class, () -> limited.follow(Duration.ofMillis(-1)));
+        }
+    }
+
+    /** An empty list lets nothing through, and a number that is out of range is none. */
+    private static void filters(Path root) throws Exception {
+        try (var trail = Auditrail.open(root)) {
+            trail.append(EVENT);
+        }
+        String[] none = {};
+        for (var filter : List.of(new Filter().domains(none), new Filter().categories(none),
+                new Filter().modelNames(none), new Filter().operations(none), new Filter().users(none),
+                new Filter().users(none).ids(0, Long.MAX_VALUE).users("u"))) {
+            same(ids(root, filter), List.of());
+        }
+        same(Auditrail.replay(root, "v2", "image", new Filter().users(none)).startsWith("{\"state\":{},"), true);
+        same(ids(root, new Filter().domains("v2").users("u", "w").limit(0)), List.of(1L));
+        fails(IllegalArgumentException.class, () -> new Filter().limit(-1));
+        fails(IllegalArgumentException.class, () -> new Filter().ids(-1, 5));
+        fails(IllegalArgumentException.class, () -> new Filter().ids(1, -1));
+        fails(NullPointerException.class, () -> new Filter().order(null));
+        fails(NullPointerException.class, () -> new Filter().users((String) null));
+        fails(IllegalArgumentException.class, () -> Auditrail.replay(root, "v2", "image\0x", new Filter()));
+        fails(IllegalArgumentException.class, () -> Auditrail.history(root, "v2", "image", "m\0", new Filter()));
+    }
+
+    /** The payload is a part of the event's text, and stays one. */
+    private static void payloads(Path root) throws Exception {
+        String line = "{\"domain\":\"v2\",\"category\":\"image\",\"model_name\":\"m\",\"operation\":\"create\","
+                + "\"logical_user_id\":\"other\"";
+        try (var trail = Auditrail.open(root)) {
+            for (String payload : List.of("{},\"request_id\":\"forged\"", "{\"a\":\"}\"},\"request_id\":\"forged\"",
+                    "{}}\n" + line, "{}}\n" + line + "}\n{\"payload\":{}", "{\"a\":\"\n\"}", "{\"a\":\"\\\n\"}",
+                    "{\"a\":\"\0\"}", "{\0}", "{\"a\":{}", "{\"a\":\"\\\"}", "{\"a\":]}", "{\u2028}", "7", "null", "",
+                    " ", "[{}]")) {
+                Event event = EVENT.payload(payload);
+                refused("INVALID_EVENT", () -> trail.append(event));
+                refused("INVALID_EVENT", () -> trail.appendReturning(event));
+                refused("INVALID_EVENT", () -> trail.appendBatch(List.of(event)));
+            }
+            same(fails(AuditrailException.class, () -> trail.append(EVENT.payload("{\"\u00e9\":1} x"))).offset(), 9L);
+            fails(IllegalArgumentException.class, () -> EVENT.payload("{},").json());
+            fails(NullPointerException.class, () -> trail.append(new Event("v2", null, "m", "create", "u")));
+            same(trail.stats().lastId(), 0L);
+
+            Event event = EVENT.payload("\r\n{\r\n\"a\":\t\"}\\\"\\\\\u2028\",\"b\":[\r{}\n]}\n");
+            same(event.json().indexOf('\n'), -1);
+            same(trail.appendBatch(List.of(event, event)), new Auditrail.Ids(1, 2));
+            same(trail.appendReturning(event)
+                    .endsWith("\"payload\":{\"a\":\"}\\\"\\\\\\u2028\",\"b\":[{}]}}\n"), true);
+        }
+        same(ids(root, new Filter().users("u")), List.of(1L, 2L, 3L));
+    }
+
+    /** A closed reader says so, and may be closed by another thread while it waits. */
+    private static void closing(Path root) throws Exception {
+        try (var trail = Auditrail.open(root)) {
+            trail.append(EVENT);
+        }
         var closed = Auditrail.read(root, new Filter());
+        var iterator = closed.iterator();
         closed.close();
-        same(closed.next(), null);
+        closed.close();
+        fails(IllegalStateException.class, closed::next);
+        fails(IllegalStateException.class, () -> closed.follow(Duration.ZERO));
+        fails(IllegalStateException.class, iterator::hasNext);
+        try (var reader = Auditrail.read(root, new Filter())) {
+            var events = reader.iterator();
+            same(events.next().id(), 1L);
+            same(events.hasNext(), false);
+            fails(java.util.NoSuchElementException.class, events::next);
+        }
+        var pool = Executors.newFixedThreadPool(4);
+        for (int round = 0; round < 20; round++) {
+            var reader = Auditrail.read(root, new Filter());
+            Callable<Void> follow = () -> {
+                try {
+                    while (true) {
+                        reader.follow(Duration.ofDays(1));
+                    }
+                } catch (IllegalStateException e) {
+                    return null;
+                }
+            };
+            List<java.util.concurrent.Future<Void>> following = new ArrayList<>();
+            for (int n = 0; n < 4; n++) {
+                following.add(pool.submit(follow));
+            }
+            Thread.sleep(round);
+            reader.close();
+            for (var done : following) {
+                done.get(30, java.util.concurrent.TimeUnit.SECONDS);
+            }
+        }
+        pool.shutdown();
     }
 
     public static void main(String[] arguments) throws Exception {
@@ -226,6 +320,9 @@ class Test {
         options(scratch.resolve("options"));
         threads(scratch.resolve("threads"));
         reading(scratch.resolve("reading"));
+        filters(scratch.resolve("filters"));
+        payloads(scratch.resolve("payloads"));
+        closing(scratch.resolve("closing"));
         System.out.println(checks + " checks");
     }
 }

@@ -1,6 +1,6 @@
 -- auditrail.lua against the built library: luajit test.lua CORPUS SCRATCH
 local here = arg[0]:match("^(.*/)") or "./"
-package.path = here .. "../../../examples/lua/?.lua;" .. package.path
+package.path = here .. "../../../bindings/lua/?.lua;" .. package.path
 local auditrail = require "auditrail"
 local ffi = require "ffi"
 local corpus, scratch = arg[1], arg[2]

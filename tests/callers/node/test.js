@@ -4,7 +4,7 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
 const { Worker, isMainThread, workerData } = require('node:worker_threads');
-const auditrail = require('../../../examples/node/auditrail.js');
+const auditrail = require('../../../bindings/node/auditrail.js');
 
 const event = {
   domain: 'v2', category: 'image', model_name: 'm', operation: 'create', logical_user_id: 'u', timestamp: 5,

@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 // Auditrail.php against the built library: php test.php CORPUS SCRATCH
 
-require __DIR__ . '/../../../examples/php/Auditrail.php';
+require __DIR__ . '/../../../bindings/php/Auditrail.php';
 
 use Auditrail\AuditrailException;
 use Auditrail\Trail;

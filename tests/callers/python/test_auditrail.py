@@ -21,7 +21,7 @@ import unittest
 import warnings
 
 HERE = pathlib.Path(__file__).resolve().parent
-MODULE = HERE.parents[2] / "examples" / "python" / "auditrail.py"
+MODULE = HERE.parents[2] / "bindings" / "python" / "auditrail.py"
 sys.path.insert(0, str(MODULE.parent))
 
 import auditrail  # noqa: E402

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 # auditrail.rb against the built library: ruby test.rb CORPUS SCRATCH
-require_relative "../../../examples/ruby/auditrail"
+require_relative "../../../bindings/ruby/auditrail"
 
 corpus, $scratch = ARGV
 $checks = 0

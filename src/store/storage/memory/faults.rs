@@ -1,19 +1,19 @@
-//! Calls that fail, and processes that end in the midst of one.
+//! Injected faults: calls that fail, and processes that die during a call.
 
 use super::loss::{Random, SECTOR};
-use super::{HISTORY, World};
+use super::{HISTORY, MachineState};
 use std::io;
 
-/// The sorts of calls.
+/// The kinds of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// OpenFile or creating a file.
+    /// Opening or creating a file.
     Open,
-    /// Making a folder.
+    /// Creating a folder.
     CreateDir,
     /// Listing a folder.
     List,
-    /// Looking at a path or file.
+    /// Reading the metadata of a path or file.
     Stat,
     /// Renaming.
     Rename,
@@ -27,15 +27,15 @@ pub enum Call {
     Append,
     /// Writing at an offset.
     WriteAt,
-    /// Cutting or extending.
+    /// Truncating or extending.
     SetLen,
     /// Making a file durable.
     Sync,
-    /// Taking a lock or giving it back.
+    /// Acquiring or releasing a lock.
     Lock,
 }
 
-/// Calls that are made to fail.
+/// Describes which calls fail, and how.
 #[derive(Clone, Debug)]
 pub struct InjectedFault {
     call: Option<Call>,
@@ -44,11 +44,11 @@ pub struct InjectedFault {
     errno: i32,
     part: bool,
     always: bool,
-    struck: Option<String>,
+    triggered: Option<String>,
 }
 
 impl InjectedFault {
-    /// The next call fails, once, with nothing done.
+    /// The next call fails, once, without effect.
     pub fn new(errno: i32) -> Self {
         Self {
             call: None,
@@ -57,11 +57,11 @@ impl InjectedFault {
             errno,
             part: false,
             always: false,
-            struck: None,
+            triggered: None,
         }
     }
 
-    /// Only calls of this sort count.
+    /// Only calls of this kind count.
     #[must_use]
     pub fn call(mut self, call: Call) -> Self {
         self.call = Some(call);
@@ -75,14 +75,14 @@ impl InjectedFault {
         self
     }
 
-    /// So many calls are let through first.
+    /// This many calls succeed first.
     #[must_use]
     pub fn after(mut self, calls: u64) -> Self {
         self.skip = calls;
         self
     }
 
-    /// A part of a write is done before it fails.
+    /// A write takes effect in part before it fails.
     #[must_use]
     pub fn short(mut self) -> Self {
         self.part = true;
@@ -96,11 +96,11 @@ impl InjectedFault {
         self
     }
 
-    pub(super) fn struck(&self) -> Option<&str> {
-        self.struck.as_deref()
+    pub(super) fn triggered(&self) -> Option<&str> {
+        self.triggered.as_deref()
     }
 
-    fn strikes(&mut self, call: Call, what: &str) -> bool {
+    fn triggers(&mut self, call: Call, what: &str) -> bool {
         if self.call.is_some_and(|only| only != call) || !what.contains(&self.path) {
             return false;
         }
@@ -108,10 +108,10 @@ impl InjectedFault {
             self.skip -= 1;
             return false;
         }
-        if self.struck.is_some() && !self.always {
+        if self.triggered.is_some() && !self.always {
             return false;
         }
-        self.struck = Some(format!("{call:?} {what}"));
+        self.triggered = Some(format!("{call:?} {what}"));
         true
     }
 }
@@ -123,32 +123,32 @@ pub(super) struct Process {
     pub dies_at: Option<(u64, u64)>,
 }
 
-/// What becomes of a call.
+/// How a call ends.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Verdict {
-    Go,
-    /// It fails; a part of a write may be done.
+pub(super) enum CallOutcome {
+    Proceed,
+    /// It fails; a write may take effect in part.
     Fail {
         errno: i32,
         part: bool,
         seed: u64,
     },
-    /// The process ends in the midst of it.
+    /// The process dies during it.
     Die {
         seed: u64,
     },
 }
 
-impl Verdict {
+impl CallOutcome {
     pub fn dies(self) -> bool {
         matches!(self, Self::Die { .. })
     }
 
-    /// How many of a write's bytes are written. One at a given offset is torn
-    /// between sectors only.
+    /// How many of a write's bytes are written. A write at an offset is torn only
+    /// between sectors.
     pub fn part(self, len: usize, offset: Option<u64>) -> usize {
         let part = match self {
-            Self::Go => len,
+            Self::Proceed => len,
             Self::Fail { part: false, .. } => 0,
             Self::Fail { seed, .. } | Self::Die { seed } => {
                 Random::new(seed).below(len as u64 + 1) as usize
@@ -162,7 +162,7 @@ impl Verdict {
         }
     }
 
-    /// What decides about a call that fails.
+    /// The seed for the effects of a call that fails.
     pub fn fails(self) -> Option<u64> {
         match self {
             Self::Fail { seed, .. } => Some(seed),
@@ -170,7 +170,7 @@ impl Verdict {
         }
     }
 
-    /// The failure of a call that does nothing.
+    /// The error of a call that ends before it takes effect.
     pub fn before(self) -> io::Result<()> {
         match self {
             Self::Fail { errno, .. } => Err(io::Error::from_raw_os_error(errno)),
@@ -179,7 +179,7 @@ impl Verdict {
         }
     }
 
-    /// The failure of a call that has done its work.
+    /// The error of a call that ends after it took effect.
     pub fn after(self) -> io::Result<()> {
         match self {
             Self::Die { .. } => Err(dead()),
@@ -192,7 +192,7 @@ fn dead() -> io::Error {
     io::Error::other("the process has ended")
 }
 
-impl World {
+impl MachineState {
     pub fn check_alive(&self, process: usize) -> io::Result<()> {
         if self.processes[process].dead {
             return Err(dead());
@@ -200,35 +200,35 @@ impl World {
         Ok(())
     }
 
-    /// Counts a call, remembers it, and decides what becomes of it.
-    pub fn judge(&mut self, process: usize, call: Call, what: &str) -> io::Result<Verdict> {
+    /// Counts a call, records it in the history, and decides how it ends.
+    pub fn intercept(&mut self, process: usize, call: Call, what: &str) -> io::Result<CallOutcome> {
         self.check_alive(process)?;
         self.processes[process].calls += 1;
         let calls = self.processes[process].calls;
         let fault = self.faults.iter_mut().find_map(|fault| {
-            fault.strikes(call, what).then_some(Verdict::Fail {
+            fault.triggers(call, what).then_some(CallOutcome::Fail {
                 errno: fault.errno,
                 part: fault.part,
                 seed: calls,
             })
         });
-        let verdict = match self.processes[process].dies_at {
-            Some((at, seed)) if at <= calls => Verdict::Die { seed },
-            _ => fault.unwrap_or(Verdict::Go),
+        let outcome = match self.processes[process].dies_at {
+            Some((at, seed)) if at <= calls => CallOutcome::Die { seed },
+            _ => fault.unwrap_or(CallOutcome::Proceed),
         };
         if self.history.len() == HISTORY {
             self.history.pop_front();
         }
-        let note = match verdict {
-            Verdict::Go => String::new(),
+        let suffix = match outcome {
+            CallOutcome::Proceed => String::new(),
             other => format!(" -> {other:?}"),
         };
         self.history
-            .push_back(format!("{process}.{calls} {call:?} {what}{note}"));
-        if verdict.dies() {
+            .push_back(format!("{process}.{calls} {call:?} {what}{suffix}"));
+        if outcome.dies() {
             self.end(process);
         }
-        Ok(verdict)
+        Ok(outcome)
     }
 
     /// Ends a process.

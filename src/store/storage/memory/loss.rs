@@ -1,25 +1,25 @@
-//! What a disk may hold after the power went.
+//! The contents of a disk after a power loss.
 //!
-//! Between two syncs of a file, the kernel may bring any of its sectors to
-//! disk, at any moment, and its length at any other. So after a loss of power
-//! each sector is as some number of the unsynced writes left it, its neighbour
-//! as another number did, and the length as a third: writes lost, kept, torn,
-//! out of order; zeros where the length came without its bytes. Names are lost
-//! or kept one by one; a rename, which is atomic, as a whole.
+//! Between two syncs of a file, the kernel may write any of its sectors to disk at
+//! any time, and its length at any other. So after a power loss each sector reflects
+//! some number of the unsynced writes, its neighbour another number, and the length
+//! a third: writes are lost, kept, torn or reordered, and there are zeros where the
+//! length was written without the bytes. Names are lost or kept one by one; a
+//! rename is atomic.
 //!
-//! That is harsher than any one file system. Writes to one sector are atomic,
-//! and bytes that were never written are zeros.
+//! This is harsher than any real file system. Writes to one sector are atomic, and
+//! bytes that were never written are zeros.
 
-use super::{FileNode, MemoryFolder, Node, NodeId, World};
+use super::{FileNode, FolderNode, MachineState, Node, NodeId};
 
 pub(super) const SECTOR: usize = 512;
 
-/// A sequence of numbers that looks random (splitmix64).
+/// A pseudorandom sequence (splitmix64).
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// The sequence that `seed` stands for.
+    /// The sequence of `seed`.
     pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d)
     }
@@ -33,12 +33,12 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number below `end`; 0 if that is 0.
+    /// A number below `end`; 0 if `end` is 0.
     pub fn below(&mut self, end: u64) -> u64 {
         self.number().checked_rem(end).unwrap_or(0)
     }
 
-    /// True once in `n` times.
+    /// True with probability 1 / `n`.
     pub fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
@@ -67,7 +67,7 @@ impl Write {
     }
 }
 
-/// A new name of a file or folder, which is not known to be durable.
+/// A created or renamed name that is not known to be durable.
 #[derive(Clone, Debug)]
 pub(super) struct NameChange {
     pub node: NodeId,
@@ -79,12 +79,12 @@ pub(super) struct NameChange {
 impl NameChange {
     fn apply(&self, nodes: &mut [Node]) {
         if let Some((folder, name)) = &self.from
-            && let Node::MemoryFolder(folder) = &mut nodes[*folder]
+            && let Node::Folder(folder) = &mut nodes[*folder]
             && folder.durable.get(name) == Some(&self.node)
         {
             folder.durable.remove(name);
         }
-        if let Node::MemoryFolder(folder) = &mut nodes[self.to.0] {
+        if let Node::Folder(folder) = &mut nodes[self.to.0] {
             folder.durable.insert(self.to.1.clone(), self.node);
         }
     }
@@ -102,19 +102,19 @@ impl FileNode {
         }
     }
 
-    /// A failed sync: some writes will never come to disk, and nobody knows.
+    /// A failed sync: some writes never reach the disk, silently.
     pub fn lose_some(&mut self, random: &mut Random) {
         self.writes
             .retain(|write| matches!(write, Write::Len(_)) || random.one_in(2));
     }
 
-    /// The bytes after a loss of power.
+    /// The bytes after a power loss.
     fn after_power_loss(&self, random: &mut Random) -> Vec<u8> {
         let all = self.writes.len() as u64;
         if all == 0 {
             return self.durable.clone();
         }
-        // One number of writes for the whole file, or one for each sector.
+        // One number of applied writes for the whole file, or one for each sector.
         let common = match random.below(5) {
             0 => Some(0),
             1 => Some(all),
@@ -160,8 +160,8 @@ impl FileNode {
     }
 }
 
-impl World {
-    /// Makes durable the names that `which` says.
+impl MachineState {
+    /// Makes the name changes that `which` selects durable.
     pub fn sync_names(&mut self, which: impl Fn(&NameChange) -> bool) {
         let (synced, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.changes)
             .into_iter()
@@ -169,7 +169,7 @@ impl World {
         self.changes = rest;
         for change in synced {
             change.apply(&mut self.nodes);
-            // A name that was given up since is not to come back.
+            // A pending creation of the old name must not bring it back.
             if let Some(from) = change.from {
                 self.changes
                     .retain(|other| other.node != change.node || other.to != from);
@@ -178,17 +178,17 @@ impl World {
     }
 }
 
-/// The nodes as they are found when the machine is started again.
-pub(super) fn after_power_loss(world: &World, random: &mut Random) -> Vec<Node> {
-    let mut nodes = world.nodes.clone();
-    let all = world.changes.len() as u64;
+/// The nodes that a reboot after a power loss finds.
+pub(super) fn after_power_loss(state: &MachineState, random: &mut Random) -> Vec<Node> {
+    let mut nodes = state.nodes.clone();
+    let all = state.changes.len() as u64;
     let (keep_first, keep_some) = match random.below(4) {
         0 => (0, false),
         1 => (all, false),
         2 => (random.below(all + 1), false),
         _ => (0, true),
     };
-    for (place, change) in world.changes.iter().enumerate() {
+    for (place, change) in state.changes.iter().enumerate() {
         if (place as u64) < keep_first || (keep_some && random.one_in(2)) {
             change.apply(&mut nodes);
         }
@@ -203,8 +203,8 @@ pub(super) fn after_power_loss(world: &World, random: &mut Random) -> Vec<Node> 
                     ..FileNode::default()
                 };
             }
-            Node::MemoryFolder(folder) => {
-                *folder = MemoryFolder {
+            Node::Folder(folder) => {
+                *folder = FolderNode {
                     names: folder.durable.clone(),
                     durable: folder.durable.clone(),
                 };
@@ -218,7 +218,7 @@ pub(super) fn after_power_loss(world: &World, random: &mut Random) -> Vec<Node> 
 fn count_links(nodes: &mut [Node]) {
     let mut links = vec![0; nodes.len()];
     for node in nodes.iter() {
-        if let Node::MemoryFolder(folder) = node {
+        if let Node::Folder(folder) = node {
             for &name in folder.names.values() {
                 links[name] += 1;
             }
@@ -228,7 +228,7 @@ fn count_links(nodes: &mut [Node]) {
         if let Node::File(file) = node {
             file.links = links;
             if links == 0 {
-                // Nobody can reach it.
+                // Unreachable.
                 *file = FileNode::default();
             }
         }

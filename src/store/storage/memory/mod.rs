@@ -1,19 +1,17 @@
-//! A file system in memory that tears, fails and loses, for the tests.
+//! A simulated file system in memory with crashes and faults, for the tests.
 //!
-//! A [`Memory`] is one process's view of a machine. It keeps apart what a
-//! process sees and what is on the disk: each file has its bytes, those that
-//! are durable, and the writes in between; each folder likewise. So it can
-//! play what the real thing may do:
+//! A [`Memory`] is one process's view of a machine. It separates what processes see
+//! from what is on disk: each file has its current bytes, its durable bytes, and the
+//! writes in between; folders likewise. So it can simulate:
 //!
-//! - [`Memory::kill`]: the process is gone; what it gave to the kernel stays.
-//! - [`Memory::power_loss`]: another machine, with what a disk may hold after
-//!   the power went: writes lost, kept or torn at sectors, in no order but that
-//!   of the syncs (see `loss`).
+//! - [`Memory::kill`]: the process dies; what it wrote to the kernel stays.
+//! - [`Memory::power_loss`]: a rebooted machine with what a disk may hold: writes
+//!   lost, kept or torn at sectors, ordered only by syncs (see `loss`).
 //! - [`Memory::fail`], [`Memory::die_at`], [`Memory::set_capacity`]: calls that
-//!   fail, before or after a part of their work; a process that ends in the
-//!   midst of a call; a full disk.
+//!   fail, with or without partial effect; a process that dies during a call; a full
+//!   disk.
 //!
-//! All of it is decided by seeds: the same calls give the same states.
+//! Everything is decided by seeds: the same calls give the same states.
 
 mod faults;
 mod loss;
@@ -22,7 +20,7 @@ pub use faults::{Call, InjectedFault};
 pub use loss::Random;
 
 use super::{DirEntry, File, Lock, Open, Stat, Storage};
-use faults::{Process, Verdict};
+use faults::{CallOutcome, Process};
 use loss::{NameChange, Write};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -39,26 +37,26 @@ pub struct Memory {
 #[derive(Debug)]
 struct Machine {
     boot: u64,
-    world: Mutex<World>,
+    state: Mutex<MachineState>,
     unlocked: Condvar,
 }
 
-/// A file or folder, by its place in [`World::nodes`].
+/// A file or folder, as an index into [`MachineState::nodes`].
 type NodeId = usize;
 
 const ROOT: NodeId = 0;
 
-/// Calls that are remembered, to be shown when a test fails.
+/// How many calls the history keeps, to be shown when a test fails.
 const HISTORY: usize = 2000;
 
 #[derive(Debug)]
-struct World {
+struct MachineState {
     nodes: Vec<Node>,
-    /// Changes of names that are not known to be durable, oldest first.
+    /// Name changes that are not known to be durable, oldest first.
     changes: Vec<NameChange>,
     processes: Vec<Process>,
     faults: Vec<InjectedFault>,
-    /// Bytes that all files may have together.
+    /// The size of the disk in bytes.
     capacity: u64,
     used: u64,
     history: VecDeque<String>,
@@ -68,22 +66,22 @@ struct World {
 #[derive(Clone, Debug)]
 enum Node {
     File(FileNode),
-    MemoryFolder(MemoryFolder),
+    Folder(FolderNode),
 }
 
 #[derive(Clone, Debug, Default)]
 struct FileNode {
     bytes: Vec<u8>,
     durable: Vec<u8>,
-    /// What lies between the two, oldest first.
+    /// The writes between the two, oldest first.
     writes: Vec<Write>,
     links: u64,
-    /// Who holds a lock: process, opening, sort.
+    /// The held locks: process, id of the open file, mode.
     locks: Vec<(usize, u64, Lock)>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct MemoryFolder {
+struct FolderNode {
     names: BTreeMap<String, NodeId>,
     durable: BTreeMap<String, NodeId>,
 }
@@ -94,7 +92,7 @@ struct OpenFile {
     memory: Memory,
     node: NodeId,
     id: u64,
-    how: Open,
+    mode: Open,
     path: PathBuf,
 }
 
@@ -107,7 +105,7 @@ impl Default for Memory {
 impl Memory {
     /// A machine with an empty disk, and a process on it.
     pub fn new() -> Self {
-        Self::boot_from(vec![Node::MemoryFolder(MemoryFolder::default())], 1)
+        Self::boot_from(vec![Node::Folder(FolderNode::default())], 1)
     }
 
     fn boot_from(nodes: Vec<Node>, boot: u64) -> Self {
@@ -115,7 +113,7 @@ impl Memory {
         Self {
             machine: Arc::new(Machine {
                 boot,
-                world: Mutex::new(World {
+                state: Mutex::new(MachineState {
                     nodes,
                     changes: Vec::new(),
                     processes: vec![Process::default()],
@@ -134,83 +132,83 @@ impl Memory {
     /// Another process on the same machine.
     #[must_use]
     pub fn another_process(&self) -> Self {
-        let mut world = self.world();
-        world.processes.push(Process::default());
+        let mut state = self.state();
+        state.processes.push(Process::default());
         Self {
             machine: self.machine.clone(),
-            process: world.processes.len() - 1,
+            process: state.processes.len() - 1,
         }
     }
 
-    /// Ends the process: all it does from now on fails, its locks are gone,
-    /// what it wrote is there.
+    /// Kills the process: all its further calls fail, its locks are released, what it
+    /// wrote stays.
     pub fn kill(&self) {
-        self.world().end(self.process);
+        self.state().end(self.process);
         self.machine.unlocked.notify_all();
     }
 
-    /// The machine as it may be after a loss of power at this moment, started
-    /// again; this one stays as it is. Another seed gives another state.
+    /// The machine rebooted after a power loss now; this one stays as it is. Each seed
+    /// gives one of the possible states.
     #[must_use]
     pub fn power_loss(&self, seed: u64) -> Self {
-        let world = self.world();
-        let nodes = loss::after_power_loss(&world, &mut Random::new(seed));
+        let state = self.state();
+        let nodes = loss::after_power_loss(&state, &mut Random::new(seed));
         let after = Self::boot_from(nodes, self.machine.boot + 1);
-        let mut history = world.history.clone();
+        let mut history = state.history.clone();
         history.push_back(format!("the power is lost, seed {seed}"));
-        after.world().history = history;
+        after.state().history = history;
         after
     }
 
-    /// Makes calls fail.
+    /// Injects a fault.
     pub fn fail(&self, fault: InjectedFault) {
-        self.world().faults.push(fault);
+        self.state().faults.push(fault);
     }
 
-    /// Takes all faults back.
+    /// Removes all faults.
     pub fn fail_no_more(&self) {
-        self.world().faults.clear();
+        self.state().faults.clear();
     }
 
-    /// The call that a fault has made fail.
+    /// The call that an injected fault made fail.
     pub fn failed_call(&self) -> Option<String> {
-        let world = self.world();
-        let struck = world.faults.iter().find_map(InjectedFault::struck);
-        struck.map(str::to_owned)
+        let state = self.state();
+        let triggered = state.faults.iter().find_map(InjectedFault::triggered);
+        triggered.map(str::to_owned)
     }
 
-    /// Ends the process in the midst of its call `call` (1 is its next one).
+    /// Kills the process during its call number `call` (1 is its next one).
     pub fn die_at(&self, call: u64, seed: u64) {
-        let world = &mut *self.world();
-        let process = &mut world.processes[self.process];
+        let state = &mut *self.state();
+        let process = &mut state.processes[self.process];
         process.dies_at = Some((process.calls + call, seed));
     }
 
-    /// Whether the process has ended.
+    /// Whether the process is dead.
     pub fn is_dead(&self) -> bool {
-        self.world().processes[self.process].dead
+        self.state().processes[self.process].dead
     }
 
     /// How many calls the process has made.
     pub fn calls(&self) -> u64 {
-        self.world().processes[self.process].calls
+        self.state().processes[self.process].calls
     }
 
-    /// Sets how many bytes all files may have together.
+    /// Sets the size of the disk in bytes.
     pub fn set_capacity(&self, bytes: u64) {
-        self.world().capacity = bytes;
+        self.state().capacity = bytes;
     }
 
-    /// Bytes that all files have together.
+    /// The total length of all files in bytes.
     pub fn used(&self) -> u64 {
-        self.world().used
+        self.state().used
     }
 
-    /// The last calls, for a person.
+    /// The last calls, as readable text.
     pub fn history(&self) -> String {
-        let world = self.world();
+        let state = self.state();
         let mut text = String::new();
-        for line in &world.history {
+        for line in &state.history {
             text.push_str("  ");
             text.push_str(line);
             text.push('\n');
@@ -220,12 +218,12 @@ impl Memory {
 
     /// All files under `folder`, by path, with their bytes.
     pub fn files(&self, folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-        let world = self.world();
+        let state = self.state();
         let mut files = BTreeMap::new();
         let mut todo = vec![folder.to_owned()];
         while let Some(path) = todo.pop() {
-            match world.find(&path).map(|node| &world.nodes[node]) {
-                Ok(Node::MemoryFolder(folder)) => {
+            match state.find(&path).map(|node| &state.nodes[node]) {
+                Ok(Node::Folder(folder)) => {
                     todo.extend(folder.names.keys().map(|name| path.join(name)));
                 }
                 Ok(Node::File(file)) => {
@@ -237,153 +235,157 @@ impl Memory {
         files
     }
 
-    /// Puts a file there from outside, durably; its folder must be there.
+    /// Creates or replaces a file from outside, durably; its folder must exist.
     pub fn put_file(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut world = self.world();
-        let (folder, name) = world.find_parent(path)?;
-        let node = world.nodes.len();
-        world.used += bytes.len() as u64;
-        world.nodes.push(Node::File(FileNode {
+        let mut state = self.state();
+        let (folder, name) = state.find_parent(path)?;
+        let node = state.nodes.len();
+        state.used += bytes.len() as u64;
+        state.nodes.push(Node::File(FileNode {
             bytes: bytes.to_vec(),
             durable: bytes.to_vec(),
             links: 1,
             ..FileNode::default()
         }));
-        let folder = world.folder_mut(folder)?;
+        let folder = state.folder_mut(folder)?;
         folder.durable.insert(name.clone(), node);
         let before = folder.names.insert(name, node);
-        world.unlink(before);
+        state.unlink(before);
         Ok(())
     }
 
     /// Removes a file from outside, durably.
     pub fn remove_file(&self, path: &Path) -> io::Result<()> {
-        let mut world = self.world();
-        let (folder, name) = world.find_parent(path)?;
-        let folder = world.folder_mut(folder)?;
+        let mut state = self.state();
+        let (folder, name) = state.find_parent(path)?;
+        let folder = state.folder_mut(folder)?;
         folder.durable.remove(&name);
         let before = folder.names.remove(&name);
-        world.unlink(before);
+        state.unlink(before);
         Ok(())
     }
 
-    fn world(&self) -> MutexGuard<'_, World> {
-        let world = self.machine.world.lock();
-        world.unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, MachineState> {
+        let state = self.machine.state.lock();
+        state.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a call: counts it, remembers it, decides whether it fails.
-    fn begin(&self, call: Call, what: &str) -> io::Result<(MutexGuard<'_, World>, Verdict)> {
-        let mut world = self.world();
-        let verdict = world.judge(self.process, call, what)?;
-        if verdict.dies() {
+    /// Begins a call: counts and records it, and decides how it ends.
+    fn begin(
+        &self,
+        call: Call,
+        what: &str,
+    ) -> io::Result<(MutexGuard<'_, MachineState>, CallOutcome)> {
+        let mut state = self.state();
+        let outcome = state.intercept(self.process, call, what)?;
+        if outcome.dies() {
             self.machine.unlocked.notify_all();
         }
-        Ok((world, verdict))
+        Ok((state, outcome))
     }
 }
 
 impl Storage for Memory {
-    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>> {
-        let (mut world, verdict) =
-            self.begin(Call::Open, &format!("{how:?} {}", path.display()))?;
-        verdict.before()?;
-        let node = match world.find(path) {
+    fn open(&self, path: &Path, mode: Open) -> io::Result<Arc<dyn File>> {
+        let (mut state, outcome) =
+            self.begin(Call::Open, &format!("{mode:?} {}", path.display()))?;
+        outcome.before()?;
+        let node = match state.find(path) {
             Ok(node) => node,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if matches!(how, Open::Read | Open::Append | Open::Update) {
+                if matches!(mode, Open::Read | Open::Append | Open::Update) {
                     return Err(error);
                 }
-                let (folder, name) = world.find_parent(path)?;
-                world.add(folder, name, Node::File(FileNode::default()))?
+                let (folder, name) = state.find_parent(path)?;
+                state.add(folder, name, Node::File(FileNode::default()))?
             }
             Err(error) => return Err(error),
         };
-        if matches!(world.nodes[node], Node::MemoryFolder(_)) {
+        if matches!(state.nodes[node], Node::Folder(_)) {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        world.opened += 1;
-        let id = world.opened;
-        drop(world);
-        verdict.after()?;
+        state.opened += 1;
+        let id = state.opened;
+        drop(state);
+        outcome.after()?;
         Ok(Arc::new(OpenFile {
             memory: self.clone(),
             node,
             id,
-            how,
+            mode,
             path: path.to_owned(),
         }))
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        let (mut world, verdict) = self.begin(Call::CreateDir, &path.display().to_string())?;
-        verdict.before()?;
-        if world.find(path).is_ok() {
+        let (mut state, outcome) = self.begin(Call::CreateDir, &path.display().to_string())?;
+        outcome.before()?;
+        if state.find(path).is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let (folder, name) = world.find_parent(path)?;
-        world.add(folder, name, Node::MemoryFolder(MemoryFolder::default()))?;
-        verdict.after()
+        let (folder, name) = state.find_parent(path)?;
+        state.add(folder, name, Node::Folder(FolderNode::default()))?;
+        outcome.after()
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
-        let (mut world, verdict) = self.begin(Call::List, &dir.display().to_string())?;
-        verdict.before()?;
-        verdict.after()?;
-        let folder = world.find(dir)?;
-        let names = world.folder_mut(folder)?.names.clone();
+        let (mut state, outcome) = self.begin(Call::List, &dir.display().to_string())?;
+        outcome.before()?;
+        outcome.after()?;
+        let folder = state.find(dir)?;
+        let names = state.folder_mut(folder)?.names.clone();
         Ok(names
             .into_iter()
             .map(|(name, node)| DirEntry {
                 name,
-                is_dir: matches!(world.nodes[node], Node::MemoryFolder(_)),
+                is_dir: matches!(state.nodes[node], Node::Folder(_)),
             })
             .collect())
     }
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
-        let (world, verdict) = self.begin(Call::Stat, &path.display().to_string())?;
-        verdict.before()?;
-        verdict.after()?;
-        let node = world.find(path)?;
-        Ok(world.stat(node, self.machine.boot))
+        let (state, outcome) = self.begin(Call::Stat, &path.display().to_string())?;
+        outcome.before()?;
+        outcome.after()?;
+        let node = state.find(path)?;
+        Ok(state.stat(node, self.machine.boot))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let what = format!("{} to {}", from.display(), to.display());
-        let (mut world, verdict) = self.begin(Call::Rename, &what)?;
-        verdict.before()?;
-        let node = world.find(from)?;
-        let (from, to) = (world.find_parent(from)?, world.find_parent(to)?);
-        world.folder_mut(from.0)?.names.remove(&from.1);
-        let before = world.folder_mut(to.0)?.names.insert(to.1.clone(), node);
-        world.unlink(before);
-        world.changes.push(NameChange {
+        let (mut state, outcome) = self.begin(Call::Rename, &what)?;
+        outcome.before()?;
+        let node = state.find(from)?;
+        let (from, to) = (state.find_parent(from)?, state.find_parent(to)?);
+        state.folder_mut(from.0)?.names.remove(&from.1);
+        let before = state.folder_mut(to.0)?.names.insert(to.1.clone(), node);
+        state.unlink(before);
+        state.changes.push(NameChange {
             node,
             from: Some(from),
             to,
         });
-        verdict.after()
+        outcome.after()
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        let (mut world, verdict) = self.begin(Call::SyncDir, &dir.display().to_string())?;
-        verdict.before()?;
-        let folder = world.find(dir)?;
-        world.sync_names(|change| change.to.0 == folder);
-        verdict.after()
+        let (mut state, outcome) = self.begin(Call::SyncDir, &dir.display().to_string())?;
+        outcome.before()?;
+        let folder = state.find(dir)?;
+        state.sync_names(|change| change.to.0 == folder);
+        outcome.after()
     }
 
     fn sync_all(&self, dir: &Path) -> io::Result<()> {
-        let (mut world, verdict) = self.begin(Call::SyncAll, &dir.display().to_string())?;
-        if let Some(seed) = verdict.fails() {
+        let (mut state, outcome) = self.begin(Call::SyncAll, &dir.display().to_string())?;
+        if let Some(seed) = outcome.fails() {
             let random = &mut Random::new(seed);
-            world.each_file(|file| file.lose_some(random));
+            state.each_file(|file| file.lose_some(random));
         }
-        verdict.before()?;
-        world.each_file(FileNode::sync);
-        world.sync_names(|_| true);
-        verdict.after()
+        outcome.before()?;
+        state.each_file(FileNode::sync);
+        state.sync_names(|_| true);
+        outcome.after()
     }
 
     fn boot(&self) -> Option<String> {
@@ -392,46 +394,52 @@ impl Storage for Memory {
 }
 
 impl OpenFile {
-    fn begin(&self, call: Call, what: &str) -> io::Result<(MutexGuard<'_, World>, Verdict)> {
+    fn begin(
+        &self,
+        call: Call,
+        what: &str,
+    ) -> io::Result<(MutexGuard<'_, MachineState>, CallOutcome)> {
         self.memory
             .begin(call, &format!("{} {what}", self.path.display()))
     }
 
     fn write(&self, call: Call, offset: Option<u64>, bytes: &[u8]) -> io::Result<()> {
-        let appends = matches!(self.how, Open::Append | Open::AppendOrCreate);
-        if self.how == Open::Read || appends != offset.is_none() {
+        let appends = matches!(self.mode, Open::Append | Open::AppendOrCreate);
+        if self.mode == Open::Read || appends != offset.is_none() {
             return Err(io::Error::from_raw_os_error(libc::EBADF));
         }
         let what = format!("{} bytes {offset:?}", bytes.len());
-        let (mut world, verdict) = self.begin(call, &what)?;
-        let part = &bytes[..verdict.part(bytes.len(), offset)];
-        let room = world.capacity.saturating_sub(world.used);
-        let file = world.file_mut(self.node)?;
+        let (mut state, outcome) = self.begin(call, &what)?;
+        let written = &bytes[..outcome.part(bytes.len(), offset)];
+        let room = state.capacity.saturating_sub(state.used);
+        let file = state.file_mut(self.node)?;
         let len = file.bytes.len() as u64;
         let offset = offset.unwrap_or(len);
-        let fits = (len + room).saturating_sub(offset).min(part.len() as u64);
+        let fits = (len + room)
+            .saturating_sub(offset)
+            .min(written.len() as u64);
         if fits > 0 {
             file.change(Write::Bytes {
                 offset,
-                bytes: part[..fits as usize].to_vec(),
+                bytes: written[..fits as usize].to_vec(),
             });
         }
         let grown = file.bytes.len() as u64 - len;
-        world.used += grown;
-        verdict.before()?;
-        verdict.after()?;
+        state.used += grown;
+        outcome.before()?;
+        outcome.after()?;
         if (fits as usize) < bytes.len() {
             return Err(io::Error::from_raw_os_error(libc::ENOSPC));
         }
         Ok(())
     }
 
-    fn lock_as(&self, world: &mut World, lock: Lock) -> io::Result<bool> {
-        let file = world.file_mut(self.node)?;
-        let taken = file.locks.iter().any(|&(_, holder, sort)| {
-            holder != self.id && (sort == Lock::Exclusive || lock == Lock::Exclusive)
+    fn lock_as(&self, state: &mut MachineState, lock: Lock) -> io::Result<bool> {
+        let file = state.file_mut(self.node)?;
+        let taken = file.locks.iter().any(|&(_, holder, held)| {
+            holder != self.id && (held == Lock::Exclusive || lock == Lock::Exclusive)
         });
-        // As with flock, a lock of another sort is given up first.
+        // As with flock, changing the mode releases the old lock first.
         file.locks.retain(|&(_, holder, _)| holder != self.id);
         if !taken {
             file.locks.push((self.memory.process, self.id, lock));
@@ -443,10 +451,10 @@ impl OpenFile {
 
 impl File for OpenFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        let (mut world, verdict) = self.begin(Call::Read, "")?;
-        verdict.before()?;
-        verdict.after()?;
-        let bytes = &world.file_mut(self.node)?.bytes;
+        let (mut state, outcome) = self.begin(Call::Read, "")?;
+        outcome.before()?;
+        outcome.after()?;
+        let bytes = &state.file_mut(self.node)?.bytes;
         let from = bytes.len().min(offset as usize);
         let n = buf.len().min(bytes.len() - from);
         buf[..n].copy_from_slice(&bytes[from..from + n]);
@@ -462,61 +470,61 @@ impl File for OpenFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        let (mut world, verdict) = self.begin(Call::SetLen, &len.to_string())?;
-        verdict.before()?;
-        let file = world.file_mut(self.node)?;
+        let (mut state, outcome) = self.begin(Call::SetLen, &len.to_string())?;
+        outcome.before()?;
+        let file = state.file_mut(self.node)?;
         let before = file.bytes.len() as u64;
         file.change(Write::Len(len));
-        world.used = world.used + len - before;
-        verdict.after()
+        state.used = state.used + len - before;
+        outcome.after()
     }
 
     fn sync(&self) -> io::Result<()> {
-        let (mut world, verdict) = self.begin(Call::Sync, "")?;
-        let file = world.file_mut(self.node)?;
-        if let Some(seed) = verdict.fails() {
-            // What a failed sync has not brought to disk, no later one will.
+        let (mut state, outcome) = self.begin(Call::Sync, "")?;
+        let file = state.file_mut(self.node)?;
+        if let Some(seed) = outcome.fails() {
+            // What a failed sync did not write, no later sync will write.
             file.lose_some(&mut Random::new(seed));
         }
-        verdict.before()?;
+        outcome.before()?;
         file.sync();
-        verdict.after()
+        outcome.after()
     }
 
     fn stat(&self) -> io::Result<Stat> {
-        let (world, verdict) = self.begin(Call::Stat, "")?;
-        verdict.before()?;
-        verdict.after()?;
-        Ok(world.stat(self.node, self.memory.machine.boot))
+        let (state, outcome) = self.begin(Call::Stat, "")?;
+        outcome.before()?;
+        outcome.after()?;
+        Ok(state.stat(self.node, self.memory.machine.boot))
     }
 
     fn try_lock(&self, lock: Lock) -> io::Result<bool> {
-        let (mut world, verdict) = self.begin(Call::Lock, &format!("{lock:?}"))?;
-        verdict.before()?;
-        let taken = self.lock_as(&mut world, lock)?;
-        verdict.after()?;
+        let (mut state, outcome) = self.begin(Call::Lock, &format!("{lock:?}"))?;
+        outcome.before()?;
+        let taken = self.lock_as(&mut state, lock)?;
+        outcome.after()?;
         Ok(taken)
     }
 
     fn lock(&self) -> io::Result<()> {
-        let (mut world, verdict) = self.begin(Call::Lock, "waiting")?;
-        verdict.before()?;
-        while !self.lock_as(&mut world, Lock::Exclusive)? {
-            let unlocked = self.memory.machine.unlocked.wait(world);
-            world = unlocked.unwrap_or_else(PoisonError::into_inner);
-            world.check_alive(self.memory.process)?;
+        let (mut state, outcome) = self.begin(Call::Lock, "waiting")?;
+        outcome.before()?;
+        while !self.lock_as(&mut state, Lock::Exclusive)? {
+            let unlocked = self.memory.machine.unlocked.wait(state);
+            state = unlocked.unwrap_or_else(PoisonError::into_inner);
+            state.check_alive(self.memory.process)?;
         }
-        drop(world);
-        verdict.after()
+        drop(state);
+        outcome.after()
     }
 
     fn unlock(&self) -> io::Result<()> {
-        let (mut world, verdict) = self.begin(Call::Lock, "back")?;
-        verdict.before()?;
-        let file = world.file_mut(self.node)?;
+        let (mut state, outcome) = self.begin(Call::Lock, "back")?;
+        outcome.before()?;
+        let file = state.file_mut(self.node)?;
         file.locks.retain(|&(_, holder, _)| holder != self.id);
         self.memory.machine.unlocked.notify_all();
-        verdict.after()
+        outcome.after()
     }
 
     fn descriptor(&self) -> i32 {
@@ -526,15 +534,15 @@ impl File for OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
-        let mut world = self.memory.world();
-        if let Ok(file) = world.file_mut(self.node) {
+        let mut state = self.memory.state();
+        if let Ok(file) = state.file_mut(self.node) {
             file.locks.retain(|&(_, holder, _)| holder != self.id);
         }
         self.memory.machine.unlocked.notify_all();
     }
 }
 
-impl World {
+impl MachineState {
     fn find(&self, path: &Path) -> io::Result<NodeId> {
         let mut at = ROOT;
         for part in path.components() {
@@ -543,7 +551,7 @@ impl World {
                 Component::RootDir | Component::CurDir => continue,
                 _ => return Err(io::ErrorKind::InvalidInput.into()),
             };
-            let Node::MemoryFolder(folder) = &self.nodes[at] else {
+            let Node::Folder(folder) = &self.nodes[at] else {
                 return Err(io::ErrorKind::NotADirectory.into());
             };
             at = *folder
@@ -589,7 +597,7 @@ impl World {
     fn file_mut(&mut self, node: NodeId) -> io::Result<&mut FileNode> {
         match &mut self.nodes[node] {
             Node::File(file) => Ok(file),
-            Node::MemoryFolder(_) => Err(io::ErrorKind::IsADirectory.into()),
+            Node::Folder(_) => Err(io::ErrorKind::IsADirectory.into()),
         }
     }
 
@@ -601,9 +609,9 @@ impl World {
         }
     }
 
-    fn folder_mut(&mut self, node: NodeId) -> io::Result<&mut MemoryFolder> {
+    fn folder_mut(&mut self, node: NodeId) -> io::Result<&mut FolderNode> {
         match &mut self.nodes[node] {
-            Node::MemoryFolder(folder) => Ok(folder),
+            Node::Folder(folder) => Ok(folder),
             Node::File(_) => Err(io::ErrorKind::NotADirectory.into()),
         }
     }
@@ -611,7 +619,7 @@ impl World {
     fn stat(&self, node: NodeId, boot: u64) -> Stat {
         let (links, is_dir) = match &self.nodes[node] {
             Node::File(file) => (file.links, false),
-            Node::MemoryFolder(_) => (1, true),
+            Node::Folder(_) => (1, true),
         };
         Stat {
             len: self.nodes[node].len(),
@@ -626,7 +634,7 @@ impl Node {
     fn len(&self) -> u64 {
         match self {
             Self::File(file) => file.bytes.len() as u64,
-            Self::MemoryFolder(_) => 0,
+            Self::Folder(_) => 0,
         }
     }
 }

@@ -1,0 +1,3 @@
+module example.org/auditrail
+
+go 1.19

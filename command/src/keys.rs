@@ -1,0 +1,49 @@
+//! Keys, checkpoints and proofs, which are texts in files.
+
+use crate::exit::{Exit, Failure};
+use auditrail::proof::{SigningKey, VerifierKey};
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The text of a file; `-` is standard input.
+pub fn text(path: &Path) -> Result<String, Failure> {
+    let text = if path == Path::new("-") {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        fs::read_to_string(path)
+    };
+    text.map_err(|e| Failure::system(&format!("read {}", path.display()), &e))
+}
+
+/// Public keys, each given as text or as a file with one key per line.
+pub fn public(given: &[String]) -> Result<Vec<VerifierKey>, Failure> {
+    let mut keys = Vec::new();
+    for given in given {
+        match VerifierKey::parse(given) {
+            Ok(key) => keys.push(key),
+            Err(error) if !Path::new(given).exists() => {
+                let message = format!("{given} is no file and no public key: {error}");
+                return Err(Failure::new(Exit::Usage, message));
+            }
+            Err(_) => {
+                let text = text(Path::new(given))?;
+                for line in text.lines().filter(|line| !line.trim().is_empty()) {
+                    let key = VerifierKey::parse(line.trim());
+                    keys.push(key.map_err(|e| Failure::new(Exit::Usage, format!("{given}: {e}")))?);
+                }
+            }
+        }
+    }
+    Ok(keys)
+}
+
+/// The secret key in a file.
+pub fn secret(path: &Path) -> Result<Arc<SigningKey>, Failure> {
+    let key = SigningKey::parse(&text(path)?);
+    // No part of the text may appear in a message: it is secret.
+    key.map(Arc::new)
+        .map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", path.display())))
+}

@@ -1,0 +1,76 @@
+//! What the commands that read share: the trail, and the damage that they met in
+//! it.
+
+use crate::exit::{Exit, Failure, Outcome};
+use crate::text::{counted, grouped, shown};
+use auditrail::{Damage, Filter, Reader, segments};
+use std::path::Path;
+
+/// How many damaged lines to print.
+const NAMED: usize = 20;
+
+/// Opens the trail for reading.
+pub fn open(root: &Path, filter: &Filter) -> Result<Reader, Failure> {
+    let reader = Reader::open(root, filter)?;
+    must_be_one(root)?;
+    Ok(reader)
+}
+
+/// A folder without any part of a trail is most likely a mistyped path, and no
+/// output would be the wrong answer.
+pub fn must_be_one(root: &Path) -> Result<(), Failure> {
+    let traces = ["index.json", ".auditrail"];
+    if !root.is_dir()
+        || traces.iter().any(|name| root.join(name).exists())
+        || !segments(root)?.is_empty()
+    {
+        // If there is no folder at all, the library reports it.
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Missing,
+        format!(
+            "there is no trail at {}: the folder holds nothing of one",
+            root.display()
+        ),
+    ))
+}
+
+/// Reports on standard error the lines that are no events; for scripts, damage has
+/// an exit code of its own.
+pub fn outcome(damage: &[Damage], count: u64) -> Outcome {
+    if count == 0 {
+        return Ok(Exit::Done);
+    }
+    damage.iter().take(NAMED).for_each(tell);
+    if count > NAMED as u64 {
+        eprintln!("auditrail: … and {} more", grouped(count - NAMED as u64));
+    }
+    Err(Failure::new(
+        Exit::Damaged,
+        format!(
+            "{} left out, being no event; `auditrail check` tells more",
+            counted(count, "line was", "lines were")
+        ),
+    ))
+}
+
+/// Reports one damaged line.
+pub fn tell(damage: &Damage) {
+    eprintln!(
+        "auditrail: {}, byte {}: {}",
+        shown(&damage.path.display().to_string()),
+        damage.offset,
+        shown(&damage.reason)
+    );
+}
+
+/// The domains and categories of the trail, sorted.
+pub fn streams(root: &Path) -> Result<Vec<(String, String)>, Failure> {
+    let mut streams: Vec<_> = segments(root)?
+        .into_iter()
+        .map(|segment| (segment.domain, segment.category))
+        .collect();
+    streams.dedup();
+    Ok(streams)
+}

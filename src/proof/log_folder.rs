@@ -1,0 +1,176 @@
+//! The files of a log: whole files, replaced by renaming.
+
+use super::merkle::Hash;
+use super::tile::{Tile, WIDTH};
+use crate::error::{Error, Kind, Result};
+use crate::store::storage::{Open, Storage, read_range};
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The files of one log.
+#[derive(Clone, Debug)]
+pub(crate) struct LogFolder {
+    storage: Arc<dyn Storage>,
+    path: PathBuf,
+}
+
+/// Whether a file must be on disk before it is given its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durable {
+    Yes,
+    No,
+}
+
+impl LogFolder {
+    pub fn new(storage: Arc<dyn Storage>, path: PathBuf) -> Self {
+        Self { storage, path }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The whole file at `name`, up to `limit` bytes; `None` if there is none.
+    pub fn read(&self, name: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
+        let path = self.path.join(name);
+        let file = match self.storage.open(&path, Open::Read) {
+            Ok(file) => file,
+            Err(e) if absent(&e) => return Ok(None),
+            Err(e) => return Err(Error::io("open", &path, &e)),
+        };
+        let bytes = read_range(&*file, 0, limit + 1).map_err(|e| Error::io("read", &path, &e))?;
+        if bytes.len() > limit {
+            return Err(Error::new(
+                Kind::Corrupt,
+                format!("{} is longer than {limit} bytes", path.display()),
+            ));
+        }
+        Ok(Some(bytes))
+    }
+
+    /// The length of the file at `name`, if it exists.
+    pub fn length(&self, name: &Path) -> Result<Option<u64>> {
+        let path = self.path.join(name);
+        match self.storage.stat(&path) {
+            Ok(stat) => Ok(Some(stat.len)),
+            Err(e) if absent(&e) => Ok(None),
+            Err(e) => Err(Error::io("look at", &path, &e)),
+        }
+    }
+
+    /// Writes a whole file, replacing the one of that name. The folders whose entries
+    /// have changed are added to `changed`.
+    pub fn write(
+        &self,
+        name: &Path,
+        bytes: &[u8],
+        durable: Durable,
+        changed: &mut BTreeSet<PathBuf>,
+    ) -> Result<()> {
+        let path = self.path.join(name);
+        let folder = path.parent().unwrap_or(&self.path);
+        // One name is enough: the log is locked.
+        let temporary = self.path.join("new");
+        let file = match self.storage.open(&temporary, Open::Create) {
+            Err(e) if absent(&e) => {
+                self.make_folder(&self.path, changed)?;
+                self.storage.open(&temporary, Open::Create)
+            }
+            opened => opened,
+        }
+        .map_err(|e| Error::io("create", &temporary, &e))?;
+        file.set_len(0)
+            .and_then(|()| file.write_at(bytes, 0))
+            .and_then(|()| match durable {
+                Durable::Yes => file.sync(),
+                Durable::No => Ok(()),
+            })
+            .map_err(|e| Error::io("write", &temporary, &e))?;
+        match self.storage.rename(&temporary, &path) {
+            Err(e) if absent(&e) => {
+                self.make_folder(folder, changed)?;
+                self.storage.rename(&temporary, &path)
+            }
+            renamed => renamed,
+        }
+        .map_err(|e| Error::io("name", &path, &e))?;
+        if durable == Durable::Yes {
+            changed.insert(folder.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Syncs the folders in `changed`.
+    pub fn sync(&self, changed: &mut BTreeSet<PathBuf>) -> Result<()> {
+        while let Some(folder) = changed.first() {
+            self.storage
+                .sync_dir(folder)
+                .map_err(|e| Error::io("sync", folder, &e))?;
+            changed.pop_first();
+        }
+        Ok(())
+    }
+
+    fn make_folder(&self, folder: &Path, changed: &mut BTreeSet<PathBuf>) -> Result<()> {
+        match self.storage.create_dir(folder) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            Err(e) if absent(&e) => {
+                let above = folder
+                    .parent()
+                    .ok_or_else(|| Error::io("create the folder", folder, &e))?;
+                self.make_folder(above, changed)?;
+                self.storage.create_dir(folder)
+            }
+            made => made,
+        }
+        .map_err(|e| Error::io("create the folder", folder, &e))?;
+        changed.extend(folder.parent().map(Path::to_owned));
+        Ok(())
+    }
+
+    /// Removes the partial forms of a tile that is full. They are not read any more, so
+    /// an error is ignored.
+    pub fn remove_partials(&self, tile: Tile) {
+        let Some(folder) = tile.path(1).parent().map(|p| self.path.join(p)) else {
+            return;
+        };
+        for entry in self.storage.list(&folder).unwrap_or_default() {
+            let _ = self.storage.remove(&folder.join(entry.name));
+        }
+        let _ = self.storage.remove(&folder);
+    }
+
+    /// The hashes of a tile as it was in a tree of `size` leaves, from the file
+    /// of that width or from the full tile; `None` if neither exists with the right
+    /// length.
+    pub fn tile(&self, tile: Tile, size: u64) -> Result<Option<Vec<Hash>>> {
+        let width = tile.width(size);
+        if width == 0 {
+            return Ok(None);
+        }
+        for on_disk in [width, WIDTH] {
+            let bytes = self.read(&tile.path(on_disk), WIDTH as usize * 32);
+            let bytes = match bytes {
+                Err(e) if e.kind() == Kind::Corrupt => None,
+                bytes => bytes?,
+            };
+            if let Some(bytes) = bytes
+                && bytes.len() as u64 == on_disk * 32
+            {
+                let hashes = bytes[..width as usize * 32].chunks_exact(32);
+                return Ok(Some(
+                    hashes
+                        .filter_map(|hash| hash.try_into().ok().map(Hash))
+                        .collect(),
+                ));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn absent(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+}

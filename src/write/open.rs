@@ -1,0 +1,221 @@
+//! Opening a trail for writing: lock, recover, open the files to write.
+//!
+//! An exclusive writer acquires the write lock before it reads anything. A shared
+//! writer acquires the commit lock, recovers the trail if there is no other writer,
+//! and otherwise continues from the state that the others maintain.
+
+use super::options::{Durability, Options, WarningHandler};
+use super::trail::{RecoveredState, Trail, TrailConfig};
+use crate::error::{Error, Kind, Result};
+use crate::proof::{LogWriter, Prover, UnsyncedData};
+use crate::recover::{self, RecoveryReport};
+use crate::store::index_file;
+use crate::store::journal::{self, Journal};
+use crate::store::layout::Layout;
+use crate::store::lock::{CommitLock, WriteLock};
+use crate::store::state::{Phase, State, StateFile};
+use crate::store::storage::{Storage, ensure_folder, sync_folder};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A trail that is ready for writing.
+pub(super) struct OpenedTrail {
+    pub trail: Trail,
+    pub prover: Option<Prover>,
+    pub lock: WriteLock,
+}
+
+/// Opens the trail at `root`; creates it if it is missing.
+pub(super) fn open(
+    storage: Arc<dyn Storage>,
+    root: &Path,
+    options: &Options,
+) -> Result<OpenedTrail> {
+    if options.shared && options.durability == Durability::Buffered {
+        return Err(Error::new(
+            Kind::Unsupported,
+            "a shared trail cannot be BUFFERED: an id can only be given when it is written",
+        ));
+    }
+    let layout = Layout::new(root);
+    create_folders(&*storage, root)?;
+    create_folders(&*storage, &layout.hidden())?;
+
+    let boot = storage.boot().unwrap_or_default();
+    let commit_lock = if options.shared {
+        Some(Arc::new(CommitLock::open(&*storage, &layout)?))
+    } else {
+        None
+    };
+    let on_warning = options.on_warning.as_ref();
+    let (lock, recovered) = lock_and_recover(
+        &*storage,
+        &layout,
+        &boot,
+        commit_lock.as_deref(),
+        on_warning,
+    )?;
+    let journal = open_journal(&*storage, &layout, options)?;
+    let prover = match &options.proof {
+        Some(proof) => {
+            let log = LogWriter::open(
+                &storage,
+                &layout,
+                proof,
+                recovered.last_id,
+                recovered.unsynced_data,
+                options.shared,
+            )?;
+            Some(Prover::new(log))
+        }
+        None => None,
+    };
+    let config = TrailConfig {
+        max_segment_bytes: options.max_segment_bytes,
+        max_open_files: options.max_open_files.max(1),
+        mark_batches: options.durability == Durability::Buffered || options.shared,
+        state: StateFile::open(&*storage, &layout)?,
+        boot,
+        commit_lock,
+        journal,
+    };
+    Ok(OpenedTrail {
+        trail: Trail::new(storage, layout, config, recovered),
+        prover,
+        lock,
+    })
+}
+
+fn lock_and_recover(
+    storage: &dyn Storage,
+    layout: &Layout,
+    boot: &str,
+    commit_lock: Option<&CommitLock>,
+    on_warning: Option<&WarningHandler>,
+) -> Result<(WriteLock, RecoveredState)> {
+    let Some(commit_lock) = commit_lock else {
+        let lock = WriteLock::exclusive(storage, layout)?;
+        return Ok((lock, recover(storage, layout, boot, on_warning)?));
+    };
+    let commit_guard = commit_lock.acquire(layout)?;
+    let mut recovered = None;
+    let lock = WriteLock::shared(storage, layout, &commit_guard, || {
+        recovered = Some(recover(storage, layout, boot, on_warning)?);
+        Ok(())
+    })?;
+    let mut recovered = recovered.unwrap_or_else(|| RecoveredState {
+        last_id: 0,
+        synced_id: 0,
+        unsynced_data: UnsyncedData::Kept,
+        report: RecoveryReport::default(),
+    });
+    // A state that cannot be parsed is handled at the first commit.
+    if let Some(state) = StateFile::open(storage, layout)?.read(layout)? {
+        recovered.last_id = state.written;
+        recovered.synced_id = state.synced;
+    }
+    Ok((lock, recovered))
+}
+
+/// Recovers the trail and marks it as open. There must be no other writer.
+fn recover(
+    storage: &dyn Storage,
+    layout: &Layout,
+    boot: &str,
+    on_warning: Option<&WarningHandler>,
+) -> Result<RecoveredState> {
+    let file = StateFile::open(storage, layout)?;
+    let state = file.read(layout)?;
+    let mut report = RecoveryReport::default();
+    let recovered = recover::trail(storage, layout, state.as_ref(), boot, &mut report)
+        .inspect_err(|_| {
+            // The failure may be that of a sync, which the next recovery must know.
+            let state = state.clone().unwrap_or_else(State::unknown);
+            let sync_failed = true;
+            let _ = file.write(
+                layout,
+                &State {
+                    sync_failed,
+                    ..state
+                },
+            );
+        })?;
+    let kernel_has_all = state
+        .as_ref()
+        .is_some_and(|state| state.boot == boot && !state.sync_failed);
+    // Delivered before the new state is written: the next open does not find it again.
+    for warning in report.warnings.drain(..) {
+        if let Some(handler) = on_warning {
+            handler(&warning);
+        }
+    }
+    if recovered.index_is_stale && recovered.last_id > 0 {
+        index_file::write(storage, layout, recovered.last_id)?;
+    }
+    // The open state must be on disk before the first write to the trail.
+    file.write(
+        layout,
+        &State {
+            phase: Phase::Open,
+            written: recovered.last_id,
+            synced: recovered.synced_id,
+            boot: boot.to_owned(),
+            sync_failed: false,
+        },
+    )?;
+    file.sync(layout)?;
+    sync_folder(storage, &layout.hidden())?;
+    if recovered.journal_is_stale {
+        journal::discard(storage, layout)?;
+    }
+    Ok(RecoveredState {
+        last_id: recovered.last_id,
+        synced_id: recovered.synced_id,
+        unsynced_data: if kernel_has_all && !boot.is_empty() {
+            UnsyncedData::Kept
+        } else {
+            UnsyncedData::MaybeLost
+        },
+        report,
+    })
+}
+
+/// Opens the journal; only exclusive SYNCED writers have one.
+fn open_journal(
+    storage: &dyn Storage,
+    layout: &Layout,
+    options: &Options,
+) -> Result<Option<Journal>> {
+    if options.durability != Durability::Synced || options.shared {
+        return Ok(None);
+    }
+    let journal = Journal::open(storage, layout, options.journal_bytes)?;
+    sync_folder(storage, &layout.hidden())?;
+    Ok(Some(journal))
+}
+
+/// Creates a folder and its missing parents; recovery makes them durable.
+fn create_folders(storage: &dyn Storage, folder: &Path) -> Result<()> {
+    let failed = |e: &io::Error| Error::io("create the folder", folder, e);
+    match storage.create_dir(folder) {
+        Ok(()) => return Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(e) if e.kind() == io::ErrorKind::NotFound => match folder.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => {
+                create_folders(storage, parent)?;
+                return ensure_folder(storage, folder).map_err(|e| failed(&e));
+            }
+            _ => return Err(failed(&e)),
+        },
+        Err(e) => return Err(failed(&e)),
+    }
+    match storage.stat(folder) {
+        Ok(stat) if stat.is_dir => Ok(()),
+        Ok(_) => Err(Error::new(
+            Kind::Io,
+            format!("{} is a file, not a folder", folder.display()),
+        )),
+        Err(e) => Err(Error::io("look at", folder, &e)),
+    }
+}
