@@ -65,7 +65,19 @@ mod header {
         let mut builder = cbindgen::Builder::new().with_config(config);
         // In the order of use, which is the order of the header.
         for file in [
-            "error", "buffer", "options", "writer", "filter", "reader", "query", "proof",
+            "error",
+            "buffer",
+            "options",
+            "warning",
+            "event",
+            "stats",
+            "writer",
+            "filter",
+            "reader",
+            "query",
+            "keys",
+            "proof_options",
+            "proof",
         ] {
             builder = builder.with_src(root.join(format!("src/ffi/{file}.rs")));
         }

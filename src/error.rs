@@ -6,7 +6,9 @@
 
 use std::fmt;
 use std::io;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::Path;
+use std::sync::Arc;
 
 /// What every fallible function of the crate returns.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -59,21 +61,31 @@ impl Kind {
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
 
+// Results that are mostly good pay for no more than this.
+const _: () = assert!(size_of::<Error>() == size_of::<usize>());
+const _: () = assert!(size_of::<Result<()>>() == size_of::<usize>());
+
 #[derive(Clone)]
 struct Inner {
     kind: Kind,
-    errno: Option<i32>,
     offset: Option<u64>,
     message: String,
+    /// What the operating system said; shared, for it cannot be cloned.
+    source: Option<Arc<io::Error>>,
 }
+
+// An `io::Error` is neither, for it may hold any error; those that are kept here
+// hold a number or a text.
+impl UnwindSafe for Inner {}
+impl RefUnwindSafe for Inner {}
 
 impl Error {
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
-            errno: None,
             offset: None,
             message: message.into(),
+            source: None,
         }))
     }
 
@@ -99,7 +111,7 @@ impl Error {
             _ => Kind::Io,
         };
         let mut out = Self::new(kind, format!("cannot {action} {}: {error}", path.display()));
-        out.0.errno = error.raw_os_error();
+        out.0.source = Some(Arc::new(copy(error)));
         out
     }
 
@@ -130,7 +142,7 @@ impl Error {
 
     /// The operating system's error number, if it gave one.
     pub fn errno(&self) -> Option<i32> {
-        self.0.errno
+        self.0.source.as_ref()?.raw_os_error()
     }
 
     /// The byte in the text or file that was given, if the error is about one.
@@ -160,4 +172,65 @@ impl fmt::Debug for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    /// The [`io::Error`] of the file operation that failed, if one did.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|error| error as _)
+    }
+}
+
+/// The same error once more, with its kind, number and text; what it may wrap is left
+/// out.
+fn copy(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(number) => io::Error::from_raw_os_error(number),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+
+    fn cause(error: &Error) -> &io::Error {
+        error.source().unwrap().downcast_ref().unwrap()
+    }
+
+    #[test]
+    fn the_cause_is_kept() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let error = Error::io("write", Path::new("a/b"), &full);
+        assert_eq!(error.kind(), Kind::NoSpace);
+        assert_eq!(error.errno(), None);
+        assert_eq!(cause(&error).kind(), io::ErrorKind::StorageFull);
+        assert_eq!(cause(&error).to_string(), full.to_string());
+
+        let denied = io::Error::from_raw_os_error(13);
+        let error = Error::io("open", Path::new("a/b"), &denied);
+        assert_eq!(error.to_string(), format!("cannot open a/b: {denied}"));
+        // Whatever is said about it on its way, and in every copy.
+        let error = error
+            .wrap(Kind::Failed, "failed before")
+            .in_line(2, 7)
+            .clone();
+        assert_eq!(error.kind(), Kind::Failed);
+        assert_eq!((error.errno(), error.offset()), (Some(13), Some(7)));
+        assert_eq!(cause(&error).raw_os_error(), Some(13));
+        assert_eq!(cause(&error).to_string(), denied.to_string());
+    }
+
+    #[test]
+    fn what_the_library_finds_has_no_cause() {
+        let error = Error::event(4, "a rule");
+        assert!(error.source().is_none());
+        assert_eq!(error.errno(), None);
+        assert_eq!(error.to_string(), "a rule (byte 4)");
+    }
+
+    #[test]
+    fn an_error_goes_anywhere() {
+        fn anywhere<T: Send + Sync + UnwindSafe + RefUnwindSafe + 'static>() {}
+        anywhere::<Error>();
+    }
+}

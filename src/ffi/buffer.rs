@@ -1,6 +1,6 @@
 //! Text that the library gives away.
 
-use super::guard_plain;
+use super::{Owned, Shared, free};
 use std::ffi::c_char;
 
 /// Bytes that the library made and the caller owns, until
@@ -9,11 +9,17 @@ pub struct auditrail_buffer {
     bytes: Vec<u8>,
 }
 
-impl auditrail_buffer {
-    /// Gives the bytes, with a NUL behind them, to the caller.
-    pub(super) fn give(mut bytes: Vec<u8>) -> *mut Self {
+impl From<Vec<u8>> for auditrail_buffer {
+    /// Puts a NUL behind the bytes.
+    fn from(mut bytes: Vec<u8>) -> Self {
         bytes.push(0);
-        Box::into_raw(Box::new(Self { bytes }))
+        Self { bytes }
+    }
+}
+
+impl From<String> for auditrail_buffer {
+    fn from(text: String) -> Self {
+        text.into_bytes().into()
     }
 }
 
@@ -21,8 +27,8 @@ impl auditrail_buffer {
 /// until the buffer is freed. NULL for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auditrail_buffer_data(buffer: *const auditrail_buffer) -> *const c_char {
-    // SAFETY: by the header's rules it is NULL or a buffer that is not yet freed.
-    match unsafe { buffer.as_ref() } {
+    // SAFETY: by the header it is NULL or a buffer that is not yet freed.
+    match unsafe { Shared::new(&buffer, "buffer") }.optional() {
         Some(buffer) => buffer.bytes.as_ptr().cast(),
         None => std::ptr::null(),
     }
@@ -31,17 +37,14 @@ pub unsafe extern "C" fn auditrail_buffer_data(buffer: *const auditrail_buffer) 
 /// How many bytes a buffer holds. 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auditrail_buffer_length(buffer: *const auditrail_buffer) -> usize {
-    // SAFETY: by the header's rules it is NULL or a buffer that is not yet freed.
-    unsafe { buffer.as_ref() }.map_or(0, |buffer| buffer.bytes.len() - 1)
+    // SAFETY: by the header it is NULL or a buffer that is not yet freed.
+    let buffer = unsafe { Shared::new(&buffer, "buffer") };
+    buffer.optional().map_or(0, |buffer| buffer.bytes.len() - 1)
 }
 
 /// Frees a buffer. NULL is accepted.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auditrail_buffer_free(buffer: *mut auditrail_buffer) {
-    guard_plain((), || {
-        if !buffer.is_null() {
-            // SAFETY: by the header's rules it came from `give` and is freed once.
-            drop(unsafe { Box::from_raw(buffer) });
-        }
-    });
+    // SAFETY: by the header it is NULL or a buffer that nobody uses any more.
+    free(unsafe { Owned::new(buffer) });
 }

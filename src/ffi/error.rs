@@ -1,6 +1,7 @@
 //! Statuses and the error struct.
 
-use crate::error::Result;
+use super::Out;
+use crate::error::{Kind, Result};
 use std::ffi::{CStr, c_char};
 
 /// What a fallible function returns: 0 for success, positive for an answer
@@ -61,40 +62,84 @@ pub struct auditrail_error {
 
 const _: () = assert!(size_of::<auditrail_error>() == 512);
 
-impl auditrail_error {
-    /// Says the result in the caller's error, if there is one.
-    ///
-    /// # Safety
-    /// `place` is NULL or the caller's, and nobody else uses it now.
-    pub(super) unsafe fn fill(place: *mut Self, result: &Result<auditrail_status>) {
+/// How many bytes the message has, its NUL included.
+const MESSAGE: usize =
+    size_of::<auditrail_error>() - std::mem::offset_of!(auditrail_error, message);
+
+impl Out<'_, auditrail_error> {
+    /// Says a result in the caller's error, if there is one; gives its status.
+    pub(super) fn fill(self, result: Result<auditrail_status>) -> auditrail_status {
+        match result {
+            Ok(status) => {
+                self.say(AUDITRAIL_OK, 0, -1, "");
+                status
+            }
+            Err(error) => {
+                let status = status_of(error.kind());
+                let offset = error.offset().and_then(|offset| i64::try_from(offset).ok());
+                self.say(
+                    status,
+                    error.errno().unwrap_or(0),
+                    offset.unwrap_or(-1),
+                    error.message(),
+                );
+                status
+            }
+        }
+    }
+
+    fn say(self, status: i32, os_errno: i32, offset: i64, message: &str) {
+        let place = self.pointer();
         if place.is_null() {
             return;
         }
-        let (status, os_errno, offset, message) = match result {
-            Ok(_) => (AUDITRAIL_OK, 0, -1, ""),
-            Err(error) => (
-                error.kind().code(),
-                error.errno().unwrap_or(0),
-                error
-                    .offset()
-                    .and_then(|offset| i64::try_from(offset).ok())
-                    .unwrap_or(-1),
-                error.message(),
-            ),
-        };
-        // SAFETY: it is not NULL and, by the caller, ours for now. It may hold
-        // anything, so that it is written to field by field and never read.
-        unsafe {
+        // SAFETY: it is not NULL and, by `Out::new`, writable. It may hold anything,
+        // so that it is written to field by field and never read.
+        let text = unsafe {
             (&raw mut (*place).status).write(status);
             (&raw mut (*place).os_errno).write(os_errno);
             (&raw mut (*place).offset).write(offset);
-            let text = (&raw mut (*place).message).cast::<u8>();
-            let fits = message.floor_char_boundary(495);
-            // A NUL in a message (of a path, say) would end it: C sees so much.
+            (&raw mut (*place).message).cast::<u8>()
+        };
+        let fits = message.floor_char_boundary(MESSAGE - 1);
+        // A NUL in a message (of a path, say) would end it: C sees so much.
+        // SAFETY: `text` has MESSAGE bytes, and `fits` is less.
+        unsafe {
             text.copy_from_nonoverlapping(message.as_ptr(), fits);
             text.add(fits).write(0);
         }
     }
+}
+
+/// The status of a kind of error. A kind that has none, or another number, does not
+/// compile.
+fn status_of(kind: Kind) -> auditrail_status {
+    match kind {
+        Kind::InvalidArgument => {
+            const { same(AUDITRAIL_ERR_INVALID_ARGUMENT, Kind::InvalidArgument as i32) }
+        }
+        Kind::InvalidEvent => {
+            const { same(AUDITRAIL_ERR_INVALID_EVENT, Kind::InvalidEvent as i32) }
+        }
+        Kind::TooLarge => const { same(AUDITRAIL_ERR_TOO_LARGE, Kind::TooLarge as i32) },
+        Kind::Unsupported => const { same(AUDITRAIL_ERR_UNSUPPORTED, Kind::Unsupported as i32) },
+        Kind::Io => const { same(AUDITRAIL_ERR_IO, Kind::Io as i32) },
+        Kind::NoSpace => const { same(AUDITRAIL_ERR_NO_SPACE, Kind::NoSpace as i32) },
+        Kind::Busy => const { same(AUDITRAIL_ERR_BUSY, Kind::Busy as i32) },
+        Kind::Failed => const { same(AUDITRAIL_ERR_FAILED, Kind::Failed as i32) },
+        Kind::BufferFull => const { same(AUDITRAIL_ERR_BUFFER_FULL, Kind::BufferFull as i32) },
+        Kind::NotFound => const { same(AUDITRAIL_ERR_NOT_FOUND, Kind::NotFound as i32) },
+        Kind::Corrupt => const { same(AUDITRAIL_ERR_CORRUPT, Kind::Corrupt as i32) },
+        Kind::Tampered => const { same(AUDITRAIL_ERR_TAMPERED, Kind::Tampered as i32) },
+        Kind::Forked => const { same(AUDITRAIL_ERR_FORKED, Kind::Forked as i32) },
+        Kind::Panic => const { same(AUDITRAIL_ERR_PANIC, Kind::Panic as i32) },
+    }
+}
+
+/// A number of the header, which does not compile where the core has another.
+pub(super) const fn same(number: i32, core: i32) -> i32 {
+    assert!(number == core);
+    number
 }
 
 /// The version of the library, as in AUDITRAIL_VERSION. Static.
@@ -132,4 +177,26 @@ pub extern "C" fn auditrail_status_name(status: auditrail_status) -> *const c_ch
         _ => c"AUDITRAIL_UNKNOWN",
     };
     name.as_ptr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_its_name() {
+        let mut found = 0;
+        for line in include_str!("error.rs").lines() {
+            let Some(constant) = line.strip_prefix("pub const ") else {
+                continue;
+            };
+            let (name, number) = constant.split_once(": auditrail_status = ").unwrap();
+            let number = number.trim_end_matches(';').parse().unwrap();
+            // SAFETY: the name of a status is static and NUL-terminated.
+            let said = unsafe { CStr::from_ptr(auditrail_status_name(number)) };
+            assert_eq!(said.to_str().unwrap(), name);
+            found += 1;
+        }
+        assert!(found > 10, "{found} statuses found");
+    }
 }

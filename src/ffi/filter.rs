@@ -1,6 +1,10 @@
 //! Which events a reader returns.
 
-use super::{auditrail_error, auditrail_status, guard, guard_plain, handle_mut, text};
+use super::error::same;
+use super::{
+    Bytes, Exclusive, Nothing, Out, Owned, Shared, auditrail_error, auditrail_status, call, free,
+    new,
+};
 use crate::error::{Error, Result};
 use crate::read::{Filter, Order};
 use std::ffi::c_char;
@@ -26,22 +30,16 @@ pub struct auditrail_filter {
 /// added, it has one of the added values. Free it with `auditrail_filter_free`.
 #[unsafe(no_mangle)]
 pub extern "C" fn auditrail_filter_new() -> *mut auditrail_filter {
-    guard_plain(std::ptr::null_mut(), || {
-        Box::into_raw(Box::new(auditrail_filter {
-            filter: Filter::new(),
-        }))
+    new(|| auditrail_filter {
+        filter: Filter::new(),
     })
 }
 
 /// Frees a filter. NULL is accepted. Readers that were opened with it go on.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auditrail_filter_free(filter: *mut auditrail_filter) {
-    guard_plain((), || {
-        if !filter.is_null() {
-            // SAFETY: by the header's rules it came from `_new` and is freed once.
-            drop(unsafe { Box::from_raw(filter) });
-        }
-    });
+    // SAFETY: by the header NULL or a filter that nobody uses any more.
+    free(unsafe { Owned::new(filter) });
 }
 
 /// Adds a domain to those that are let through.
@@ -53,14 +51,15 @@ pub unsafe extern "C" fn auditrail_filter_add_domain(
     length: usize,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules.
-    unsafe {
-        guard(error, || {
-            let filter = handle_mut(filter, "filter")?;
-            filter.filter.domain(text(domain, length, "domain")?)?;
-            Ok(0)
-        })
-    }
+    // SAFETY: by the header NULL or a filter that no other thread uses now.
+    let filter = unsafe { Exclusive::new(&filter, "filter") };
+    // SAFETY: by the header NULL or `length` bytes.
+    let domain = unsafe { Bytes::new(&domain, length, "domain") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, Nothing, || {
+        filter.get()?.filter.domain(domain.text()?)
+    })
 }
 
 /// Adds a category to those that are let through.
@@ -72,16 +71,15 @@ pub unsafe extern "C" fn auditrail_filter_add_category(
     length: usize,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules.
-    unsafe {
-        guard(error, || {
-            let filter = handle_mut(filter, "filter")?;
-            filter
-                .filter
-                .category(text(category, length, "category")?)?;
-            Ok(0)
-        })
-    }
+    // SAFETY: by the header NULL or a filter that no other thread uses now.
+    let filter = unsafe { Exclusive::new(&filter, "filter") };
+    // SAFETY: by the header NULL or `length` bytes.
+    let category = unsafe { Bytes::new(&category, length, "category") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, Nothing, || {
+        filter.get()?.filter.category(category.text()?)
+    })
 }
 
 /// Adds a model name (UTF-8) to those that are let through.
@@ -92,15 +90,15 @@ pub unsafe extern "C" fn auditrail_filter_add_model_name(
     length: usize,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules.
-    unsafe {
-        guard(error, || {
-            let filter = handle_mut(filter, "filter")?;
-            let model_name = text(model_name, length, "model_name")?;
-            filter.filter.model_name(model_name);
-            Ok(0)
-        })
-    }
+    // SAFETY: by the header NULL or a filter that no other thread uses now.
+    let filter = unsafe { Exclusive::new(&filter, "filter") };
+    // SAFETY: by the header NULL or `length` bytes.
+    let model_name = unsafe { Bytes::new(&model_name, length, "model_name") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, Nothing, || {
+        Ok(filter.get()?.filter.model_name(model_name.text()?))
+    })
 }
 
 /// Adds an operation to those that are let through.
@@ -111,16 +109,15 @@ pub unsafe extern "C" fn auditrail_filter_add_operation(
     length: usize,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules.
-    unsafe {
-        guard(error, || {
-            let filter = handle_mut(filter, "filter")?;
-            filter
-                .filter
-                .operation(text(operation, length, "operation")?);
-            Ok(0)
-        })
-    }
+    // SAFETY: by the header NULL or a filter that no other thread uses now.
+    let filter = unsafe { Exclusive::new(&filter, "filter") };
+    // SAFETY: by the header NULL or `length` bytes.
+    let operation = unsafe { Bytes::new(&operation, length, "operation") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, Nothing, || {
+        Ok(filter.get()?.filter.operation(operation.text()?))
+    })
 }
 
 /// Adds a user (logical_user_id, UTF-8) to those that are let through.
@@ -131,14 +128,15 @@ pub unsafe extern "C" fn auditrail_filter_add_user(
     length: usize,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules.
-    unsafe {
-        guard(error, || {
-            let filter = handle_mut(filter, "filter")?;
-            filter.filter.user(text(user, length, "user")?);
-            Ok(0)
-        })
-    }
+    // SAFETY: by the header NULL or a filter that no other thread uses now.
+    let filter = unsafe { Exclusive::new(&filter, "filter") };
+    // SAFETY: by the header NULL or `length` bytes.
+    let user = unsafe { Bytes::new(&user, length, "user") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, Nothing, || {
+        Ok(filter.get()?.filter.user(user.text()?))
+    })
 }
 
 /// Lets only events with this request_id (UTF-8) through.
@@ -149,15 +147,15 @@ pub unsafe extern "C" fn auditrail_filter_set_request_id(
     length: usize,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules.
-    unsafe {
-        guard(error, || {
-            let filter = handle_mut(filter, "filter")?;
-            let request_id = text(request_id, length, "request_id")?;
-            filter.filter.request_id(request_id);
-            Ok(0)
-        })
-    }
+    // SAFETY: by the header NULL or a filter that no other thread uses now.
+    let filter = unsafe { Exclusive::new(&filter, "filter") };
+    // SAFETY: by the header NULL or `length` bytes.
+    let request_id = unsafe { Bytes::new(&request_id, length, "request_id") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, Nothing, || {
+        Ok(filter.get()?.filter.request_id(request_id.text()?))
+    })
 }
 
 /// Lets only event ids from `min` to `max` through, both included; 0 and
@@ -170,13 +168,11 @@ pub unsafe extern "C" fn auditrail_filter_set_event_ids(
     max: u64,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules.
-    unsafe {
-        guard(error, || {
-            handle_mut(filter, "filter")?.filter.event_ids(min, max)?;
-            Ok(0)
-        })
-    }
+    // SAFETY: by the header NULL or a filter that no other thread uses now.
+    let filter = unsafe { Exclusive::new(&filter, "filter") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, Nothing, || filter.get()?.filter.event_ids(min, max))
 }
 
 /// Lets only timestamps (Unix seconds) from `min` to `max` through, both
@@ -189,13 +185,11 @@ pub unsafe extern "C" fn auditrail_filter_set_timestamps(
     max: i64,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules.
-    unsafe {
-        guard(error, || {
-            handle_mut(filter, "filter")?.filter.timestamps(min, max)?;
-            Ok(0)
-        })
-    }
+    // SAFETY: by the header NULL or a filter that no other thread uses now.
+    let filter = unsafe { Exclusive::new(&filter, "filter") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, Nothing, || filter.get()?.filter.timestamps(min, max))
 }
 
 /// The order of the events. AUDITRAIL_ERR_INVALID_ARGUMENT if it is none.
@@ -205,14 +199,14 @@ pub unsafe extern "C" fn auditrail_filter_set_order(
     order: auditrail_order,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules.
-    unsafe {
-        guard(error, || {
-            let order = order_of(order)?;
-            handle_mut(filter, "filter")?.filter.order(order);
-            Ok(0)
-        })
-    }
+    // SAFETY: by the header NULL or a filter that no other thread uses now.
+    let filter = unsafe { Exclusive::new(&filter, "filter") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, Nothing, || {
+        let order = order_of(order)?;
+        Ok(filter.get()?.filter.order(order))
+    })
 }
 
 /// Returns this many events at most; 0, the default: no limit.
@@ -222,29 +216,36 @@ pub unsafe extern "C" fn auditrail_filter_set_limit(
     events: u64,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules.
-    unsafe {
-        guard(error, || {
-            handle_mut(filter, "filter")?.filter.limit(events);
-            Ok(0)
-        })
-    }
+    // SAFETY: by the header NULL or a filter that no other thread uses now.
+    let filter = unsafe { Exclusive::new(&filter, "filter") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, Nothing, || Ok(filter.get()?.filter.limit(events)))
 }
 
-fn order_of(order: auditrail_order) -> Result<Order> {
-    match order {
-        AUDITRAIL_ORDER_STREAM => Ok(Order::Stream),
-        AUDITRAIL_ORDER_OLDEST_FIRST => Ok(Order::OldestFirst),
-        AUDITRAIL_ORDER_NEWEST_FIRST => Ok(Order::NewestFirst),
-        _ => Err(Error::argument(format!("order {order} is none"))),
-    }
+fn order_of(number: auditrail_order) -> Result<Order> {
+    // An order that has no number, or another, does not compile.
+    let is_it = |order: &Order| {
+        number
+            == match order {
+                Order::Stream => const { same(AUDITRAIL_ORDER_STREAM, Order::Stream as i32) },
+                Order::OldestFirst => {
+                    const { same(AUDITRAIL_ORDER_OLDEST_FIRST, Order::OldestFirst as i32) }
+                }
+                Order::NewestFirst => {
+                    const { same(AUDITRAIL_ORDER_NEWEST_FIRST, Order::NewestFirst as i32) }
+                }
+            }
+    };
+    [Order::Stream, Order::OldestFirst, Order::NewestFirst]
+        .into_iter()
+        .find(is_it)
+        .ok_or_else(|| Error::argument(format!("order {number} is none")))
 }
 
 /// The filter behind a handle; NULL: one that lets everything through.
-///
-/// # Safety
-/// As for [`super::handle`].
-pub(super) unsafe fn filter_of(filter: *const auditrail_filter) -> Filter {
-    // SAFETY: as this function's own.
-    unsafe { filter.as_ref() }.map_or_else(Filter::new, |filter| filter.filter.clone())
+pub(super) fn filter_of(filter: Shared<'_, auditrail_filter>) -> Filter {
+    filter
+        .optional()
+        .map_or_else(Filter::new, |filter| filter.filter.clone())
 }

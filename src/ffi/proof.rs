@@ -1,237 +1,14 @@
-//! Keys, checkpoints, verification and proofs.
+//! Checkpoints, verification and proofs.
 
+use super::keys::keys_of;
+use super::output::Place;
 use super::{
-    auditrail_buffer, auditrail_error, auditrail_options, auditrail_status, bytes, c_text, guard,
-    handle_mut, is_null, not_null, path, put, text,
+    AUDITRAIL_OK, Bytes, CText, NewHandle, Nothing, Out, auditrail_buffer, auditrail_error,
+    auditrail_status, call, guard,
 };
 use crate::error::{Error, Kind, Result};
-use crate::proof::{
-    self, ConsistencyProof, InclusionProof, ProofOptions, Signer, SigningKey, Verification,
-    VerifierKey,
-};
-use crate::store::storage::{Disk, Open, Storage, read_range};
-use std::ffi::{c_char, c_void};
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
-
-/// Signs `length` bytes of `message` with Ed25519, and writes the 64 bytes of
-/// the signature. Returns 0, or anything else where it cannot sign. It may be
-/// called from any thread that uses the writer, from one at a time; it must
-/// return normally.
-pub type auditrail_sign_callback = Option<
-    unsafe extern "C" fn(
-        user_data: *mut c_void,
-        message: *const u8,
-        length: usize,
-        signature: *mut u8,
-    ) -> i32,
->;
-
-/// Told how many events the tree has, and how many it is to have.
-pub type auditrail_progress_callback =
-    Option<unsafe extern "C" fn(user_data: *mut c_void, done: u64, all: u64)>;
-
-/// Makes a new key pair for a log of this name, which becomes the origin of its
-/// checkpoints: a URL without scheme is usual, such as `example.com/audit`; no
-/// spaces, no plus. The secret key is a text, `PRIVATE+KEY+…`, to be kept from
-/// others; the public key is one too, `<name>+<id>+<base64>`, to be handed out.
-/// Both are the caller's, to be freed with `auditrail_buffer_free`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn auditrail_keygen(
-    name: *const c_char,
-    secret_key: *mut *mut auditrail_buffer,
-    public_key: *mut *mut auditrail_buffer,
-    error: *mut auditrail_error,
-) -> auditrail_status {
-    // SAFETY: by the header's rules the pointers are NULL or the caller's.
-    unsafe {
-        guard(error, || {
-            not_null(secret_key, "secret_key")?;
-            not_null(public_key, "public_key")?;
-            let name = c_text(name, "name")?.ok_or_else(|| is_null("name"))?;
-            let key = SigningKey::generate(name)?;
-            let secret = key.to_secret_text().into_bytes();
-            put(secret_key, auditrail_buffer::give(secret));
-            let public = key.verifier().to_string().into_bytes();
-            put(public_key, auditrail_buffer::give(public));
-            Ok(0)
-        })
-    }
-}
-
-/// The public key that belongs to a secret one.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn auditrail_public_key(
-    secret_key: *const c_char,
-    length: usize,
-    public_key: *mut *mut auditrail_buffer,
-    error: *mut auditrail_error,
-) -> auditrail_status {
-    // SAFETY: by the header's rules the pointers are NULL or the caller's.
-    unsafe {
-        guard(error, || {
-            not_null(public_key, "public_key")?;
-            let key = SigningKey::parse(text(secret_key, length, "secret_key")?)?;
-            let public = key.verifier().to_string().into_bytes();
-            put(public_key, auditrail_buffer::give(public));
-            Ok(0)
-        })
-    }
-}
-
-/// Keeps proof of the trail: a Merkle tree over all events, and checkpoints,
-/// signed with this secret key (`PRIVATE+KEY+…`) at each sync and at close. The
-/// key is kept in memory only. Opening a writer then builds the tree where there
-/// is none, and says AUDITRAIL_ERR_TAMPERED where the trail is not what was
-/// signed. A thread of the writer's own, in which no signal is delivered, hashes
-/// what is written; a shared writer has none, and hashes at each checkpoint.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn auditrail_options_set_proof_key(
-    options: *mut auditrail_options,
-    secret_key: *const c_char,
-    length: usize,
-    error: *mut auditrail_error,
-) -> auditrail_status {
-    // SAFETY: by the header's rules the pointers are NULL or the caller's.
-    unsafe {
-        guard(error, || {
-            let options = handle_mut(options, "options")?;
-            let key = SigningKey::parse(text(secret_key, length, "secret_key")?)?;
-            sign_with(options, Arc::new(key));
-            Ok(0)
-        })
-    }
-}
-
-/// The same, with the key read from a file, now.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn auditrail_options_set_proof_key_file(
-    options: *mut auditrail_options,
-    key_file: *const c_char,
-    error: *mut auditrail_error,
-) -> auditrail_status {
-    // SAFETY: by the header's rules the pointers are NULL or the caller's.
-    unsafe {
-        guard(error, || {
-            let options = handle_mut(options, "options")?;
-            let key = read_key(path(key_file, "key_file")?)?;
-            sign_with(options, Arc::new(key));
-            Ok(0)
-        })
-    }
-}
-
-/// The same, with a key that lives elsewhere, such as in an HSM: `sign` is
-/// called for each checkpoint. The public key is a text as `auditrail_keygen`
-/// gives. What comes back is checked before it is used. Writers opened with
-/// these options call it until they are closed.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn auditrail_options_set_proof_signer(
-    options: *mut auditrail_options,
-    public_key: *const c_char,
-    length: usize,
-    sign: auditrail_sign_callback,
-    user_data: *mut c_void,
-    error: *mut auditrail_error,
-) -> auditrail_status {
-    // SAFETY: by the header's rules the pointers are NULL or the caller's.
-    unsafe {
-        guard(error, || {
-            let options = handle_mut(options, "options")?;
-            let verifier = VerifierKey::parse(text(public_key, length, "public_key")?.trim())?;
-            let sign = sign.ok_or_else(|| is_null("sign"))?;
-            sign_with(
-                options,
-                Arc::new(Callback {
-                    verifier,
-                    sign,
-                    user_data: user_data as usize,
-                }),
-            );
-            Ok(0)
-        })
-    }
-}
-
-/// Checkpoints that are there may also be signed by this public key, of the
-/// same name, from before the key was changed. Call it after one of
-/// `auditrail_options_set_proof_…`; otherwise AUDITRAIL_ERR_INVALID_ARGUMENT,
-/// as for the functions below.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn auditrail_options_add_proof_earlier_key(
-    options: *mut auditrail_options,
-    public_key: *const c_char,
-    length: usize,
-    error: *mut auditrail_error,
-) -> auditrail_status {
-    // SAFETY: by the header's rules the pointers are NULL or the caller's.
-    unsafe {
-        guard(error, || {
-            let key = VerifierKey::parse(text(public_key, length, "public_key")?.trim())?;
-            proof_of(handle_mut(options, "options")?)?.earlier_key(key);
-            Ok(0)
-        })
-    }
-}
-
-/// A checkpoint is also made after so many events; 0, the default: not. The
-/// append that makes it due waits for it, and for the sync that goes before.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn auditrail_options_set_checkpoint_events(
-    options: *mut auditrail_options,
-    events: u64,
-    error: *mut auditrail_error,
-) -> auditrail_status {
-    // SAFETY: by the header's rules the pointers are NULL or the caller's.
-    unsafe {
-        guard(error, || {
-            proof_of(handle_mut(options, "options")?)?.every_events(events);
-            Ok(0)
-        })
-    }
-}
-
-/// A checkpoint is also made with the first append after so many milliseconds;
-/// 0, the default: not.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn auditrail_options_set_checkpoint_interval(
-    options: *mut auditrail_options,
-    milliseconds: u64,
-    error: *mut auditrail_error,
-) -> auditrail_status {
-    // SAFETY: by the header's rules the pointers are NULL or the caller's.
-    unsafe {
-        guard(error, || {
-            let interval = Duration::from_millis(milliseconds);
-            proof_of(handle_mut(options, "options")?)?.every(interval);
-            Ok(0)
-        })
-    }
-}
-
-/// Whom to tell how far the tree is, while it is built for a trail that exists.
-/// Called during `auditrail_writer_open`, and when a checkpoint is made.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn auditrail_options_set_proof_progress(
-    options: *mut auditrail_options,
-    progress: auditrail_progress_callback,
-    user_data: *mut c_void,
-    error: *mut auditrail_error,
-) -> auditrail_status {
-    // SAFETY: by the header's rules the pointers are NULL or the caller's.
-    unsafe {
-        guard(error, || {
-            let progress = progress.ok_or_else(|| is_null("progress"))?;
-            let user_data = user_data as usize;
-            proof_of(handle_mut(options, "options")?)?.progress(Arc::new(move |done, all| {
-                // SAFETY: the caller has said that this may be called so.
-                progress(user_data as *mut c_void, done, all);
-            }));
-            Ok(0)
-        })
-    }
-}
+use crate::proof::{self, ConsistencyProof, InclusionProof, Verification};
+use std::ffi::c_char;
 
 /// The trail's newest checkpoint, as its file has it and unchecked: what to keep
 /// elsewhere, and to show to witnesses. AUDITRAIL_ERR_NOT_FOUND where there is
@@ -242,15 +19,15 @@ pub unsafe extern "C" fn auditrail_checkpoint(
     checkpoint: *mut *mut auditrail_buffer,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules the pointers are NULL or the caller's.
-    unsafe {
-        guard(error, || {
-            not_null(checkpoint, "checkpoint")?;
-            let text = proof::checkpoint_text(path(root, "root")?)?;
-            put(checkpoint, auditrail_buffer::give(text.into_bytes()));
-            Ok(0)
-        })
-    }
+    // SAFETY: by the header NULL or NUL-terminated.
+    let root = unsafe { CText::new(&root, "root") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let checkpoint = unsafe { NewHandle::new(&checkpoint, "checkpoint") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, checkpoint, || {
+        Ok(proof::checkpoint_text(root.path()?)?.into())
+    })
 }
 
 /// Adds a witness's signature lines to the newest checkpoint; a writer may be at
@@ -266,15 +43,20 @@ pub unsafe extern "C" fn auditrail_add_cosignatures(
     public_keys_length: usize,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules the pointers are NULL or the caller's.
-    unsafe {
-        guard(error, || {
-            let keys = keys(public_keys, public_keys_length)?;
-            let lines = text(lines, lines_length, "lines")?;
-            proof::add_cosignatures(path(root, "root")?, lines, &keys)?;
-            Ok(0)
-        })
-    }
+    // SAFETY: by the header NULL or NUL-terminated.
+    let root = unsafe { CText::new(&root, "root") };
+    // SAFETY: by the header NULL or `lines_length` bytes.
+    let lines = unsafe { Bytes::new(&lines, lines_length, "lines") };
+    // SAFETY: by the header NULL or `public_keys_length` bytes.
+    let public_keys = unsafe { Bytes::new(&public_keys, public_keys_length, "public_keys") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, Nothing, || {
+        let keys = keys_of(&public_keys)?;
+        let lines = lines.text()?;
+        proof::add_cosignatures(root.path()?, lines, &keys)?;
+        Ok(())
+    })
 }
 
 /// Verifies the whole trail against its newest checkpoint and, if it is not
@@ -309,25 +91,33 @@ pub unsafe extern "C" fn auditrail_verify(
     report_json: *mut *mut auditrail_buffer,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules the pointers are NULL or the caller's.
-    unsafe {
-        guard(error, || {
-            let keys = keys(public_keys, public_keys_length)?;
-            let mut how = Verification::new(&keys)
-                .witnesses(witnesses as usize)
-                .pruned_before(first_id);
-            if checkpoint_length > 0 {
-                how = how.checkpoint(text(checkpoint, checkpoint_length, "checkpoint")?)?;
-            }
-            let report = how.run(path(root, "root")?, |_, _| {})?;
-            if !report_json.is_null() {
-                let json = serde_json::to_vec(&report)
-                    .map_err(|e| Error::new(Kind::Panic, format!("the report is no JSON: {e}")))?;
-                put(report_json, auditrail_buffer::give(json));
-            }
-            report.to_result().map(|()| 0)
-        })
-    }
+    // SAFETY: by the header NULL or NUL-terminated.
+    let root = unsafe { CText::new(&root, "root") };
+    // SAFETY: by the header NULL or `public_keys_length` bytes.
+    let public_keys = unsafe { Bytes::new(&public_keys, public_keys_length, "public_keys") };
+    // SAFETY: by the header NULL or `checkpoint_length` bytes.
+    let checkpoint = unsafe { Bytes::new(&checkpoint, checkpoint_length, "checkpoint") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let report_json = unsafe { NewHandle::new(&report_json, "report_json") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    // Not by `call`, for the report is given with an error too.
+    guard(error, || {
+        let keys = keys_of(&public_keys)?;
+        let mut how = Verification::new(&keys)
+            .witnesses(witnesses as usize)
+            .pruned_before(first_id);
+        if let Some(checkpoint) = some(&checkpoint)? {
+            how = how.checkpoint(checkpoint)?;
+        }
+        let report = how.run(root.path()?, |_, _| {})?;
+        if !report_json.is_null() {
+            let json = serde_json::to_vec(&report)
+                .map_err(|e| Error::new(Kind::Panic, format!("the report is no JSON: {e}")))?;
+            report_json.put(json.into());
+        }
+        report.to_result().map(|()| AUDITRAIL_OK)
+    })
 }
 
 /// Proves that an event is in the trail, in the form `c2sp.org/tlog-proof@v1`:
@@ -344,17 +134,19 @@ pub unsafe extern "C" fn auditrail_prove(
     proof: *mut *mut auditrail_buffer,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules the pointers are NULL or the caller's.
-    unsafe {
-        guard(error, || {
-            not_null(proof, "proof")?;
-            let checkpoint = text(checkpoint, checkpoint_length, "checkpoint")?;
-            let checkpoint = Some(checkpoint).filter(|text| !text.is_empty());
-            let made = proof::prove(path(root, "root")?, event_id, checkpoint)?;
-            put(proof, auditrail_buffer::give(made.to_string().into_bytes()));
-            Ok(0)
-        })
-    }
+    // SAFETY: by the header NULL or NUL-terminated.
+    let root = unsafe { CText::new(&root, "root") };
+    // SAFETY: by the header NULL or `checkpoint_length` bytes.
+    let checkpoint = unsafe { Bytes::new(&checkpoint, checkpoint_length, "checkpoint") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let proof = unsafe { NewHandle::new(&proof, "proof") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, proof, || {
+        let checkpoint = some(&checkpoint)?;
+        let proof = proof::prove(root.path()?, event_id, checkpoint)?;
+        Ok(proof.to_string().into())
+    })
 }
 
 /// Checks an event's proof: that `line` is in the log of the key, as the event
@@ -374,17 +166,24 @@ pub unsafe extern "C" fn auditrail_verify_proof(
     size: *mut u64,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules the pointers are NULL or the caller's.
-    unsafe {
-        guard(error, || {
-            let keys = keys(public_keys, public_keys_length)?;
-            let proof = InclusionProof::parse(text(proof, proof_length, "proof")?)?;
-            let signed = proof.check(bytes(line, line_length, "line")?, &keys)?;
-            put(event_id, proof.event_id());
-            put(size, signed.size());
-            Ok(0)
-        })
-    }
+    // SAFETY: by the header NULL or `proof_length` bytes.
+    let proof = unsafe { Bytes::new(&proof, proof_length, "proof") };
+    // SAFETY: by the header NULL or `line_length` bytes.
+    let line = unsafe { Bytes::new(&line, line_length, "line") };
+    // SAFETY: by the header NULL or `public_keys_length` bytes.
+    let public_keys = unsafe { Bytes::new(&public_keys, public_keys_length, "public_keys") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let event_id = unsafe { Out::new(&event_id) };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let size = unsafe { Out::new(&size) };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, (event_id, size), || {
+        let keys = keys_of(&public_keys)?;
+        let proof = InclusionProof::parse(proof.text()?)?;
+        let signed = proof.check(line.get()?, &keys)?;
+        Ok((proof.event_id(), signed.size()))
+    })
 }
 
 /// Proves that the trail, under its newest checkpoint or the one given, goes on
@@ -399,17 +198,19 @@ pub unsafe extern "C" fn auditrail_prove_consistency(
     proof: *mut *mut auditrail_buffer,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules the pointers are NULL or the caller's.
-    unsafe {
-        guard(error, || {
-            not_null(proof, "proof")?;
-            let checkpoint = text(checkpoint, checkpoint_length, "checkpoint")?;
-            let checkpoint = Some(checkpoint).filter(|text| !text.is_empty());
-            let made = proof::prove_consistency(path(root, "root")?, old_size, checkpoint)?;
-            put(proof, auditrail_buffer::give(made.to_string().into_bytes()));
-            Ok(0)
-        })
-    }
+    // SAFETY: by the header NULL or NUL-terminated.
+    let root = unsafe { CText::new(&root, "root") };
+    // SAFETY: by the header NULL or `checkpoint_length` bytes.
+    let checkpoint = unsafe { Bytes::new(&checkpoint, checkpoint_length, "checkpoint") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let proof = unsafe { NewHandle::new(&proof, "proof") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, proof, || {
+        let checkpoint = some(&checkpoint)?;
+        let proof = proof::prove_consistency(root.path()?, old_size, checkpoint)?;
+        Ok(proof.to_string().into())
+    })
 }
 
 /// Checks that the checkpoint in the proof goes on from an earlier checkpoint.
@@ -424,16 +225,21 @@ pub unsafe extern "C" fn auditrail_verify_consistency(
     public_keys_length: usize,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules the pointers are NULL or the caller's.
-    unsafe {
-        guard(error, || {
-            let keys = keys(public_keys, public_keys_length)?;
-            let proof = ConsistencyProof::parse(text(proof, proof_length, "proof")?)?;
-            let old = text(old_checkpoint, old_checkpoint_length, "old_checkpoint")?;
-            proof.check(old, &keys)?;
-            Ok(0)
-        })
-    }
+    // SAFETY: by the header NULL or `proof_length` bytes.
+    let proof = unsafe { Bytes::new(&proof, proof_length, "proof") };
+    // SAFETY: by the header NULL or `old_checkpoint_length` bytes.
+    let old_checkpoint =
+        unsafe { Bytes::new(&old_checkpoint, old_checkpoint_length, "old_checkpoint") };
+    // SAFETY: by the header NULL or `public_keys_length` bytes.
+    let public_keys = unsafe { Bytes::new(&public_keys, public_keys_length, "public_keys") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, Nothing, || {
+        let keys = keys_of(&public_keys)?;
+        let proof = ConsistencyProof::parse(proof.text()?)?;
+        proof.check(old_checkpoint.text()?, &keys)?;
+        Ok(())
+    })
 }
 
 /// Writes the trail as a complete static log (c2sp.org/tlog-tiles) into the
@@ -448,89 +254,24 @@ pub unsafe extern "C" fn auditrail_export(
     events: *mut u64,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules the pointers are NULL or the caller's.
-    unsafe {
-        guard(error, || {
-            let keys = keys(public_keys, public_keys_length)?;
-            let (root, out) = (path(root, "root")?, path(out, "out")?);
-            let exported = proof::export(root, out, &keys, |_, _| {})?;
-            put(events, exported.events);
-            Ok(0)
-        })
-    }
-}
-
-/// A signer on the other side.
-struct Callback {
-    verifier: VerifierKey,
-    sign: unsafe extern "C" fn(*mut c_void, *const u8, usize, *mut u8) -> i32,
-    /// A pointer that is the caller's, who has said that it may be used from any
-    /// thread.
-    user_data: usize,
-}
-
-impl Signer for Callback {
-    fn verifier(&self) -> &VerifierKey {
-        &self.verifier
-    }
-
-    fn sign(&self, message: &[u8]) -> Result<[u8; 64]> {
-        let mut signature = [0; 64];
-        // SAFETY: the caller has said that it may be called so; the places are
-        // valid for the call.
-        let status = unsafe {
-            (self.sign)(
-                self.user_data as *mut c_void,
-                message.as_ptr(),
-                message.len(),
-                signature.as_mut_ptr(),
-            )
-        };
-        match status {
-            0 => Ok(signature),
-            other => Err(Error::signer(format!(
-                "the signer of {} returned {other}",
-                self.verifier.name()
-            ))),
-        }
-    }
-}
-
-fn sign_with(options: &mut auditrail_options, signer: Arc<dyn Signer>) {
-    options.options.proof(ProofOptions::new(signer));
-}
-
-fn proof_of(options: &mut auditrail_options) -> Result<&mut ProofOptions> {
-    options.options.proof.as_mut().ok_or_else(|| {
-        Error::argument("set the proof's key, key file or signer before its other options")
+    // SAFETY: by the header NULL or NUL-terminated.
+    let root = unsafe { CText::new(&root, "root") };
+    // SAFETY: by the header NULL or NUL-terminated.
+    let out = unsafe { CText::new(&out, "out") };
+    // SAFETY: by the header NULL or `public_keys_length` bytes.
+    let public_keys = unsafe { Bytes::new(&public_keys, public_keys_length, "public_keys") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let events = unsafe { Out::new(&events) };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, events, || {
+        let keys = keys_of(&public_keys)?;
+        let (root, out) = (root.path()?, out.path()?);
+        Ok(proof::export(root, out, &keys, |_, _| {})?.events)
     })
 }
 
-fn read_key(path: &Path) -> Result<SigningKey> {
-    let text = Disk
-        .open(path, Open::Read)
-        .and_then(|file| read_range(&*file, 0, 4096))
-        .map_err(|e| Error::io("read", path, &e))?;
-    let text = std::str::from_utf8(&text)
-        .map_err(|_| Error::argument(format!("{} holds no key", path.display())))?;
-    SigningKey::parse(text)
-}
-
-/// Public keys, one a line; blank lines do not matter.
-///
-/// # Safety
-/// As for [`bytes`].
-unsafe fn keys(pointer: *const c_char, length: usize) -> Result<Vec<VerifierKey>> {
-    // SAFETY: as this function's own.
-    let keys = unsafe { text(pointer, length, "public_keys")? };
-    let keys: Vec<_> = keys
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .map(VerifierKey::parse)
-        .collect::<Result<_>>()?;
-    if keys.is_empty() {
-        return Err(Error::argument("public_keys holds no key"));
-    }
-    Ok(keys)
+/// The text of a checkpoint, if there is one.
+fn some<'c>(checkpoint: &Bytes<'c>) -> Result<Option<&'c str>> {
+    Ok(Some(checkpoint.text()?).filter(|text| !text.is_empty()))
 }

@@ -1,11 +1,10 @@
 //! Questions about a whole trail, answered as JSON.
 
-use super::filter::{auditrail_filter, filter_of};
+use super::filter::filter_of;
 use super::{
-    AUDITRAIL_OK, auditrail_buffer, auditrail_error, auditrail_status, c_text, guard, is_null,
-    not_null, path, put,
+    CText, NewHandle, Out, Shared, auditrail_buffer, auditrail_error, auditrail_filter,
+    auditrail_status, call,
 };
-use crate::error::Result;
 use crate::read::check;
 use crate::read::history;
 use crate::read::replay;
@@ -28,23 +27,27 @@ pub unsafe extern "C" fn auditrail_replay(
     result_json: *mut *mut auditrail_buffer,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules.
-    unsafe {
-        guard(error, || {
-            not_null(result_json, "result_json")?;
-            let replay = replay(
-                path(root, "root")?,
-                name(domain, "domain")?,
-                name(category, "category")?,
-                &filter_of(filter),
-            )?;
-            put(
-                result_json,
-                auditrail_buffer::give(replay.to_json().into_bytes()),
-            );
-            Ok(AUDITRAIL_OK)
-        })
-    }
+    // SAFETY: by the header NULL or NUL-terminated.
+    let root = unsafe { CText::new(&root, "root") };
+    // SAFETY: by the header NULL or NUL-terminated.
+    let domain = unsafe { CText::new(&domain, "domain") };
+    // SAFETY: by the header NULL or NUL-terminated.
+    let category = unsafe { CText::new(&category, "category") };
+    // SAFETY: by the header NULL or a filter that nobody changes now.
+    let filter = unsafe { Shared::new(&filter, "filter") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let result_json = unsafe { NewHandle::new(&result_json, "result_json") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, result_json, || {
+        let replay = replay(
+            root.path()?,
+            domain.get()?,
+            category.get()?,
+            &filter_of(filter),
+        )?;
+        Ok(replay.to_json().into())
+    })
 }
 
 /// What happened to one record: an array with an object for each of its events
@@ -65,24 +68,30 @@ pub unsafe extern "C" fn auditrail_history(
     result_json: *mut *mut auditrail_buffer,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules.
-    unsafe {
-        guard(error, || {
-            not_null(result_json, "result_json")?;
-            let history = history(
-                path(root, "root")?,
-                name(domain, "domain")?,
-                name(category, "category")?,
-                name(model_name, "model_name")?,
-                &filter_of(filter),
-            )?;
-            put(
-                result_json,
-                auditrail_buffer::give(history.to_json().into_bytes()),
-            );
-            Ok(AUDITRAIL_OK)
-        })
-    }
+    // SAFETY: by the header NULL or NUL-terminated.
+    let root = unsafe { CText::new(&root, "root") };
+    // SAFETY: by the header NULL or NUL-terminated.
+    let domain = unsafe { CText::new(&domain, "domain") };
+    // SAFETY: by the header NULL or NUL-terminated.
+    let category = unsafe { CText::new(&category, "category") };
+    // SAFETY: by the header NULL or NUL-terminated.
+    let model_name = unsafe { CText::new(&model_name, "model_name") };
+    // SAFETY: by the header NULL or a filter that nobody changes now.
+    let filter = unsafe { Shared::new(&filter, "filter") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let result_json = unsafe { NewHandle::new(&result_json, "result_json") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, result_json, || {
+        let history = history(
+            root.path()?,
+            domain.get()?,
+            category.get()?,
+            model_name.get()?,
+            &filter_of(filter),
+        )?;
+        Ok(history.to_json().into())
+    })
 }
 
 /// Goes through the whole trail and reports what is there and what is wrong
@@ -102,25 +111,13 @@ pub unsafe extern "C" fn auditrail_check(
     report_json: *mut *mut auditrail_buffer,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules.
-    unsafe {
-        guard(error, || {
-            not_null(report_json, "report_json")?;
-            let report = check(path(root, "root")?)?;
-            put(
-                report_json,
-                auditrail_buffer::give(report.to_json().into_bytes()),
-            );
-            Ok(AUDITRAIL_OK)
-        })
-    }
-}
-
-/// The text at `pointer`, which must not be NULL.
-///
-/// # Safety
-/// As for [`c_text`].
-unsafe fn name<'a>(pointer: *const c_char, name: &str) -> Result<&'a str> {
-    // SAFETY: as this function's own.
-    unsafe { c_text(pointer, name)? }.ok_or_else(|| is_null(name))
+    // SAFETY: by the header NULL or NUL-terminated.
+    let root = unsafe { CText::new(&root, "root") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let report_json = unsafe { NewHandle::new(&report_json, "report_json") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, report_json, || {
+        Ok(check(root.path()?)?.to_json().into())
+    })
 }

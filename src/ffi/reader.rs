@@ -1,11 +1,13 @@
 //! Reading a trail, event by event.
 
-use super::filter::{auditrail_filter, filter_of};
+use super::filter::filter_of;
+use super::output::Place;
 use super::{
-    AUDITRAIL_END, AUDITRAIL_OK, auditrail_error, auditrail_status, guard, guard_plain, handle_mut,
-    not_null, path, put,
+    CText, Exclusive, NewHandle, OrEnd, Out, Owned, Shared, auditrail_error, auditrail_filter,
+    auditrail_status, call, free, guard_plain,
 };
 use crate::read::{Reader, Record};
+use std::borrow::Cow;
 use std::ffi::{CString, c_char};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
@@ -15,12 +17,39 @@ use std::time::Duration;
 pub struct auditrail_reader {
     reader: Reader,
     /// What the accessors have given out about the present event.
-    texts: [Vec<u8>; TEXTS],
+    texts: [Vec<u8>; Slot::Payload as usize + 1],
     /// Path and reason of each piece of damage that was asked for.
     damage: Vec<(CString, CString)>,
 }
 
-const TEXTS: usize = 8;
+/// Where the text of each accessor is kept while it is lent.
+#[derive(Clone, Copy)]
+enum Slot {
+    Path,
+    Domain,
+    Category,
+    ModelName,
+    Operation,
+    User,
+    RequestId,
+    Payload,
+}
+
+impl auditrail_reader {
+    /// A piece of damage: path, offset and reason, the texts lent.
+    fn damage(&mut self, index: usize) -> Option<(*const c_char, u64, *const c_char)> {
+        let found = self.reader.damage();
+        let asked = found.get(index)?;
+        for damage in found.iter().take(index + 1).skip(self.damage.len()) {
+            self.damage.push((
+                c_string(damage.path.as_os_str().as_bytes()),
+                c_string(damage.reason.as_bytes()),
+            ));
+        }
+        let (path, reason) = &self.damage[index];
+        Some((path.as_ptr(), asked.offset, reason.as_ptr()))
+    }
+}
 
 /// Opens the trail at `root` for reading the events that pass the filter (NULL:
 /// all of them, in stream order); the filter may be freed at once. Close the
@@ -33,22 +62,21 @@ pub unsafe extern "C" fn auditrail_reader_open(
     reader: *mut *mut auditrail_reader,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules.
-    unsafe {
-        guard(error, || {
-            not_null(reader, "reader")?;
-            let opened = Reader::open(path(root, "root")?, &filter_of(filter))?;
-            put(
-                reader,
-                Box::into_raw(Box::new(auditrail_reader {
-                    reader: opened,
-                    texts: Default::default(),
-                    damage: Vec::new(),
-                })),
-            );
-            Ok(AUDITRAIL_OK)
+    // SAFETY: by the header NULL or NUL-terminated.
+    let root = unsafe { CText::new(&root, "root") };
+    // SAFETY: by the header NULL or a filter that nobody changes now.
+    let filter = unsafe { Shared::new(&filter, "filter") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let reader = unsafe { NewHandle::new(&reader, "reader") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, reader, || {
+        Ok(auditrail_reader {
+            reader: Reader::open(root.path()?, &filter_of(filter))?,
+            texts: Default::default(),
+            damage: Vec::new(),
         })
-    }
+    })
 }
 
 /// Goes on to the next event. Its line, a JSON object without a newline or NUL
@@ -65,14 +93,19 @@ pub unsafe extern "C" fn auditrail_reader_next(
     event_id: *mut u64,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules.
-    unsafe {
-        guard(error, || {
-            let reader = handle_mut(reader, "reader")?;
-            let record = reader.reader.next()?;
-            Ok(give(record, json, length, event_id))
-        })
-    }
+    // SAFETY: by the header NULL or a reader that no other thread uses now.
+    let reader = unsafe { Exclusive::new(&reader, "reader") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let json = unsafe { Out::new(&json) };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let length = unsafe { Out::new(&length) };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let event_id = unsafe { Out::new(&event_id) };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, OrEnd((json, length, event_id)), || {
+        Ok(reader.get()?.reader.next()?.map(line_of))
+    })
 }
 
 /// As `auditrail_reader_next`, but at the end waits until there is a new event,
@@ -90,52 +123,48 @@ pub unsafe extern "C" fn auditrail_reader_follow(
     event_id: *mut u64,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules.
-    unsafe {
-        guard(error, || {
-            let reader = handle_mut(reader, "reader")?;
-            let record = reader.reader.follow(Duration::from_millis(timeout_ms))?;
-            Ok(give(record, json, length, event_id))
-        })
-    }
+    // SAFETY: by the header NULL or a reader that no other thread uses now.
+    let reader = unsafe { Exclusive::new(&reader, "reader") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let json = unsafe { Out::new(&json) };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let length = unsafe { Out::new(&length) };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let event_id = unsafe { Out::new(&event_id) };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, OrEnd((json, length, event_id)), || {
+        let timeout = Duration::from_millis(timeout_ms);
+        Ok(reader.get()?.reader.follow(timeout)?.map(line_of))
+    })
 }
 
 /// When the present event was, in Unix seconds; 0 if there is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auditrail_reader_timestamp(reader: *const auditrail_reader) -> i64 {
-    guard_plain(0, || {
-        // SAFETY: by the header's rules.
-        let reader = unsafe { reader.as_ref() };
-        reader
-            .and_then(|reader| reader.reader.record())
-            .map_or(0, |record| record.timestamp())
-    })
+    // SAFETY: by the header NULL or a reader that no other thread uses now.
+    let reader = unsafe { Shared::new(&reader, "reader") };
+    present(reader, |record| record.timestamp())
 }
 
 /// The path of the segment in which the present event stands, NUL-terminated,
 /// lent until the next call on this reader; NULL if there is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auditrail_reader_path(reader: *mut auditrail_reader) -> *const c_char {
-    // SAFETY: by the header's rules.
-    unsafe {
-        lend(reader, 0, std::ptr::null_mut(), |record, out| {
-            out.extend_from_slice(record.path().as_os_str().as_bytes());
-            true
-        })
-    }
+    // SAFETY: by the header NULL or a reader that no other thread uses now.
+    let reader = unsafe { Exclusive::new(&reader, "reader") };
+    lend(reader, Slot::Path, Out::nowhere(), |record| {
+        Some(record.path().as_os_str().as_bytes().into())
+    })
 }
 
 /// The byte at which the present event's line begins in that segment; 0 if
 /// there is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auditrail_reader_offset(reader: *const auditrail_reader) -> u64 {
-    guard_plain(0, || {
-        // SAFETY: by the header's rules.
-        let reader = unsafe { reader.as_ref() };
-        reader
-            .and_then(|reader| reader.reader.record())
-            .map_or(0, |record| record.offset())
-    })
+    // SAFETY: by the header NULL or a reader that no other thread uses now.
+    let reader = unsafe { Shared::new(&reader, "reader") };
+    present(reader, |record| record.offset())
 }
 
 /// The present event's domain, in UTF-8, with a NUL behind it that does not
@@ -147,13 +176,13 @@ pub unsafe extern "C" fn auditrail_reader_domain(
     reader: *mut auditrail_reader,
     length: *mut usize,
 ) -> *const c_char {
-    // SAFETY: by the header's rules.
-    unsafe {
-        lend(reader, 1, length, |record, out| {
-            out.extend_from_slice(record.domain().as_bytes());
-            true
-        })
-    }
+    // SAFETY: by the header NULL or a reader that no other thread uses now.
+    let reader = unsafe { Exclusive::new(&reader, "reader") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let length = unsafe { Out::new(&length) };
+    lend(reader, Slot::Domain, length, |record| {
+        Some(bytes_of(record.domain()))
+    })
 }
 
 /// The present event's category.
@@ -162,13 +191,13 @@ pub unsafe extern "C" fn auditrail_reader_category(
     reader: *mut auditrail_reader,
     length: *mut usize,
 ) -> *const c_char {
-    // SAFETY: by the header's rules.
-    unsafe {
-        lend(reader, 2, length, |record, out| {
-            out.extend_from_slice(record.category().as_bytes());
-            true
-        })
-    }
+    // SAFETY: by the header NULL or a reader that no other thread uses now.
+    let reader = unsafe { Exclusive::new(&reader, "reader") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let length = unsafe { Out::new(&length) };
+    lend(reader, Slot::Category, length, |record| {
+        Some(bytes_of(record.category()))
+    })
 }
 
 /// The present event's model name, without the escapes of JSON; it may hold
@@ -178,13 +207,13 @@ pub unsafe extern "C" fn auditrail_reader_model_name(
     reader: *mut auditrail_reader,
     length: *mut usize,
 ) -> *const c_char {
-    // SAFETY: by the header's rules.
-    unsafe {
-        lend(reader, 3, length, |record, out| {
-            out.extend_from_slice(record.model_name().as_bytes());
-            true
-        })
-    }
+    // SAFETY: by the header NULL or a reader that no other thread uses now.
+    let reader = unsafe { Exclusive::new(&reader, "reader") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let length = unsafe { Out::new(&length) };
+    lend(reader, Slot::ModelName, length, |record| {
+        Some(bytes_of(record.model_name()))
+    })
 }
 
 /// The present event's operation.
@@ -193,13 +222,13 @@ pub unsafe extern "C" fn auditrail_reader_operation(
     reader: *mut auditrail_reader,
     length: *mut usize,
 ) -> *const c_char {
-    // SAFETY: by the header's rules.
-    unsafe {
-        lend(reader, 4, length, |record, out| {
-            out.extend_from_slice(record.operation().as_bytes());
-            true
-        })
-    }
+    // SAFETY: by the header NULL or a reader that no other thread uses now.
+    let reader = unsafe { Exclusive::new(&reader, "reader") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let length = unsafe { Out::new(&length) };
+    lend(reader, Slot::Operation, length, |record| {
+        Some(bytes_of(record.operation()))
+    })
 }
 
 /// The present event's user, its logical_user_id.
@@ -208,13 +237,13 @@ pub unsafe extern "C" fn auditrail_reader_user(
     reader: *mut auditrail_reader,
     length: *mut usize,
 ) -> *const c_char {
-    // SAFETY: by the header's rules.
-    unsafe {
-        lend(reader, 5, length, |record, out| {
-            out.extend_from_slice(record.logical_user_id().as_bytes());
-            true
-        })
-    }
+    // SAFETY: by the header NULL or a reader that no other thread uses now.
+    let reader = unsafe { Exclusive::new(&reader, "reader") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let length = unsafe { Out::new(&length) };
+    lend(reader, Slot::User, length, |record| {
+        Some(bytes_of(record.logical_user_id()))
+    })
 }
 
 /// The present event's request_id; NULL if it has none.
@@ -223,14 +252,13 @@ pub unsafe extern "C" fn auditrail_reader_request_id(
     reader: *mut auditrail_reader,
     length: *mut usize,
 ) -> *const c_char {
-    // SAFETY: by the header's rules.
-    unsafe {
-        lend(reader, 6, length, |record, out| {
-            let request_id = record.request_id();
-            out.extend_from_slice(request_id.as_deref().unwrap_or_default().as_bytes());
-            request_id.is_some()
-        })
-    }
+    // SAFETY: by the header NULL or a reader that no other thread uses now.
+    let reader = unsafe { Exclusive::new(&reader, "reader") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let length = unsafe { Out::new(&length) };
+    lend(reader, Slot::RequestId, length, |record| {
+        record.request_id().map(bytes_of)
+    })
 }
 
 /// The present event's payload, a JSON object as it stands in the line; NULL if
@@ -240,14 +268,13 @@ pub unsafe extern "C" fn auditrail_reader_payload(
     reader: *mut auditrail_reader,
     length: *mut usize,
 ) -> *const c_char {
-    // SAFETY: by the header's rules.
-    unsafe {
-        lend(reader, 7, length, |record, out| {
-            let payload = record.payload();
-            out.extend_from_slice(payload.unwrap_or_default().as_bytes());
-            payload.is_some()
-        })
-    }
+    // SAFETY: by the header NULL or a reader that no other thread uses now.
+    let reader = unsafe { Exclusive::new(&reader, "reader") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let length = unsafe { Out::new(&length) };
+    lend(reader, Slot::Payload, length, |record| {
+        record.payload().map(bytes_of)
+    })
 }
 
 /// How many lines were met so far that are no event of the stream in whose file
@@ -255,9 +282,10 @@ pub unsafe extern "C" fn auditrail_reader_payload(
 /// it may be in the midst of being written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auditrail_reader_damage_count(reader: *const auditrail_reader) -> u64 {
+    // SAFETY: by the header NULL or a reader that no other thread uses now.
+    let reader = unsafe { Shared::new(&reader, "reader") };
     guard_plain(0, || {
-        // SAFETY: by the header's rules.
-        let reader = unsafe { reader.as_ref() };
+        let reader = reader.optional();
         reader.map_or(0, |reader| reader.reader.damage_count())
     })
 }
@@ -275,91 +303,73 @@ pub unsafe extern "C" fn auditrail_reader_damage(
     reason: *mut *const c_char,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header's rules.
-    unsafe {
-        guard(error, || {
-            let handle = handle_mut(reader, "reader")?;
-            let found = handle.reader.damage();
-            let Some(asked) = found.get(index) else {
-                return Ok(AUDITRAIL_END);
-            };
-            for damage in found.iter().take(index + 1).skip(handle.damage.len()) {
-                handle.damage.push((
-                    c_string(damage.path.as_os_str().as_bytes()),
-                    c_string(damage.reason.as_bytes()),
-                ));
-            }
-            let (its_path, its_reason) = &handle.damage[index];
-            put(path, its_path.as_ptr());
-            put(offset, asked.offset);
-            put(reason, its_reason.as_ptr());
-            Ok(AUDITRAIL_OK)
-        })
-    }
+    // SAFETY: by the header NULL or a reader that no other thread uses now.
+    let reader = unsafe { Exclusive::new(&reader, "reader") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let path = unsafe { Out::new(&path) };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let offset = unsafe { Out::new(&offset) };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let reason = unsafe { Out::new(&reason) };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, OrEnd((path, offset, reason)), || {
+        Ok(reader.get()?.damage(index))
+    })
 }
 
 /// Closes a reader. NULL is accepted.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auditrail_reader_close(reader: *mut auditrail_reader) {
-    guard_plain((), || {
-        if !reader.is_null() {
-            // SAFETY: by the header's rules it came from `_open` and is closed once.
-            drop(unsafe { Box::from_raw(reader) });
-        }
-    });
+    // SAFETY: by the header NULL or a reader that nobody uses any more.
+    free(unsafe { Owned::new(reader) });
 }
 
-/// Lends an event's line to the caller.
-///
-/// # Safety
-/// Each place is NULL or the caller's to be written to.
-unsafe fn give(
-    record: Option<Record<'_>>,
-    json: *mut *const c_char,
-    length: *mut usize,
-    event_id: *mut u64,
-) -> auditrail_status {
-    let Some(record) = record else {
-        return AUDITRAIL_END;
-    };
-    // SAFETY: as this function's own.
-    unsafe {
-        put(json, record.bytes().as_ptr().cast());
-        put(length, record.bytes().len());
-        put(event_id, record.event_id());
-    }
-    AUDITRAIL_OK
+/// An event's line, which the reader lends: its bytes, how many, and its id.
+fn line_of(record: Record<'_>) -> (*const c_char, usize, u64) {
+    let line = record.bytes();
+    (line.as_ptr().cast(), line.len(), record.event_id())
 }
 
-/// Lends what `write` says about the present event, with a NUL behind it; NULL
-/// if there is none or `write` says `false`.
-///
-/// # Safety
-/// As for [`handle_mut`] and [`put`].
-unsafe fn lend(
-    reader: *mut auditrail_reader,
-    text: usize,
-    length: *mut usize,
-    write: impl FnOnce(&Record<'_>, &mut Vec<u8>) -> bool,
-) -> *const c_char {
-    guard_plain(std::ptr::null(), || {
-        // SAFETY: as this function's own.
-        let Some(reader) = (unsafe { reader.as_mut() }) else {
-            return std::ptr::null();
-        };
-        let Some(record) = reader.reader.record() else {
-            return std::ptr::null();
-        };
-        let out = &mut reader.texts[text];
-        out.clear();
-        if !write(&record, out) {
-            return std::ptr::null();
-        }
-        // SAFETY: as this function's own.
-        unsafe { put(length, out.len()) };
-        out.push(0);
-        out.as_ptr().cast()
+/// The whole of an accessor: what `read` says about the present event; zero if there
+/// is none.
+fn present<R: Default>(
+    reader: Shared<'_, auditrail_reader>,
+    read: impl FnOnce(Record<'_>) -> R,
+) -> R {
+    guard_plain(R::default(), || {
+        let record = reader.optional().and_then(|reader| reader.reader.record());
+        record.map(read).unwrap_or_default()
     })
+}
+
+/// The whole of an accessor that lends a text: what `read` says about the present
+/// event, with a NUL behind it; NULL if there is no event or it has no such text.
+fn lend(
+    reader: Exclusive<'_, auditrail_reader>,
+    slot: Slot,
+    length: Out<'_, usize>,
+    read: impl for<'r> FnOnce(&Record<'r>) -> Option<Cow<'r, [u8]>>,
+) -> *const c_char {
+    let lent = || {
+        let reader = reader.optional()?;
+        let record = reader.reader.record()?;
+        let text = read(&record)?;
+        let kept = &mut reader.texts[slot as usize];
+        kept.clear();
+        kept.extend_from_slice(&text);
+        kept.push(0);
+        length.put(text.len());
+        Some(kept.as_ptr().cast())
+    };
+    guard_plain(std::ptr::null(), || lent().unwrap_or(std::ptr::null()))
+}
+
+fn bytes_of<'r>(text: impl Into<Cow<'r, str>>) -> Cow<'r, [u8]> {
+    match text.into() {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    }
 }
 
 /// The bytes up to the first NUL.
