@@ -154,8 +154,6 @@ fn print_files(output: &mut Output, root: &Path, report: &CheckReport) -> Result
 /// A path relative to the trail.
 fn inside(root: &Path, path: &str) -> String {
     let path = Path::new(path);
-    // The library names files by their whole path.
-    let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
     let inside = path.strip_prefix(root).unwrap_or(path);
     shown(&inside.display().to_string())
 }

@@ -3,6 +3,7 @@
 use super::merkle::Hash;
 use crate::error::{Error, Kind, Result};
 use crate::limits::MAX_LISTED;
+use crate::store::layout::Layout;
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::path::Path;
@@ -180,6 +181,16 @@ impl VerifyReport {
             findings_total: 0,
             notes: Vec::new(),
         }
+    }
+
+    /// Names all files below the root as the caller gave it.
+    pub(crate) fn with_paths_as_given(mut self, layout: &Layout) -> Self {
+        for finding in self.findings.iter_mut().chain(&mut self.notes) {
+            if let Some(path) = &mut finding.path {
+                *path = layout.as_given(Path::new(&*path)).display().to_string();
+            }
+        }
+        self
     }
 
     pub(crate) fn find(&mut self, finding: Finding) {

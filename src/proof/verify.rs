@@ -72,7 +72,9 @@ impl Verification {
     /// Verifies the trail at `root`. `progress` is called with how many events have been
     /// verified, and how many there are to verify.
     pub fn run(&self, root: &Path, progress: impl FnMut(u64, u64)) -> Result<VerifyReport> {
-        self.run_in(&(Arc::new(Disk) as _), &Layout::new(root), progress)
+        let layout = Layout::new(root);
+        let report = self.run_in(&(Arc::new(Disk) as _), &layout, progress)?;
+        Ok(report.with_paths_as_given(&layout))
     }
 
     /// The same, over any storage.

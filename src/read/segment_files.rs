@@ -17,7 +17,7 @@ pub struct SegmentFile {
     pub category: String,
     /// The segment's number in its stream, from 1.
     pub number: u64,
-    /// Its path; absolute, also where the root was given by a relative one.
+    /// Its path, below the root as it was given.
     pub path: PathBuf,
     /// Its length when it was listed.
     pub bytes: u64,
@@ -42,7 +42,7 @@ pub fn segments(root: impl Into<PathBuf>) -> Result<Vec<SegmentFile>> {
                 domain: stream.domain.clone(),
                 category: stream.category.clone(),
                 number,
-                path,
+                path: layout.as_given(&path),
                 bytes,
             });
         }

@@ -23,22 +23,33 @@ pub(crate) const INDEX: &str = RESERVED;
 /// Builds the paths of one trail.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
+    /// Absolute.
     root: PathBuf,
+    /// As the caller gave it, for what the caller is told.
+    given: PathBuf,
 }
 
 impl Layout {
     /// A relative root is taken from where the process is now: it may change its
     /// working directory later, and must not continue in another folder then.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        let root = root.into();
+        let given = root.into();
         // Fails for an empty path, and where the working directory was deleted; both
         // then fail when the folder is looked for.
-        let root = std::path::absolute(&root).unwrap_or(root);
-        Self { root }
+        let root = std::path::absolute(&given).unwrap_or_else(|_| given.clone());
+        Self { root, given }
     }
 
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// A path of this layout below the root as the caller gave it.
+    pub fn as_given(&self, path: &Path) -> PathBuf {
+        match path.strip_prefix(&self.root) {
+            Ok(inside) => self.given.join(inside),
+            Err(_) => path.to_owned(),
+        }
     }
 
     pub fn index(&self) -> PathBuf {

@@ -115,7 +115,10 @@ impl TrailCheck<'_> {
         }
         let (streams, foreign) = listing::streams_and_foreign(self.storage, self.layout)?;
         for path in foreign {
-            self.findings.report.foreign_files.add(path_text(&path));
+            self.findings
+                .report
+                .foreign_files
+                .add(path_text(&self.layout.as_given(&path)));
         }
         let known: BTreeSet<StreamId> = cursors
             .iter()
@@ -152,7 +155,7 @@ impl TrailCheck<'_> {
         for &number in segments.numbers() {
             if number > next {
                 report.missing_segments.add(Gap {
-                    path: path_text(segments.folder()),
+                    path: path_text(&self.layout.as_given(segments.folder())),
                     first: next,
                     last: number - 1,
                 });
@@ -207,7 +210,11 @@ impl TrailCheck<'_> {
         if position.number == limit.number && position.offset < limit.offset {
             let segments = cursor.into_segments();
             let tail = Tail {
-                path: path_text(&segments.path(segments.index_of(limit.number))),
+                path: path_text(
+                    &self
+                        .layout
+                        .as_given(&segments.path(segments.index_of(limit.number))),
+                ),
                 offset: position.offset,
                 bytes: limit.offset - position.offset,
             };

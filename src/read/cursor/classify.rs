@@ -251,7 +251,7 @@ impl Cursor {
         };
         context.damage.report(Damage {
             kind: DamageKind::Disordered,
-            path: self.segments.path(skipped.segment_index),
+            path: self.given_path(skipped.segment_index),
             offset: skipped.offset,
             reason,
             event_id: Some(last),

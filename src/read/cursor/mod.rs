@@ -12,7 +12,7 @@ use super::segments::{Position, Segments};
 use crate::error::{Error, Result};
 use crate::event::header::{self, Header, LineChecker};
 use crate::read::filter::Matcher;
-use crate::store::layout::Layout;
+use crate::store::layout::{Layout, segment_name};
 use crate::store::lines::{Direction, Line, Lines};
 use crate::store::listing::StreamId;
 use crate::store::storage::{File, Open, Storage};
@@ -42,6 +42,9 @@ pub(crate) struct Cursor {
     stream_fields: Vec<u8>,
     direction: Direction,
     segments: Segments,
+    /// The stream's folder below the root as the caller gave it: readers, damage and
+    /// errors name files so.
+    given_folder: PathBuf,
     /// The segment that is being read.
     segment_index: usize,
     /// Where to go on in it while it is not open.
@@ -89,6 +92,7 @@ impl Cursor {
             stream_fields: header::stream_fields(&stream.domain, &stream.category),
             stream,
             direction,
+            given_folder: layout.as_given(&folder),
             segments: Segments::new(folder),
             segment_index: 0,
             resume_offset: 0,
@@ -111,6 +115,11 @@ impl Cursor {
     /// The current end of the stream.
     pub fn stream_end(&mut self, storage: &dyn Storage) -> Result<Position> {
         self.segments.current_end(storage)
+    }
+
+    fn given_path(&self, segment_index: usize) -> PathBuf {
+        let number = self.segments.number(segment_index);
+        self.given_folder.join(segment_name(number))
     }
 
     pub fn segments(&self) -> &Segments {
@@ -290,8 +299,9 @@ impl Cursor {
     /// pass.
     fn open(&mut self, context: &mut CursorContext<'_>) -> Result<bool> {
         if self.file.is_none() {
-            self.path = self.segments.path(self.segment_index);
-            match context.storage.open(&self.path, Open::Read) {
+            self.path = self.given_path(self.segment_index);
+            let path = self.segments.path(self.segment_index);
+            match context.storage.open(&path, Open::Read) {
                 Ok(file) => self.file = Some(file),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {
                     self.report_damage(context, 0, DamageKind::Gone, "the segment was taken away");
