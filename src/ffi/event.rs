@@ -1,10 +1,13 @@
 //! An event as fields.
 
+use super::sized::shared_size;
 use super::{Bytes, CText, is_null};
 use crate::error::{Error, Kind, Result};
 use crate::event::Event;
+use std::cell::OnceCell;
 use std::ffi::c_char;
 use std::marker::PhantomData;
+use std::mem::{MaybeUninit, offset_of};
 
 /// One event as fields, for `auditrail_writer_append_event`. Set `size` and
 /// zero the rest (in C99 `auditrail_event e = {.size = sizeof e};`), then fill
@@ -33,9 +36,14 @@ pub struct auditrail_event {
     pub payload_length: usize,
 }
 
+/// The size of the struct in 0.1, which ended with this field.
+const FIRST_SIZE: usize = offset_of!(auditrail_event, payload_length) + size_of::<usize>();
+
 /// The caller's fields, or NULL.
 pub(super) struct EventIn<'c> {
     pointer: *const auditrail_event,
+    /// What this version knows of them; what the caller's lacks is 0.
+    known: OnceCell<auditrail_event>,
     call: PhantomData<&'c auditrail_event>,
 }
 
@@ -46,12 +54,13 @@ impl<'c> EventIn<'c> {
     pub(super) unsafe fn new(pointer: &'c *const auditrail_event) -> Self {
         Self {
             pointer: *pointer,
+            known: OnceCell::new(),
             call: PhantomData,
         }
     }
 
     /// The event; an error if it is NULL, lacks fields, or has fields of a later version.
-    pub(super) fn get(&self) -> Result<Event<'c>> {
+    pub(super) fn get(&self) -> Result<Event<'_>> {
         let fields = self.known()?;
         // SAFETY: by `new` NULL or NUL-terminated.
         let text = |pointer, name| unsafe { CText::new(pointer, name) };
@@ -79,32 +88,29 @@ impl<'c> EventIn<'c> {
     }
 
     /// The fields that this version knows, if there are no others.
-    fn known(&self) -> Result<&'c auditrail_event> {
+    fn known(&self) -> Result<&auditrail_event> {
         if self.pointer.is_null() {
             return Err(is_null("fields"));
         }
         // SAFETY: it is not NULL, and the struct begins with its size in every version.
         let size = unsafe { (&raw const (*self.pointer).size).read() };
         let known = size_of::<auditrail_event>();
-        let Some(more) = size.checked_sub(known) else {
-            return Err(wrong_size("auditrail_event", size, known));
-        };
-        let tail = self.pointer.cast::<c_char>().wrapping_add(known);
+        let shared = shared_size("auditrail_event", size, FIRST_SIZE, known)?;
+        let tail = self.pointer.cast::<c_char>().wrapping_add(shared);
         // SAFETY: by `new` they are the last of `size` bytes.
-        let tail = unsafe { Bytes::new(&tail, more, "fields") }.get()?;
+        let tail = unsafe { Bytes::new(&tail, size - shared, "fields") }.get()?;
         if tail.iter().any(|&byte| byte != 0) {
             return Err(Error::argument(
                 "auditrail_event has fields that this version of the library does not know",
             ));
         }
-        // SAFETY: it is not NULL and has `known` bytes, or more.
-        Ok(unsafe { &*self.pointer })
+        let mut fields = MaybeUninit::<auditrail_event>::zeroed();
+        let place = fields.as_mut_ptr().cast::<u8>();
+        // SAFETY: by `new` there are `size` bytes, and `shared` is no more than that and
+        // no more than there is place for.
+        unsafe { place.copy_from_nonoverlapping(self.pointer.cast(), shared) };
+        // SAFETY: numbers and pointers, for which all bytes, zeros too, are values.
+        let fields = unsafe { fields.assume_init() };
+        Ok(self.known.get_or_init(|| fields))
     }
-}
-
-/// For a struct that is smaller than it was in the first version.
-pub(super) fn wrong_size(name: &str, size: usize, known: usize) -> Error {
-    Error::argument(format!(
-        "{name}.size is {size}; set it to sizeof({name}), which is at least {known}"
-    ))
 }

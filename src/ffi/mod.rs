@@ -38,6 +38,7 @@ mod proof;
 mod proof_options;
 mod query;
 mod reader;
+mod sized;
 mod stats;
 mod user_data;
 mod warning;

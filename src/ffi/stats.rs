@@ -1,10 +1,11 @@
 //! What a writer has done and where it is.
 
-use super::event::wrong_size;
 use super::is_null;
+use super::sized::shared_size;
 use crate::error::Result;
 use crate::write::Stats;
 use std::marker::PhantomData;
+use std::mem::offset_of;
 
 /// What a writer has done and where it is. Ids are 0 where there is no event.
 #[repr(C)]
@@ -69,29 +70,38 @@ impl<'c> StatsOut<'c> {
         // SAFETY: it is not NULL, and the struct begins with its size in every version.
         let size = unsafe { (&raw const (*self.pointer).size).read() };
         let known = size_of::<auditrail_stats>();
-        if size < known {
-            return Err(wrong_size("auditrail_stats", size, known));
-        }
-        Ok(StatsPlace { out: self, size })
+        let shared = shared_size("auditrail_stats", size, FIRST_SIZE, known)?;
+        Ok(StatsPlace {
+            out: self,
+            size,
+            shared,
+        })
     }
 }
 
-/// The caller's struct, which has room for all fields that this version knows.
+/// The size of the struct in 0.1, which ended with this field.
+const FIRST_SIZE: usize = offset_of!(auditrail_stats, flush_failures) + size_of::<u64>();
+
+/// The caller's struct.
 pub(super) struct StatsPlace<'c> {
     out: StatsOut<'c>,
     size: usize,
+    /// How much of it this version knows.
+    shared: usize,
 }
 
 impl StatsPlace<'_> {
-    /// Fills in what is known; fields of a later version become 0.
+    /// Fills in what both know; fields of a later version become 0.
     pub(super) fn put(self, stats: &Stats) {
-        let known = size_of::<auditrail_stats>();
-        // SAFETY: by `StatsOut::new` there are `size` bytes, and `get` found `size`
-        // to be no less than `known`.
+        let filled = stats_of(self.size, stats);
+        let place = self.out.pointer.cast::<u8>();
+        // SAFETY: by `StatsOut::new` there are `size` bytes, and by `get` `shared` is no
+        // more than that, and no more than `filled` has.
         unsafe {
-            self.out.pointer.write(stats_of(self.size, stats));
-            let tail = self.out.pointer.cast::<u8>().add(known);
-            tail.write_bytes(0, self.size - known);
+            place.copy_from_nonoverlapping((&raw const filled).cast(), self.shared);
+            place
+                .add(self.shared)
+                .write_bytes(0, self.size - self.shared);
         }
     }
 }

@@ -64,7 +64,7 @@ static void the_error_is_always_filled_in(auditrail_writer *writer) {
 static void a_writer(auditrail_writer *writer) {
     uint64_t id = 77, first = 77;
     size_t count = 77;
-    char huge[120];
+    char huge[160];
     REFUSED("writer is NULL", auditrail_writer_append(NULL, LENGTH(GOOD), &id, &error));
     REFUSED("event_json is NULL, but its length is 3",
             auditrail_writer_append(writer, NULL, 3, &id, &error));
@@ -87,8 +87,9 @@ static void a_writer(auditrail_writer *writer) {
              event.size, sizeof event);
     REFUSED(huge, auditrail_writer_append_event(writer, &event, &id, &error));
     event.size = SIZE_MAX;
-    snprintf(huge, sizeof huge, "the length of fields, %zu, is impossible (negative?)",
-             SIZE_MAX - sizeof event);
+    snprintf(huge, sizeof huge,
+             "auditrail_event.size is %zu; set it to sizeof(auditrail_event), which is at least %zu",
+             event.size, sizeof event);
     REFUSED(huge, auditrail_writer_append_event(writer, &event, &id, &error));
     CHECK(id == 77 && first == 77 && count == 77);
 
