@@ -15,6 +15,7 @@
 //! `buffer`.
 
 mod buffer;
+mod sync;
 
 use crate::error::{Error, Kind, Result};
 use crate::event::EventLine;
@@ -314,83 +315,6 @@ impl Committer {
         self.check()?;
         // Waiting for the trail also waits for what other threads are writing.
         self.with_trail(|state| self.flush_buffer(state))
-    }
-
-    /// Makes all accepted events durable.
-    pub fn sync(&self) -> Result<()> {
-        self.check()?;
-        let _one_at_a_time = self.syncing.lock().map_err(|_| panicked())?;
-        let unsynced = self.with_trail(|state| {
-            self.flush_buffer(state)?;
-            self.check_files(&state.trail)?;
-            let up_to = state.trail.last_id();
-            if self.synced.load(Ordering::Acquire) == up_to {
-                return Ok(None);
-            }
-            let (storage, layout) = (state.trail.storage.clone(), state.trail.layout.clone());
-            Ok(Some((state.trail.take_unsynced(up_to), storage, layout)))
-        })?;
-        let Some((unsynced, storage, layout)) = unsynced else {
-            return Ok(());
-        };
-        // Without the trail lock, so that appends continue during the sync.
-        let up_to = unsynced.up_to;
-        let gone = match unsynced.sync(&*storage, &layout) {
-            Ok(gone) => gone,
-            Err(error) if error.kind() == Kind::Failed => return Err(self.sync_failed(error)),
-            Err(error) => {
-                self.with_trail(|state| {
-                    state.trail.requeue_unsynced(unsynced);
-                    Ok(())
-                })?;
-                return Err(error);
-            }
-        };
-        let state_file = self.with_trail(|state| {
-            state.trail.warn_of_gone(&gone);
-            if !gone.is_empty() {
-                self.warnings_pending.store(true, Ordering::Relaxed);
-            }
-            state.trail.record_synced(up_to)
-        })?;
-        // A state that lags behind what is on disk makes recovery doubt synced events.
-        if let Some(Err(error)) = state_file.map(|state| state.sync(&layout)) {
-            return Err(self.sync_failed(error));
-        }
-        self.synced.fetch_max(up_to, Ordering::AcqRel);
-        Ok(())
-    }
-
-    /// Fails the writer for good after a failed sync.
-    fn sync_failed(&self, error: Error) -> Error {
-        let _ = self.failed.set(error.clone());
-        let _ = self.with_trail(|state| {
-            state.trail.mark_sync_failed();
-            Ok(())
-        });
-        error
-    }
-
-    /// Checks that the trail's files were not changed from outside; fails the writer if
-    /// they were.
-    fn check_files(&self, trail: &Trail) -> Result<()> {
-        trail.check_files().inspect_err(|error| {
-            if error.kind() == Kind::Failed {
-                let _ = self.failed.set(error.clone());
-            }
-        })
-    }
-
-    /// Flushes, syncs, and marks the trail as cleanly closed. Nothing may be appended
-    /// afterwards.
-    pub fn finish(&self) -> Result<()> {
-        self.sync()?;
-        self.with_trail(|state| {
-            let trail = &mut state.trail;
-            // Closing may find what there is to warn of.
-            self.warnings_pending.store(true, Ordering::Relaxed);
-            trail.finish().inspect_err(|_| trail.mark_sync_failed())
-        })
     }
 
     /// Returns an error if the writer has failed.
