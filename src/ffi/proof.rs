@@ -82,9 +82,10 @@ pub unsafe extern "C" fn auditrail_public_key(
 
 /// Keeps proof of the trail: a Merkle tree over all events, and checkpoints,
 /// signed with this secret key (`PRIVATE+KEY+…`) at each sync and at close. The
-/// key is kept in memory only. Opening a writer then builds the tree where there
-/// is none, and says AUDITRAIL_ERR_TAMPERED where the trail is not what was
-/// signed. A thread of the writer's own, in which no signal is delivered, hashes
+/// key is kept in memory only. Opening a writer then begins the tree on a trail
+/// that is new, and says AUDITRAIL_ERR_TAMPERED where the trail is not what was
+/// signed, or holds events and no log (see `auditrail_options_set_proof_adopt`).
+/// A thread of the writer's own, in which no signal is delivered, hashes
 /// what is written; a shared writer has none, and hashes at each checkpoint.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auditrail_options_set_proof_key(
@@ -205,6 +206,44 @@ pub unsafe extern "C" fn auditrail_options_set_checkpoint_interval(
         guard(error, || {
             let interval = Duration::from_millis(milliseconds);
             proof_of(handle_mut(options, "options")?)?.every(interval);
+            Ok(0)
+        })
+    }
+}
+
+/// Not 0: opening a writer builds the log of a trail that holds events and never
+/// had one, and signs the events as they are. 0, the default: that is
+/// AUDITRAIL_ERR_TAMPERED, for the log may have been removed. A trail that is
+/// known to have had a log is refused in any case.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn auditrail_options_set_proof_adopt(
+    options: *mut auditrail_options,
+    adopt: i32,
+    error: *mut auditrail_error,
+) -> auditrail_status {
+    // SAFETY: by the header's rules the pointers are NULL or the caller's.
+    unsafe {
+        guard(error, || {
+            proof_of(handle_mut(options, "options")?)?.adopt(adopt != 0);
+            Ok(0)
+        })
+    }
+}
+
+/// Opening a writer says AUDITRAIL_ERR_TAMPERED unless the trail goes on from this
+/// checkpoint, which was kept elsewhere. Each call adds one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn auditrail_options_add_proof_checkpoint(
+    options: *mut auditrail_options,
+    checkpoint: *const c_char,
+    length: usize,
+    error: *mut auditrail_error,
+) -> auditrail_status {
+    // SAFETY: by the header's rules the pointers are NULL or the caller's.
+    unsafe {
+        guard(error, || {
+            let checkpoint = text(checkpoint, length, "checkpoint")?;
+            proof_of(handle_mut(options, "options")?)?.goes_on_from(checkpoint);
             Ok(0)
         })
     }

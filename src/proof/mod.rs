@@ -14,7 +14,7 @@
 //! | `note`, `checkpoint` | keys, signatures, what is signed |
 //! | `log` | appends leaves, signs checkpoints, repairs tiles |
 //! | `trail_walk`, `leaf_chunks`, `hash_pool`, `catch_up` | lines read from the segments by id, hashed, appended to the log |
-//! | `proof_options`, `log_writer`, `prover` | a writer's log: how, what, when |
+//! | `proof_options`, `log_start`, `log_writer`, `prover` | a writer's log: how, whether it may begin or go on, what, when |
 //! | `prove` | proofs as texts, made and checked offline |
 //! | `verify`, `check`, `tile_verifier`, `unmatched`, `report` | a whole trail against checkpoints: what was changed, where |
 //! | `export` | the log with its entries in bundles, for a web server |
@@ -30,6 +30,7 @@ mod leaf_chunks;
 mod log;
 mod log_folder;
 mod log_lock;
+mod log_start;
 mod log_writer;
 mod merkle;
 mod note;

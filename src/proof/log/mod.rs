@@ -252,6 +252,11 @@ impl Log {
         written.map(|()| fresh)
     }
 
+    /// Whether nothing failed so that the log must be opened again.
+    pub fn is_usable(&self) -> bool {
+        !self.failed
+    }
+
     fn check_usable(&self) -> Result<()> {
         if self.failed {
             return Err(Error::new(
