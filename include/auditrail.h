@@ -984,7 +984,10 @@ auditrail_status auditrail_options_set_proof_signer(struct auditrail_options *op
 
 /**
  * Checkpoints that are there may also be signed by this public key, of the
- * same name, from before the key was changed. Call it after one of
+ * same name, from before the key was changed. `<key> until <events>`: it is good
+ * for checkpoints over so many events at most, as many as the trail had then.
+ * Without, the number is the one that the trail records when its key is
+ * replaced. Newer keys first. Call it after one of
  * `auditrail_options_set_proof_…`; otherwise AUDITRAIL_ERR_INVALID_ARGUMENT,
  * as for the functions below.
  */
@@ -1064,8 +1067,11 @@ auditrail_status auditrail_add_cosignatures(const char *root,
  * empty, against one that was kept elsewhere. Reads only; a writer may be at
  * work.
  *
- * `public_keys`: the log's (today's and earlier ones) and those of witnesses,
- * one a line. `witnesses`: how many of these must have cosigned. `first_id`:
+ * `public_keys`: the log's (today's first, then earlier ones) and those of
+ * witnesses, one a line. An earlier one is given as `<key> until <events>`: its
+ * signature is then good for no more events than the trail had when the key was
+ * replaced. A key that has no limit, and none recorded in the trail, is a note.
+ * `witnesses`: how many of these must have cosigned. `first_id`:
  * events before it may be missing, because they were pruned; 0: none.
  *
  * `report_json` may be NULL. It is an object: `intact`; `checkpoint` (null, or

@@ -509,3 +509,74 @@ fn a_writer_opens_only_what_goes_on_from_the_checkpoint_that_it_was_given() {
     let text = auditrail::proof::checkpoint_text(&root_of_stranger).unwrap();
     assert_eq!(open(root, &[&text]).unwrap_err().kind(), Kind::Tampered);
 }
+
+/// Opens with a new key, and the old one as an earlier one.
+fn rotated(new: &Arc<SigningKey>, old: VerifierKey) -> Options {
+    let mut proof = ProofOptions::new(new.clone());
+    proof.earlier_key(old);
+    let mut options = Options::default();
+    options.proof(proof);
+    options
+}
+
+#[test]
+fn an_earlier_key_is_good_up_to_the_size_at_which_it_was_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let (old, new) = (key(), key());
+    let writer = Writer::open(root, &with_proof(&old)).unwrap();
+    append(&writer, 20);
+    writer.close().unwrap();
+    let writer = Writer::open(root, &rotated(&new, old.verifier().clone())).unwrap();
+    append(&writer, 20);
+    writer.close().unwrap();
+    let public = |key: &SigningKey| key.verifier().clone();
+    let both = [public(&new), public(&old)];
+    let verify = |keys: &[VerifierKey]| Verification::new(keys).run(root, |_, _| {}).unwrap();
+    let report = verify(&both);
+    assert!(report.intact && report.notes.is_empty(), "{report:#?}");
+
+    // The thief of the old key makes another trail, longer, and signs it.
+    let trail = |name: &str, events| {
+        let root = root.join(name);
+        let writer = Writer::open(&root, &with_proof(&old)).unwrap();
+        writer.append(event(7).as_bytes()).unwrap();
+        append(&writer, events);
+        writer.close().unwrap();
+        root
+    };
+    let forged = trail("forged", 40);
+    let record = format!(".auditrail/tlog/earlier-{:08x}", public(&old).id());
+    let told = VerifierKey::parse(&format!("{} until 20", public(&old))).unwrap();
+    assert_eq!(told.limit(), Some(20));
+    for recorded in [true, false] {
+        if recorded {
+            fs::copy(root.join(&record), forged.join(&record)).unwrap();
+        } else {
+            fs::remove_file(forged.join(&record)).unwrap();
+        }
+        let keys = [public(&new), told.clone()];
+        let report = Verification::new(&keys).run(&forged, |_, _| {}).unwrap();
+        assert!(!report.intact);
+        assert!(
+            report.findings[0].message.contains("until 20"),
+            "{report:#?}"
+        );
+        let error = Writer::open(&forged, &rotated(&new, told.clone())).unwrap_err();
+        assert_eq!(error.kind(), Kind::Tampered, "{error}");
+        // Who is not told the size goes by the record, and is warned without it.
+        let report = Verification::new(&both).run(&forged, |_, _| {}).unwrap();
+        assert_eq!(report.intact, !recorded);
+        assert_eq!(report.notes.len(), usize::from(!recorded), "{report:#?}");
+        if recorded {
+            let error = Writer::open(&forged, &rotated(&new, public(&old))).unwrap_err();
+            assert_eq!(error.kind(), Kind::Tampered, "{error}");
+        }
+    }
+    // An old key cannot limit a newer one.
+    let text = fs::read_to_string(root.join(".auditrail/tlog/checkpoint")).unwrap();
+    let limit = format!(".auditrail/tlog/earlier-{:08x}", public(&new).id());
+    fs::write(root.join(limit), text).unwrap();
+    assert!(verify(&both).intact);
+    assert!(VerifierKey::parse(&format!("{} until x", public(&old))).is_err());
+}

@@ -11,7 +11,7 @@
 //! | `merkle` | hashes, roots, proofs and their checks |
 //! | `tile`, `tree_edge`, `tile_nodes` | where the tree's hashes are in files; appending leaves to them; reading nodes from them |
 //! | `log_folder`, `log_lock`, `checkpoint_file` | the log's files, the lock for changing them, the newest checkpoint |
-//! | `note`, `checkpoint` | keys, signatures, what is signed |
+//! | `note`, `checkpoint`, `key_limits` | keys, signatures, what is signed, up to which size an earlier key is good |
 //! | `log` | appends leaves, signs checkpoints, repairs tiles |
 //! | `trail_walk`, `leaf_chunks`, `hash_pool`, `catch_up` | lines read from the segments by id, hashed, appended to the log |
 //! | `proof_options`, `log_start`, `log_writer`, `prover` | a writer's log: how, whether it may begin or go on, what, when |
@@ -26,6 +26,7 @@ mod checkpoint_file;
 mod export;
 mod hash_pool;
 mod interop_tests;
+mod key_limits;
 mod leaf_chunks;
 mod log;
 mod log_folder;

@@ -36,7 +36,9 @@ impl ProofOptions {
     }
 
     /// Checkpoints on disk may be signed by this key, of the same name, from
-    /// before the key was changed.
+    /// before the key was changed. With the size that the trail had then
+    /// ([`VerifierKey::until`]), a thief of this key cannot sign more; without, the size
+    /// is the one that is recorded in the trail when the key is replaced.
     pub fn earlier_key(&mut self, key: VerifierKey) -> &mut Self {
         self.earlier.push(key);
         self
