@@ -961,9 +961,10 @@ auditrail_status auditrail_public_key(const char *secret_key,
 /**
  * Keeps proof of the trail: a Merkle tree over all events, and checkpoints,
  * signed with this secret key (`PRIVATE+KEY+…`) at each sync and at close. The
- * key is kept in memory only. Opening a writer then builds the tree where there
- * is none, and says AUDITRAIL_ERR_TAMPERED where the trail is not what was
- * signed. A thread of the writer's own, in which no signal is delivered, hashes
+ * key is kept in memory only. Opening a writer then begins the tree on a trail
+ * that is new, and says AUDITRAIL_ERR_TAMPERED where the trail is not what was
+ * signed, or holds events and no log (see `auditrail_options_set_proof_adopt`).
+ * A thread of the writer's own, in which no signal is delivered, hashes
  * what is written; a shared writer has none, and hashes at each checkpoint.
  */
 auditrail_status auditrail_options_set_proof_key(struct auditrail_options *options,
@@ -993,7 +994,10 @@ auditrail_status auditrail_options_set_proof_signer(struct auditrail_options *op
 
 /**
  * Checkpoints that are there may also be signed by this public key, of the
- * same name, from before the key was changed. Call it after one of
+ * same name, from before the key was changed. `<key> until <events>`: it is good
+ * for checkpoints over so many events at most, as many as the trail had then.
+ * Without, the number is the one that the trail records when its key is
+ * replaced. Newer keys first. Call it after one of
  * `auditrail_options_set_proof_…`; otherwise AUDITRAIL_ERR_INVALID_ARGUMENT,
  * as for the functions below.
  */
@@ -1017,6 +1021,25 @@ auditrail_status auditrail_options_set_checkpoint_events(struct auditrail_option
 auditrail_status auditrail_options_set_checkpoint_interval(struct auditrail_options *options,
                                                            uint64_t milliseconds,
                                                            struct auditrail_error *error);
+
+/**
+ * Not 0: opening a writer builds the log of a trail that holds events and never
+ * had one, and signs the events as they are. 0, the default: that is
+ * AUDITRAIL_ERR_TAMPERED, for the log may have been removed. A trail that is
+ * known to have had a log is refused in any case.
+ */
+auditrail_status auditrail_options_set_proof_adopt(struct auditrail_options *options,
+                                                   int32_t adopt,
+                                                   struct auditrail_error *error);
+
+/**
+ * Opening a writer says AUDITRAIL_ERR_TAMPERED unless the trail goes on from this
+ * checkpoint, which was kept elsewhere. Each call adds one.
+ */
+auditrail_status auditrail_options_add_proof_checkpoint(struct auditrail_options *options,
+                                                        const char *checkpoint,
+                                                        size_t length,
+                                                        struct auditrail_error *error);
 
 /**
  * Whom to tell how far the tree is, while it is built for a trail that exists.
@@ -1054,8 +1077,11 @@ auditrail_status auditrail_add_cosignatures(const char *root,
  * empty, against one that was kept elsewhere. Reads only; a writer may be at
  * work.
  *
- * `public_keys`: the log's (today's and earlier ones) and those of witnesses,
- * one a line. `witnesses`: how many of these must have cosigned. `first_id`:
+ * `public_keys`: the log's (today's first, then earlier ones) and those of
+ * witnesses, one a line. An earlier one is given as `<key> until <events>`: its
+ * signature is then good for no more events than the trail had when the key was
+ * replaced. A key that has no limit, and none recorded in the trail, is a note.
+ * `witnesses`: how many of these must have cosigned. `first_id`:
  * events before it may be missing, because they were pruned; 0: none.
  *
  * `report_json` may be NULL. It is an object: `intact`; `checkpoint` (null, or

@@ -59,7 +59,7 @@ fn a_sync_and_a_close_are_signed_in_every_durability() {
         options.durability(durability);
         let writer = Writer::open(root, &options).unwrap();
         append(&writer, 10);
-        assert_eq!(signed(root, &key), None);
+        assert_eq!(signed(root, &key), Some(0));
         writer.sync().unwrap();
         assert_eq!(signed(root, &key), Some(10));
         append(&writer, 5);
@@ -85,7 +85,7 @@ fn checkpoints_are_made_by_number_of_events_and_by_time() {
     options.proof(proof.clone());
     let writer = Writer::open(root, &options).unwrap();
     append(&writer, 99);
-    assert_eq!(signed(root, &key), None);
+    assert_eq!(signed(root, &key), Some(0));
     append(&writer, 1);
     assert_eq!(signed(root, &key), Some(100));
     let batch: String = (0..250).map(|n| event(n) + "\n").collect();
@@ -158,6 +158,7 @@ fn an_existing_trail_is_hashed_with_progress() {
     writer.close().unwrap();
     let told = Arc::new(AtomicU64::new(0));
     let mut proof = ProofOptions::new(key.clone());
+    proof.adopt(true);
     let teller = told.clone();
     proof.progress(Arc::new(move |done, all| {
         assert!(done <= all && all == 1000);
@@ -367,4 +368,215 @@ fn the_index_of_a_closed_trail_holds_the_last_id() {
     }
     fs::remove_file(&index).unwrap();
     assert_eq!(verify().findings[0].kind, FindingKind::Index);
+}
+
+/// A trail of 20 events with a log, and one of these events changed.
+fn tampered(key: &Arc<SigningKey>) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = Writer::open(folder.path(), &with_proof(key)).unwrap();
+    append(&writer, 20);
+    writer.close().unwrap();
+    let path = folder.path().join("v2/c1/audit-000001.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replacen("create", "delete", 1)).unwrap();
+    folder
+}
+
+fn adopting(key: &Arc<SigningKey>, adopt: bool) -> Options {
+    let mut proof = ProofOptions::new(key.clone());
+    proof.adopt(adopt);
+    let mut options = Options::default();
+    options.proof(proof);
+    options
+}
+
+#[test]
+fn a_log_that_was_removed_is_not_begun_again_over_changed_events() {
+    let key = key();
+    for removed in ["tlog", "tlog/checkpoint"] {
+        let folder = tampered(&key);
+        let path = folder.path().join(".auditrail").join(removed);
+        if path.is_dir() {
+            fs::remove_dir_all(path).unwrap();
+        } else {
+            fs::remove_file(path).unwrap();
+        }
+        for adopt in [false, true] {
+            let opened = Writer::open(folder.path(), &adopting(&key, adopt));
+            let error = opened.unwrap_err();
+            assert_eq!(error.kind(), Kind::Tampered, "{removed} {adopt}: {error}");
+        }
+        assert_eq!(signed(folder.path(), &key), None);
+    }
+}
+
+#[test]
+fn a_log_begins_over_events_only_when_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, key) = (folder.path(), key());
+    let writer = Writer::open(root, &Options::default()).unwrap();
+    append(&writer, 20);
+    writer.close().unwrap();
+    let error = Writer::open(root, &adopting(&key, false)).unwrap_err();
+    assert_eq!(error.kind(), Kind::Tampered, "{error}");
+    assert!(error.message().contains("20 events and no proof log"));
+    let adopted = Writer::open(root, &adopting(&key, true)).unwrap();
+    adopted.close().unwrap();
+    assert_eq!(signed(root, &key), Some(20));
+    // From now on it has one.
+    Writer::open(root, &adopting(&key, false)).unwrap();
+}
+
+#[test]
+fn a_killed_writer_of_a_new_trail_leaves_a_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, key) = (folder.path(), key());
+    let writer = Writer::open(root, &with_proof(&key)).unwrap();
+    append(&writer, 3);
+    // Killed: a copy of what is there is opened.
+    let copy = folder.path().join("copy");
+    copy_folder(root, &copy);
+    let writer = Writer::open(&copy, &with_proof(&key)).unwrap();
+    writer.close().unwrap();
+    assert_eq!(signed(&copy, &key), Some(3));
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (from, to_) = (entry.path(), to.join(entry.file_name()));
+        if from == to {
+            continue;
+        }
+        if from.is_dir() {
+            copy_folder(&from, &to_);
+        } else {
+            fs::copy(&from, &to_).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_writer_opens_only_what_goes_on_from_the_checkpoint_that_it_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, key) = (folder.path(), key());
+    let writer = Writer::open(root, &with_proof(&key)).unwrap();
+    append(&writer, 10);
+    writer.sync().unwrap();
+    let keys = [key.verifier().clone()];
+    let kept = checkpoint(root, &keys).unwrap().unwrap();
+    append(&writer, 300);
+    writer.close().unwrap();
+    let newest = checkpoint(root, &keys).unwrap().unwrap();
+    let open = |root: &Path, checkpoints: &[&str]| {
+        let mut proof = ProofOptions::new(key.clone());
+        proof.adopt(true);
+        for text in checkpoints {
+            proof.goes_on_from(text);
+        }
+        let mut options = Options::default();
+        options.proof(proof);
+        Writer::open(root, &options).map(drop)
+    };
+    open(root, &[kept.text(), newest.text()]).unwrap();
+
+    // Another history, or an older one, of the same key; and none.
+    let other = tempfile::tempdir().unwrap();
+    for events in [310, 305, 0] {
+        let root = other.path().join(events.to_string());
+        let writer = Writer::open(&root, &with_proof(&key)).unwrap();
+        if events > 0 {
+            writer.append(event(7).as_bytes()).unwrap();
+            append(&writer, events - 1);
+        }
+        writer.close().unwrap();
+        for text in [kept.text(), newest.text()] {
+            let error = open(&root, &[text]).unwrap_err();
+            assert_eq!(error.kind(), Kind::Tampered, "{error}");
+        }
+        assert_eq!(signed(&root, &key), Some(events));
+    }
+    let error = open(&other.path().join("new"), &[kept.text()]).unwrap_err();
+    assert_eq!(error.kind(), Kind::Tampered, "{error}");
+    assert_eq!(signed(&other.path().join("new"), &key), None);
+
+    // A checkpoint of someone else.
+    let stranger = Arc::new(SigningKey::generate("example.com/trail").unwrap());
+    let root_of_stranger = other.path().join("stranger");
+    let writer = Writer::open(&root_of_stranger, &with_proof(&stranger)).unwrap();
+    writer.close().unwrap();
+    let text = auditrail::proof::checkpoint_text(&root_of_stranger).unwrap();
+    assert_eq!(open(root, &[&text]).unwrap_err().kind(), Kind::Tampered);
+}
+
+/// Opens with a new key, and the old one as an earlier one.
+fn rotated(new: &Arc<SigningKey>, old: VerifierKey) -> Options {
+    let mut proof = ProofOptions::new(new.clone());
+    proof.earlier_key(old);
+    let mut options = Options::default();
+    options.proof(proof);
+    options
+}
+
+#[test]
+fn an_earlier_key_is_good_up_to_the_size_at_which_it_was_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let (old, new) = (key(), key());
+    let writer = Writer::open(root, &with_proof(&old)).unwrap();
+    append(&writer, 20);
+    writer.close().unwrap();
+    let writer = Writer::open(root, &rotated(&new, old.verifier().clone())).unwrap();
+    append(&writer, 20);
+    writer.close().unwrap();
+    let public = |key: &SigningKey| key.verifier().clone();
+    let both = [public(&new), public(&old)];
+    let verify = |keys: &[VerifierKey]| Verification::new(keys).run(root, |_, _| {}).unwrap();
+    let report = verify(&both);
+    assert!(report.intact && report.notes.is_empty(), "{report:#?}");
+
+    // The thief of the old key makes another trail, longer, and signs it.
+    let trail = |name: &str, events| {
+        let root = root.join(name);
+        let writer = Writer::open(&root, &with_proof(&old)).unwrap();
+        writer.append(event(7).as_bytes()).unwrap();
+        append(&writer, events);
+        writer.close().unwrap();
+        root
+    };
+    let forged = trail("forged", 40);
+    let record = format!(".auditrail/tlog/earlier-{:08x}", public(&old).id());
+    let told = VerifierKey::parse(&format!("{} until 20", public(&old))).unwrap();
+    assert_eq!(told.limit(), Some(20));
+    for recorded in [true, false] {
+        if recorded {
+            fs::copy(root.join(&record), forged.join(&record)).unwrap();
+        } else {
+            fs::remove_file(forged.join(&record)).unwrap();
+        }
+        let keys = [public(&new), told.clone()];
+        let report = Verification::new(&keys).run(&forged, |_, _| {}).unwrap();
+        assert!(!report.intact);
+        assert!(
+            report.findings[0].message.contains("until 20"),
+            "{report:#?}"
+        );
+        let error = Writer::open(&forged, &rotated(&new, told.clone())).unwrap_err();
+        assert_eq!(error.kind(), Kind::Tampered, "{error}");
+        // Who is not told the size goes by the record, and is warned without it.
+        let report = Verification::new(&both).run(&forged, |_, _| {}).unwrap();
+        assert_eq!(report.intact, !recorded);
+        assert_eq!(report.notes.len(), usize::from(!recorded), "{report:#?}");
+        if recorded {
+            let error = Writer::open(&forged, &rotated(&new, public(&old))).unwrap_err();
+            assert_eq!(error.kind(), Kind::Tampered, "{error}");
+        }
+    }
+    // An old key cannot limit a newer one.
+    let text = fs::read_to_string(root.join(".auditrail/tlog/checkpoint")).unwrap();
+    let limit = format!(".auditrail/tlog/earlier-{:08x}", public(&new).id());
+    fs::write(root.join(limit), text).unwrap();
+    assert!(verify(&both).intact);
+    assert!(VerifierKey::parse(&format!("{} until x", public(&old))).is_err());
 }

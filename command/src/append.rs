@@ -23,6 +23,10 @@ use std::path::PathBuf;
 /// durability promises. Stops at the first bad line; the events before it are in
 /// the trail.
 #[derive(Args, Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub struct Append {
     /// The trail's folder
     trail: PathBuf,
@@ -41,6 +45,9 @@ pub struct Append {
     /// Keep proof of the trail, signed with the secret key in this file
     #[arg(long, value_name = "FILE")]
     sign: Option<PathBuf>,
+    /// With --sign: begin to prove a trail that holds events and has no proof yet
+    #[arg(long, requires = "sign")]
+    adopt: bool,
     /// The size at which a segment is full, in bytes; K, M, G are understood
     #[arg(long, value_name = "BYTES", value_parser = size)]
     segment_size: Option<u64>,
@@ -132,7 +139,9 @@ impl Append {
             options.operations(names(&self.operations));
         }
         if let Some(path) = &self.sign {
-            options.proof(ProofOptions::new(keys::secret(path)?));
+            let mut proof = ProofOptions::new(keys::secret(path)?);
+            proof.adopt(self.adopt);
+            options.proof(proof);
         }
         options.on_warning(|warning| eprintln!("auditrail: warning: {}", shown(&warning.message)));
         Ok(options)

@@ -63,8 +63,11 @@ pub unsafe extern "C" fn auditrail_add_cosignatures(
 /// empty, against one that was kept elsewhere. Reads only; a writer may be at
 /// work.
 ///
-/// `public_keys`: the log's (today's and earlier ones) and those of witnesses,
-/// one a line. `witnesses`: how many of these must have cosigned. `first_id`:
+/// `public_keys`: the log's (today's first, then earlier ones) and those of
+/// witnesses, one a line. An earlier one is given as `<key> until <events>`: its
+/// signature is then good for no more events than the trail had when the key was
+/// replaced. A key that has no limit, and none recorded in the trail, is a note.
+/// `witnesses`: how many of these must have cosigned. `first_id`:
 /// events before it may be missing, because they were pruned; 0: none.
 ///
 /// `report_json` may be NULL. It is an object: `intact`; `checkpoint` (null, or

@@ -31,9 +31,10 @@ pub type auditrail_progress_callback =
 
 /// Keeps proof of the trail: a Merkle tree over all events, and checkpoints,
 /// signed with this secret key (`PRIVATE+KEY+…`) at each sync and at close. The
-/// key is kept in memory only. Opening a writer then builds the tree where there
-/// is none, and says AUDITRAIL_ERR_TAMPERED where the trail is not what was
-/// signed. A thread of the writer's own, in which no signal is delivered, hashes
+/// key is kept in memory only. Opening a writer then begins the tree on a trail
+/// that is new, and says AUDITRAIL_ERR_TAMPERED where the trail is not what was
+/// signed, or holds events and no log (see `auditrail_options_set_proof_adopt`).
+/// A thread of the writer's own, in which no signal is delivered, hashes
 /// what is written; a shared writer has none, and hashes at each checkpoint.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auditrail_options_set_proof_key(
@@ -98,8 +99,12 @@ pub unsafe extern "C" fn auditrail_options_set_proof_signer(
     let error = unsafe { Out::new(&error) };
     call(error, Nothing, || {
         let options = options.get()?;
+        let verifier = VerifierKey::parse(public_key.text()?.trim())?;
+        if verifier.limit().is_some() {
+            return Err(Error::argument("the key of a signer has no limit"));
+        }
         let signer = Callback {
-            verifier: VerifierKey::parse(public_key.text()?.trim())?,
+            verifier,
             sign: sign.ok_or_else(|| is_null("sign"))?,
             user_data: UserData::new(user_data),
         };
@@ -109,7 +114,10 @@ pub unsafe extern "C" fn auditrail_options_set_proof_signer(
 }
 
 /// Checkpoints that are there may also be signed by this public key, of the
-/// same name, from before the key was changed. Call it after one of
+/// same name, from before the key was changed. `<key> until <events>`: it is good
+/// for checkpoints over so many events at most, as many as the trail had then.
+/// Without, the number is the one that the trail records when its key is
+/// replaced. Newer keys first. Call it after one of
 /// `auditrail_options_set_proof_…`; otherwise AUDITRAIL_ERR_INVALID_ARGUMENT,
 /// as for the functions below.
 #[unsafe(no_mangle)]
@@ -163,6 +171,46 @@ pub unsafe extern "C" fn auditrail_options_set_checkpoint_interval(
     call(error, Nothing, || {
         let interval = Duration::from_millis(milliseconds);
         Ok(proof_of(options.get()?)?.every(interval))
+    })
+}
+
+/// Not 0: opening a writer builds the log of a trail that holds events and never
+/// had one, and signs the events as they are. 0, the default: that is
+/// AUDITRAIL_ERR_TAMPERED, for the log may have been removed. A trail that is
+/// known to have had a log is refused in any case.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn auditrail_options_set_proof_adopt(
+    options: *mut auditrail_options,
+    adopt: i32,
+    error: *mut auditrail_error,
+) -> auditrail_status {
+    // SAFETY: by the header NULL or options that no other thread uses now.
+    let options = unsafe { Exclusive::new(&options, "options") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, Nothing, || {
+        Ok(proof_of(options.get()?)?.adopt(adopt != 0))
+    })
+}
+
+/// Opening a writer says AUDITRAIL_ERR_TAMPERED unless the trail goes on from this
+/// checkpoint, which was kept elsewhere. Each call adds one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn auditrail_options_add_proof_checkpoint(
+    options: *mut auditrail_options,
+    checkpoint: *const c_char,
+    length: usize,
+    error: *mut auditrail_error,
+) -> auditrail_status {
+    // SAFETY: by the header NULL or options that no other thread uses now.
+    let options = unsafe { Exclusive::new(&options, "options") };
+    // SAFETY: by the header NULL or `length` bytes.
+    let checkpoint = unsafe { Bytes::new(&checkpoint, length, "checkpoint") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, Nothing, || {
+        let checkpoint = checkpoint.text()?;
+        Ok(proof_of(options.get()?)?.goes_on_from(checkpoint))
     })
 }
 

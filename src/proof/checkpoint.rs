@@ -97,10 +97,22 @@ impl SignedCheckpoint {
         let note = Note::parse(text)?;
         let checkpoint = Checkpoint::parse(note.text())?;
         let signed = note.signed_by(keys)?;
-        let by_log = signed.iter().any(|signed| {
-            signed.key.kind() == KeyKind::Log && signed.key.name() == checkpoint.origin
-        });
-        if !by_log {
+        let mut by_log = signed
+            .iter()
+            .map(|signed| &signed.key)
+            .filter(|key| key.kind() == KeyKind::Log && key.name() == checkpoint.origin);
+        let first = by_log.clone().next();
+        if !by_log.any(|key| key.limit().is_none_or(|size| checkpoint.size <= size)) {
+            if let Some(key) = first {
+                return Err(Error::new(
+                    Kind::Tampered,
+                    format!(
+                        "the checkpoint of {} with {} events is signed by an earlier key, which \
+                         was replaced before: {key}",
+                        checkpoint.origin, checkpoint.size
+                    ),
+                ));
+            }
             let keys: Vec<_> = keys.iter().map(ToString::to_string).collect();
             return Err(Error::new(
                 Kind::Tampered,
@@ -142,6 +154,24 @@ impl SignedCheckpoint {
     /// Whether this key has signed it.
     pub(crate) fn is_by(&self, key: &VerifierKey) -> bool {
         self.signed.iter().any(|signed| signed.key == *key)
+    }
+
+    /// Whether this key has signed it as the log's.
+    pub(crate) fn is_by_log(&self, key: &VerifierKey) -> bool {
+        self.log_keys().any(|signed| signed == key)
+    }
+
+    /// The log's keys that have signed it.
+    pub(crate) fn log_keys(&self) -> impl Iterator<Item = &VerifierKey> {
+        let keys = self.signed.iter().map(|signed| &signed.key);
+        keys.filter(|key| key.kind() == KeyKind::Log && key.name() == self.checkpoint.origin)
+    }
+
+    /// The text with the signature of another key of the log added.
+    pub(crate) fn also_signed(&self, signer: &dyn Signer) -> Result<String> {
+        let mut note = Note::parse(&self.text)?;
+        note.also_sign(signer)?;
+        Ok(note.to_string())
     }
 
     /// The witnesses whose cosignatures were checked and are valid, with their times in

@@ -1,6 +1,7 @@
 //! The file that holds a log's newest checkpoint, and the cosignatures added to it.
 
 use super::checkpoint::SignedCheckpoint;
+use super::key_limits::with_recorded_limits;
 use super::log_folder::{Durable, LogFolder};
 use super::log_lock::{LogLock, open_lock};
 use super::note::{MAX_NOTE, VerifierKey};
@@ -26,7 +27,8 @@ pub(crate) fn read_checkpoint(
         return Ok(None);
     };
     let path = folder.path().join(CHECKPOINT);
-    SignedCheckpoint::open(&text, keys).map(Some).map_err(|e| {
+    let keys = with_recorded_limits(folder, keys)?;
+    SignedCheckpoint::open(&text, &keys).map(Some).map_err(|e| {
         let kind = e.kind();
         e.wrap(kind, &path.display().to_string())
     })
@@ -84,6 +86,7 @@ pub fn add_cosignatures(
     if lines.trim().is_empty() {
         return Err(Error::argument("there are no signature lines"));
     }
+    let keys = &with_recorded_limits(&folder, keys)?;
     let before = SignedCheckpoint::open(&text, keys)?;
     let text = format!("{text}{}\n", lines.trim_end_matches('\n'));
     let signed = SignedCheckpoint::open(&text, keys)?;

@@ -218,7 +218,8 @@ mod tests {
         let last = writer.stats().unwrap().last_id;
         writer.close().unwrap();
         let storage: Arc<dyn Storage> = Arc::new(Disk);
-        let options = ProofOptions::new(key.clone());
+        let mut options = ProofOptions::new(key.clone());
+        options.adopt(true);
         let (layout, unsynced) = (Layout::new(root), UnsyncedData::Kept);
         let mut log_writer =
             LogWriter::open(&storage, &layout, &options, last, unsynced, false).unwrap();

@@ -114,9 +114,10 @@ fn a_writers_checkpoints_follow_one_another() {
     let key = Arc::new(SigningKey::generate("log").unwrap());
     append(root, &key, 0, 300);
     fs::remove_dir_all(Layout::new(root).hidden_file("tlog")).unwrap();
+    fs::remove_file(Layout::new(root).hidden_file("tlog-begun")).unwrap();
     let (storage, layout) = (Arc::new(Disk) as Arc<dyn Storage>, Layout::new(root));
     let mut options = ProofOptions::new(key.clone());
-    options.every_events(50);
+    options.every_events(50).adopt(true);
     let open = |last| {
         LogWriter::open(
             &storage,

@@ -14,6 +14,7 @@ use super::checkpoint_file::{TLOG, read_checkpoint};
 use super::log::Log;
 use super::log_folder::LogFolder;
 use super::log_lock::{LogLock, open_lock};
+use super::log_start;
 use super::proof_options::ProofOptions;
 use super::trail_walk::WalkPositions;
 use crate::error::{Error, Kind, Result};
@@ -40,12 +41,15 @@ pub(crate) struct LogWriter {
     log: Log,
     /// Where the reading of the trail has stopped.
     positions: Option<WalkPositions>,
+    /// Whether it is on disk that the trail has a log.
+    is_remembered: bool,
     lock: Arc<dyn File>,
 }
 
 impl LogWriter {
     /// Opens the log of a recovered trail whose last event is `last_id`. Builds the
-    /// tree if there is none; an error if the trail is not what was signed.
+    /// tree if there is none and it may begin (see `log_start`); an error if the trail is
+    /// not what was signed.
     pub fn open(
         storage: &Arc<dyn Storage>,
         layout: &Layout,
@@ -57,6 +61,9 @@ impl LogWriter {
         let lock = open_lock(&**storage, layout)?;
         let held = LogLock::wait(&*lock, layout)?;
         let mut log = Log::open(storage.clone(), layout, &options.keys(), last_id)?;
+        if log.checkpoint().is_none() {
+            log_start::check_may_begin(&**storage, layout, last_id, options.adopt)?;
+        }
         if unsynced == UnsyncedData::MaybeLost {
             repair_tiles(&mut log, storage, layout)?;
         }
@@ -64,6 +71,14 @@ impl LogWriter {
         let mut positions = None;
         if !shared || log.is_behind() {
             append_leaves(&mut log, &mut positions, storage, layout, options, last_id)?;
+        }
+        let folder = LogFolder::new(storage.clone(), layout.hidden_file(TLOG));
+        log_start::check_goes_on_from(&folder, options, &log)?;
+        // A log begins before the trail's first event, so that a crash never leaves
+        // events without a log. Where the signer fails, the next sync signs and reports
+        // the error.
+        if log.checkpoint().is_none() && last_id == 0 {
+            sign_if_possible(&mut log, options)?;
         }
         // Ids whose events a crash took are signed as empty at once, because the index
         // counts them as given, and must not be ahead of the checkpoint. Recovery has
@@ -77,15 +92,30 @@ impl LogWriter {
             let _ = log.sign(&*options.signer);
         }
         drop(held);
-        Ok(Self {
+        let mut writer = Self {
             storage: storage.clone(),
             layout: layout.clone(),
             options: options.clone(),
             shared,
             log,
             positions,
+            is_remembered: false,
             lock,
-        })
+        };
+        writer.remember()?;
+        Ok(writer)
+    }
+
+    /// Remembers that the trail has a log, once it has one.
+    fn remember(&mut self) -> Result<()> {
+        if !self.is_remembered
+            && let Some(signed) = self.log.checkpoint()
+        {
+            let origin = &signed.checkpoint().origin;
+            log_start::remember(&*self.storage, &self.layout, origin)?;
+            self.is_remembered = true;
+        }
+        Ok(())
     }
 
     /// The newest checkpoint.
@@ -107,7 +137,7 @@ impl LogWriter {
             return Ok(());
         }
         self.log.sign(&*self.options.signer)?;
-        Ok(())
+        self.remember()
     }
 
     /// Hashes what is written up to this id, ahead of the next checkpoint. Only a loss
@@ -154,6 +184,12 @@ impl LogWriter {
         let from = self.log.size();
         sync_from(&self.storage, &self.layout, from + 1)
     }
+}
+
+/// Signs the log as it is. A failure of the signer is none here, one of the disk is.
+fn sign_if_possible(log: &mut Log, options: &ProofOptions) -> Result<()> {
+    let signed = log.sign(&*options.signer).map(drop);
+    if log.is_usable() { Ok(()) } else { signed }
 }
 
 /// Appends the leaves that the log lacks, and calls the progress handler.

@@ -11,10 +11,10 @@
 //! | `merkle` | hashes, roots, proofs and their checks |
 //! | `tile`, `tree_edge`, `tile_nodes` | where the tree's hashes are in files; appending leaves to them; reading nodes from them |
 //! | `log_folder`, `log_lock`, `checkpoint_file` | the log's files, the lock for changing them, the newest checkpoint |
-//! | `note`, `checkpoint` | keys, signatures, what is signed |
+//! | `note`, `checkpoint`, `key_limits` | keys, signatures, what is signed, up to which size an earlier key is good |
 //! | `log` | appends leaves, signs checkpoints, repairs tiles |
 //! | `trail_walk`, `leaf_chunks`, `hash_pool`, `catch_up` | lines read from the segments by id, hashed, appended to the log |
-//! | `proof_options`, `log_writer`, `prover` | a writer's log: how, what, when |
+//! | `proof_options`, `log_start`, `log_writer`, `prover` | a writer's log: how, whether it may begin or go on, what, when |
 //! | `prove` | proofs as texts, made and checked offline |
 //! | `verify`, `check`, `tile_verifier`, `unmatched`, `report` | a whole trail against checkpoints: what was changed, where |
 //! | `export` | the log with its entries in bundles, for a web server |
@@ -26,10 +26,12 @@ mod checkpoint_file;
 mod export;
 mod hash_pool;
 mod interop_tests;
+mod key_limits;
 mod leaf_chunks;
 mod log;
 mod log_folder;
 mod log_lock;
+mod log_start;
 mod log_writer;
 mod merkle;
 mod note;

@@ -16,6 +16,8 @@ pub struct ProofOptions {
     pub(crate) every_events: Option<u64>,
     pub(crate) every: Option<Duration>,
     pub(crate) progress: Option<ProgressHandler>,
+    pub(crate) adopt: bool,
+    pub(crate) goes_on_from: Vec<String>,
 }
 
 impl ProofOptions {
@@ -28,11 +30,15 @@ impl ProofOptions {
             every_events: None,
             every: None,
             progress: None,
+            adopt: false,
+            goes_on_from: Vec::new(),
         }
     }
 
     /// Checkpoints on disk may be signed by this key, of the same name, from
-    /// before the key was changed.
+    /// before the key was changed. With the size that the trail had then
+    /// ([`VerifierKey::until`]), a thief of this key cannot sign more; without, the size
+    /// is the one that is recorded in the trail when the key is replaced.
     pub fn earlier_key(&mut self, key: VerifierKey) -> &mut Self {
         self.earlier.push(key);
         self
@@ -47,6 +53,23 @@ impl ProofOptions {
     /// Also with the first event after this interval; zero: not.
     pub fn every(&mut self, interval: Duration) -> &mut Self {
         self.every = (!interval.is_zero()).then_some(interval);
+        self
+    }
+
+    /// Whether a log may begin on a trail that holds events and never had one: they are
+    /// signed as they are now. Without this, opening such a trail says
+    /// [`Kind::Tampered`](crate::Kind::Tampered), because it may also be one whose log
+    /// was removed. A trail that is known to have had a log is refused in any case.
+    pub fn adopt(&mut self, adopt: bool) -> &mut Self {
+        self.adopt = adopt;
+        self
+    }
+
+    /// Opens a trail only if it goes on from this checkpoint, which was kept elsewhere;
+    /// otherwise opening says [`Kind::Tampered`](crate::Kind::Tampered). Several can be
+    /// given.
+    pub fn goes_on_from(&mut self, checkpoint: &str) -> &mut Self {
+        self.goes_on_from.push(checkpoint.to_owned());
         self
     }
 
@@ -71,6 +94,8 @@ impl fmt::Debug for ProofOptions {
             .field("earlier", &self.earlier)
             .field("every_events", &self.every_events)
             .field("every", &self.every)
+            .field("adopt", &self.adopt)
+            .field("goes_on_from", &self.goes_on_from)
             .finish_non_exhaustive()
     }
 }

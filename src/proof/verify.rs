@@ -14,8 +14,9 @@
 use super::check::TreeCheck;
 use super::checkpoint::SignedCheckpoint;
 use super::checkpoint_file::{CHECKPOINT, TLOG, read_text};
+use super::key_limits::with_recorded_limits;
 use super::log_folder::LogFolder;
-use super::note::VerifierKey;
+use super::note::{KeyKind, VerifierKey};
 use super::report::{Covered, Finding, FindingKind, VerifyReport, Witness};
 use super::tile_verifier::TileVerifier;
 use crate::error::{Kind, Result};
@@ -23,6 +24,7 @@ use crate::store::index_file::{self, IndexContent};
 use crate::store::layout::Layout;
 use crate::store::state::{self, Phase};
 use crate::store::storage::{Disk, Storage};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -36,8 +38,8 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// By the public keys of the log (today's and those before it) and of
-    /// witnesses. Without more, the trail's own newest checkpoint is used.
+    /// By the public keys of the log (today's first, then those before it, each with its
+    /// limit, see [`VerifierKey::until`]) and of witnesses. Without more, the trail's own newest checkpoint is used.
     pub fn new(keys: &[VerifierKey]) -> Self {
         Self {
             keys: keys.to_vec(),
@@ -122,9 +124,26 @@ impl Verification {
         report: &mut VerifyReport,
     ) -> Result<Vec<SignedCheckpoint>> {
         let path = folder.path().join(CHECKPOINT);
-        let mut references = self.given.clone();
+        let keys = match with_recorded_limits(folder, &self.keys) {
+            Ok(keys) => keys,
+            Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::Tampered) => {
+                report.find(Finding::new(FindingKind::Checkpoint, error.to_string()));
+                self.keys.clone()
+            }
+            Err(error) => return Err(error),
+        };
+        note_unlimited(&keys, report);
+        let mut references = Vec::new();
+        for given in &self.given {
+            match SignedCheckpoint::open(given.text(), &keys) {
+                Ok(given) => references.push(given),
+                Err(error) => {
+                    report.find(Finding::new(FindingKind::Checkpoint, error.to_string()));
+                }
+            }
+        }
         let fault = match read_text(folder) {
-            Ok(Some(text)) => match SignedCheckpoint::open(&text, &self.keys) {
+            Ok(Some(text)) => match SignedCheckpoint::open(&text, &keys) {
                 Ok(own) => {
                     references.push(own);
                     None
@@ -149,6 +168,22 @@ impl Verification {
             }
         }
         Ok(references)
+    }
+}
+
+/// Notes which earlier keys are accepted at any size. Newer keys come first.
+fn note_unlimited(keys: &[VerifierKey], report: &mut VerifyReport) {
+    let mut names = BTreeSet::new();
+    for key in keys.iter().filter(|key| key.kind() == KeyKind::Log) {
+        let is_earlier = !names.insert(key.name());
+        if is_earlier && key.limit().is_none() {
+            let what = format!(
+                "the earlier key {key} is taken as good for any number of events; if it was \
+                 stolen, what it signed since is accepted too: give it as \
+                 \"<key> until <events>\""
+            );
+            report.note(Finding::new(FindingKind::Checkpoint, what));
+        }
     }
 }
 

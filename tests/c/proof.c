@@ -15,7 +15,6 @@ static const char EVENT[] =
     "\"logical_user_id\":\"u\"}";
 
 static void append(const char *root, const auditrail_options *options, int count) {
-    auditrail_writer *writer = NULL;
     GIVES(AUDITRAIL_OK, auditrail_writer_open(root, options, &writer, &error));
     for (int i = 0; i < count; i++) {
         GIVES(AUDITRAIL_OK, auditrail_writer_append(writer, EVENT, strlen(EVENT), NULL, &error));
@@ -77,11 +76,20 @@ int main(int argc, char **argv) {
     GIVES(AUDITRAIL_OK, auditrail_options_set_proof_progress(options, count_progress, &done, &error));
     GIVES(AUDITRAIL_OK, auditrail_options_set_checkpoint_events(options, 100, &error));
     GIVES(AUDITRAIL_OK, auditrail_options_set_checkpoint_interval(options, 60000, &error));
+    auditrail_writer *writer = NULL;
+    GIVES(AUDITRAIL_ERR_TAMPERED, auditrail_writer_open(root, options, &writer, &error));
+    CHECK(writer == NULL && strstr(error.message, "300 events and no proof log") != NULL);
+    GIVES(AUDITRAIL_OK, auditrail_options_set_proof_adopt(options, 1, &error));
     append(root, options, 0);
     CHECK(done == 300);
     GIVES(AUDITRAIL_OK, auditrail_checkpoint(root, &old, &error));
     CHECK(contains(old, "example.com/trail\n300\n"));
+    GIVES(AUDITRAIL_OK, auditrail_options_add_proof_checkpoint(options, auditrail_buffer_data(old),
+                                                               auditrail_buffer_length(old), &error));
     append(root, options, 50);
+    snprintf(path, sizeof path, "%s/other", argv[1]);
+    GIVES(AUDITRAIL_ERR_TAMPERED, auditrail_writer_open(path, options, &writer, &error));
+    CHECK(writer == NULL);
     auditrail_options_free(options);
 
     /* The whole trail. */
@@ -145,7 +153,6 @@ int main(int argc, char **argv) {
     GIVES(AUDITRAIL_OK, auditrail_options_set_proof_signer(options, key_text, key_length, signer_is_away, &calls, &error));
     GIVES(AUDITRAIL_OK, auditrail_options_add_proof_earlier_key(options, auditrail_buffer_data(other),
                                                auditrail_buffer_length(other), &error));
-    auditrail_writer *writer = NULL;
     GIVES(AUDITRAIL_OK, auditrail_writer_open(root, options, &writer, &error));
     GIVES(AUDITRAIL_OK, auditrail_writer_append(writer, EVENT, strlen(EVENT), &id, &error));
     CHECK(id == 351);

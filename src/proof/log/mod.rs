@@ -22,6 +22,7 @@ mod tests;
 
 use super::checkpoint::SignedCheckpoint;
 use super::checkpoint_file::{CHECKPOINT, TLOG, read_checkpoint};
+use super::key_limits;
 use super::log_folder::{Durable, LogFolder};
 use super::merkle::Hash;
 use super::note::{Signer, VerifierKey};
@@ -241,7 +242,15 @@ impl Log {
             ));
         }
         let fresh = SignedCheckpoint::sign(self.edge.size(), self.edge.root(), signer)?;
+        let replaced = match &on_disk {
+            Some(last) => key_limits::record(last, signer)?,
+            None => Vec::new(),
+        };
         let written = self.write_partials().and_then(|()| {
+            for (name, text) in &replaced {
+                self.folder
+                    .write(name, text.as_bytes(), Durable::Yes, &mut self.changed)?;
+            }
             self.folder.sync(&mut self.changed)?;
             let (name, text) = (Path::new(CHECKPOINT), fresh.text().as_bytes());
             self.folder
@@ -250,6 +259,11 @@ impl Log {
         });
         self.failed = written.is_err();
         written.map(|()| fresh)
+    }
+
+    /// Whether nothing failed so that the log must be opened again.
+    pub fn is_usable(&self) -> bool {
+        !self.failed
     }
 
     fn check_usable(&self) -> Result<()> {

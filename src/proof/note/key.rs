@@ -31,18 +31,45 @@ pub enum KeyKind {
     Witness,
 }
 
-/// A public key, with the name and id under which it signs.
-#[derive(Clone, PartialEq, Eq)]
+/// A public key, with the name and id under which it signs. Its limit does not matter
+/// for whether two are equal.
+#[derive(Clone)]
 pub struct VerifierKey {
     name: String,
     id: u32,
     kind: KeyKind,
     key: ed25519_dalek::VerifyingKey,
+    /// The most events that its checkpoints may cover.
+    limit: Option<u64>,
 }
 
+impl PartialEq for VerifierKey {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, self.id, self.kind, &self.key)
+            == (&other.name, other.id, other.kind, &other.key)
+    }
+}
+
+impl Eq for VerifierKey {}
+
+/// Between a key and its limit.
+const UNTIL: &str = " until ";
+
 impl VerifierKey {
-    /// Parses the text `<name>+<id>+<base64>`.
+    /// Parses the text `<name>+<id>+<base64>`, or `<name>+<id>+<base64> until <size>`
+    /// for an earlier key that is good for checkpoints over so many events at most.
     pub fn parse(text: &str) -> Result<Self> {
+        let (text, limit) = match text.split_once(UNTIL) {
+            Some((text, size)) => match size.trim_start().parse() {
+                Ok(size) => (text.trim_end(), Some(size)),
+                Err(_) => {
+                    return Err(Error::argument(format!(
+                        "a public key must have a number of events after{UNTIL}, not {size:?}"
+                    )));
+                }
+            },
+            None => (text, None),
+        };
         let (name, id, kind, bytes) = parse_key(text, "a public key")?;
         let kind = match kind {
             ED25519 => KeyKind::Log,
@@ -54,7 +81,8 @@ impl VerifierKey {
                 )));
             }
         };
-        let key = Self::new(name, kind, bytes)?;
+        let mut key = Self::new(name, kind, bytes)?;
+        key.limit = limit;
         if key.id != id {
             return Err(Error::argument(format!(
                 "the public key of {name} has the id {:08x}, its text says {id:08x}",
@@ -74,7 +102,21 @@ impl VerifierKey {
             id: key_id(name, kind, &public_key),
             kind,
             key,
+            limit: None,
         })
+    }
+
+    /// The same key, good only for checkpoints over so many events at most: an earlier
+    /// key of a log, which had so many when the key was replaced.
+    #[must_use]
+    pub fn until(mut self, size: u64) -> Self {
+        self.limit = Some(size);
+        self
+    }
+
+    /// The most events that its checkpoints may cover, if there is a limit.
+    pub fn limit(&self) -> Option<u64> {
+        self.limit
     }
 
     /// The name under which it signs.
@@ -114,7 +156,11 @@ impl fmt::Display for VerifierKey {
             self.name,
             self.id,
             BASE64_STANDARD.encode(bytes)
-        )
+        )?;
+        match self.limit {
+            Some(size) => write!(f, "{UNTIL}{size}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -73,6 +73,13 @@ impl Note {
         })
     }
 
+    /// Adds the signature of another signer.
+    pub fn also_sign(&mut self, signer: &dyn Signer) -> Result<()> {
+        let signed = Self::sign(self.text.clone(), signer)?;
+        self.signatures.extend(signed.signatures);
+        Ok(())
+    }
+
     pub fn parse(note: &str) -> Result<Self> {
         let wrong = |what: &str| Error::new(Kind::Corrupt, format!("a signed note {what}"));
         if note.len() > MAX_NOTE {
