@@ -792,7 +792,8 @@ auditrail_status auditrail_reader_next(struct auditrail_reader *reader,
 /**
  * As `auditrail_reader_next`, but at the end waits until there is a new event,
  * in whichever stream, for `timeout_ms` milliseconds at most (UINT64_MAX: for
- * ever); AUDITRAIL_END if there was none. It looks at the files now and then:
+ * ever); AUDITRAIL_END if there was none, or none can come any more (see
+ * `auditrail_reader_is_exhausted`). It looks at the files now and then:
  * an event is returned some milliseconds after it was written, 50 at most if
  * there are not very many streams. AUDITRAIL_ERR_INVALID_ARGUMENT with
  * AUDITRAIL_ORDER_NEWEST_FIRST.
@@ -860,6 +861,15 @@ const char *auditrail_reader_request_id(struct auditrail_reader *reader, size_t 
  * it has none.
  */
 const char *auditrail_reader_payload(struct auditrail_reader *reader, size_t *length);
+
+/**
+ * Whether no further event can come, however long one follows: 1 once the
+ * filter's limit is reached, or `auditrail_reader_follow` has found that the
+ * trail has gone past the filter's largest id and has returned what there is up
+ * to it; otherwise 0. So AUDITRAIL_END of `auditrail_reader_follow` with 0 here
+ * is a time-out, and with 1 the end. 0 for NULL.
+ */
+int32_t auditrail_reader_is_exhausted(const struct auditrail_reader *reader);
 
 /**
  * How many lines were met so far that are no event of the stream in whose file

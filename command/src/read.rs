@@ -90,13 +90,11 @@ pub fn follow(mut reader: Reader, events: &mut Events, limit: Option<u64>) -> Ou
             told = tell_damage(&reader, told);
             record = reader.follow(LOOK_UP)?;
         }
-        match record {
-            Some(record) => {
-                events.print(&record)?;
-                left -= 1;
-            }
-            None if events.is_closed() => break,
-            None => {}
+        if let Some(record) = record {
+            events.print(&record)?;
+            left -= 1;
+        } else if reader.is_exhausted() || events.is_closed() {
+            break;
         }
     }
     events.flush()?;

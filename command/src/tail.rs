@@ -38,8 +38,11 @@ impl Tail {
         let (from, to) = self.which.range.ids();
         let mut rest = filter;
         let from = from.max(last.saturating_add(1));
-        rest.order(Order::OldestFirst)
-            .event_ids(from, to.max(from))?;
+        if from > to {
+            // The last event of the range was among those.
+            return trail::outcome(damage.damage(), damage.damage_count());
+        }
+        rest.order(Order::OldestFirst).event_ids(from, to)?;
         follow(Reader::open(&self.trail, &rest)?, &mut events, None)
     }
 

@@ -110,7 +110,8 @@ pub unsafe extern "C" fn auditrail_reader_next(
 
 /// As `auditrail_reader_next`, but at the end waits until there is a new event,
 /// in whichever stream, for `timeout_ms` milliseconds at most (UINT64_MAX: for
-/// ever); AUDITRAIL_END if there was none. It looks at the files now and then:
+/// ever); AUDITRAIL_END if there was none, or none can come any more (see
+/// `auditrail_reader_is_exhausted`). It looks at the files now and then:
 /// an event is returned some milliseconds after it was written, 50 at most if
 /// there are not very many streams. AUDITRAIL_ERR_INVALID_ARGUMENT with
 /// AUDITRAIL_ORDER_NEWEST_FIRST.
@@ -274,6 +275,21 @@ pub unsafe extern "C" fn auditrail_reader_payload(
     let length = unsafe { Out::new(&length) };
     lend(reader, Slot::Payload, length, |record| {
         record.payload().map(bytes_of)
+    })
+}
+
+/// Whether no further event can come, however long one follows: 1 once the
+/// filter's limit is reached, or `auditrail_reader_follow` has found that the
+/// trail has gone past the filter's largest id and has returned what there is up
+/// to it; otherwise 0. So AUDITRAIL_END of `auditrail_reader_follow` with 0 here
+/// is a time-out, and with 1 the end. 0 for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn auditrail_reader_is_exhausted(reader: *const auditrail_reader) -> i32 {
+    // SAFETY: by the header NULL or a reader that no other thread uses now.
+    let reader = unsafe { Shared::new(&reader, "reader") };
+    guard_plain(0, || {
+        let reader = reader.optional();
+        reader.map_or(0, |reader| i32::from(reader.reader.is_exhausted()))
     })
 }
 

@@ -103,3 +103,28 @@ fn following_ends_when_nobody_reads_any_more() {
         assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{name}");
     }
 }
+
+#[test]
+fn following_a_range_ends_with_it() {
+    let place = told();
+    for (name, arguments, expected) in [
+        ("read", &["-f", "--to-id", "3"][..], vec![1, 2, 3]),
+        ("read", &["-f", "--id", "2"], vec![2]),
+        ("read", &["-f", "--to-id", "3", "-u", "nobody"], vec![]),
+        ("tail", &["-f", "--to-id", "4"], vec![1, 2, 3, 4]),
+        ("tail", &["-f", "-n", "2", "--to-id", "4"], vec![3, 4]),
+        ("tail", &["-f", "--id", "5"], vec![5]),
+        ("tail", &["-f", "--id", "5", "-u", "nobody"], vec![]),
+    ] {
+        let ran = ended(start(&mut place.command(name, arguments)));
+        assert_eq!(ran.code, 0, "{name} {arguments:?}: {ran:?}");
+        assert_eq!(ids(&ran.out), expected, "{name} {arguments:?}");
+    }
+    // One that ends later goes on until then.
+    let mut child = start(&mut place.command("tail", &["-f", "--to-id", "8"]));
+    let mut out = reader(&mut child);
+    assert_eq!(ids(&lines(&mut out, 6)), [1, 2, 3, 4, 5, 6]);
+    place.append(&[], &many(1, 4));
+    assert_eq!(ids(&lines(&mut out, 2)), [7, 8]);
+    assert_eq!(ended(child).code, 0);
+}

@@ -155,6 +155,11 @@ impl Cursor {
         self.done
     }
 
+    /// Whether an event with this id, or a later one, was met; reading forward.
+    pub fn has_met(&self, id: u64) -> bool {
+        self.done || self.last_id >= id
+    }
+
     /// Whether something before the limit has not been read yet.
     pub fn has_more(&self) -> bool {
         !self.done && (!self.started || self.position() < self.limit)
