@@ -758,6 +758,15 @@ auditrail_status auditrail_filter_set_order(struct auditrail_filter *filter,
                                             struct auditrail_error *error);
 
 /**
+ * Whether segments may be skipped that, as a writer has recorded, hold no event of
+ * the wanted timestamps: not 0, the default. With 0 what is returned depends on
+ * nothing but the events; `auditrail_check` compares what is recorded with them.
+ */
+auditrail_status auditrail_filter_set_use_hints(struct auditrail_filter *filter,
+                                                int32_t use_hints,
+                                                struct auditrail_error *error);
+
+/**
  * Returns this many events at most; 0, the default: no limit.
  */
 auditrail_status auditrail_filter_set_limit(struct auditrail_filter *filter,
@@ -936,10 +945,11 @@ auditrail_status auditrail_history(const char *root,
  * with it; a trail that is being written to can be checked too. Writes
  * nothing. AUDITRAIL_OK whatever is wrong: see "ok" in the report. Its keys:
  * "ok", "events", "streams", "segments", "bytes", "last_event_id";
- * "missing_ids" and "doubled_ids" ({"count":n,"ranges":[[first,last],…]});
+ * "missing_ids", "doubled_ids" and "removed_ids" (after the last event, which the
+ * trail once had; {"count":n,"ranges":[[first,last],…]});
  * "damaged_lines", "misplaced_events", "disordered_events", "torn_tails",
- * "missing_segments", "foreign_files" ({"count":n,"first":[…]}, the first
- * 1,000); "index" ({"state":"equal", "behind" (events were written since),
+ * "missing_segments", "foreign_files", "false_times" (recorded ranges of times
+ * that would hide events; {"count":n,"first":[…]}, the first 1,000); "index" ({"state":"equal", "behind" (events were written since),
  * "ahead" (of ids that no event has), "missing" or "unreadable",
  * "last_event_id":n or null}). Free it with `auditrail_buffer_free`.
  * AUDITRAIL_ERR_NOT_FOUND if there is no trail.

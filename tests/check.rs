@@ -242,3 +242,32 @@ fn a_live_trail_passes() {
     assert!(found.ok, "{found:?}");
     assert_eq!(found.last_event_id, Some(last));
 }
+
+#[test]
+fn an_end_that_was_removed_is_found_by_the_state() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let writer = Writer::open(folder.path(), &Options::default()).expect("a trail");
+    for n in 0..10 {
+        let event = format!(
+            r#"{{"domain":"v2","category":"a","model_name":"m{n}","operation":"create","logical_user_id":"u"}}"#
+        );
+        writer.append(event.as_bytes()).expect("appends");
+    }
+    writer.close().expect("closes");
+    assert!(check(folder.path()).expect("checking").ok);
+    // The last two events, and an index that knows nothing of them.
+    let path = folder.path().join("v2/a/audit-000001.jsonl");
+    let text = fs::read_to_string(&path).expect("reading");
+    let kept: String = text.split_inclusive('\n').take(8).collect();
+    fs::write(&path, kept).expect("writing");
+    for index in [Some("{\"last_event_id\":8}"), None] {
+        let path = folder.path().join("index.json");
+        match index {
+            Some(text) => fs::write(path, text).expect("writing"),
+            None => fs::remove_file(path).expect("removing"),
+        }
+        let report = check(folder.path()).expect("checking");
+        assert!(!report.ok, "{report:?}");
+        assert_eq!(report.removed_ids.ranges, [(9, 10)]);
+    }
+}

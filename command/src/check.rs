@@ -61,6 +61,14 @@ fn print(output: &mut Output, root: &Path, report: &CheckReport) -> Result<(), F
     ))?;
     print_events(output, root, report)?;
     print_files(output, root, report)?;
+    if report.removed_ids.count > 0 {
+        ids(
+            output,
+            &report.removed_ids,
+            "id was removed from the end of the trail",
+            "ids were removed from the end of the trail",
+        )?;
+    }
     index(output, report)?;
     let end = if report.ok {
         output.paint.paint(Style::Green, "all is well")
@@ -95,6 +103,11 @@ fn print_events(output: &mut Output, root: &Path, report: &CheckReport) -> Resul
             &report.disordered_events,
             "event out of order",
             "events out of order",
+        ),
+        (
+            &report.false_times,
+            "segment with a false range of times",
+            "segments with a false range of times",
         ),
     ] {
         list(output, faults, one, many, |fault| {

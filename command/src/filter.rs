@@ -51,6 +51,9 @@ pub struct Range {
     /// To this time
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub until: Option<Given>,
+    /// Read every segment, whatever was recorded about its times
+    #[arg(long)]
+    pub no_hints: bool,
 }
 
 impl Which {
@@ -84,6 +87,7 @@ impl Range {
     pub fn put_into(&self, filter: &mut Filter) -> Result<(), Failure> {
         let (from, to) = self.ids();
         filter.event_ids(from, to)?;
+        filter.use_hints(!self.no_hints);
         filter.timestamps(
             self.since.map_or(i64::MIN, |given| given.first),
             self.until.map_or(i64::MAX, |given| given.last),

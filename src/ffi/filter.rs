@@ -209,6 +209,24 @@ pub unsafe extern "C" fn auditrail_filter_set_order(
     })
 }
 
+/// Whether segments may be skipped that, as a writer has recorded, hold no event of
+/// the wanted timestamps: not 0, the default. With 0 what is returned depends on
+/// nothing but the events; `auditrail_check` compares what is recorded with them.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn auditrail_filter_set_use_hints(
+    filter: *mut auditrail_filter,
+    use_hints: i32,
+    error: *mut auditrail_error,
+) -> auditrail_status {
+    // SAFETY: by the header NULL or a filter that no other thread uses now.
+    let filter = unsafe { Exclusive::new(&filter, "filter") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, Nothing, || {
+        Ok(filter.get()?.filter.use_hints(use_hints != 0))
+    })
+}
+
 /// Returns this many events at most; 0, the default: no limit.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auditrail_filter_set_limit(

@@ -43,6 +43,7 @@ pub struct Filter {
     timestamps: RangeInclusive<i64>,
     order: Order,
     limit: Option<u64>,
+    use_hints: bool,
 }
 
 impl Default for Filter {
@@ -58,6 +59,7 @@ impl Default for Filter {
             timestamps: i64::MIN..=i64::MAX,
             order: Order::Stream,
             limit: None,
+            use_hints: true,
         }
     }
 }
@@ -136,6 +138,18 @@ impl Filter {
     pub fn limit(&mut self, events: u64) -> &mut Self {
         self.limit = Some(events).filter(|&events| events > 0);
         self
+    }
+
+    /// Whether segments may be skipped that, as a writer has recorded, hold no event of
+    /// the wanted times; the default. Without, a read of times depends on nothing but
+    /// the events; `check` compares what is recorded with them.
+    pub fn use_hints(&mut self, use_hints: bool) -> &mut Self {
+        self.use_hints = use_hints;
+        self
+    }
+
+    pub(crate) fn uses_hints(&self) -> bool {
+        self.use_hints
     }
 
     pub(crate) fn get_order(&self) -> Order {

@@ -158,6 +158,7 @@ static void following(void) {
     while (auditrail_reader_next(reader, NULL, NULL, &id, &error) == AUDITRAIL_OK) {
     }
     GIVES(AUDITRAIL_END, auditrail_reader_follow(reader, 5, &json, &length, &id, &error));
+    CHECK(auditrail_reader_is_exhausted(reader) == 0 && auditrail_reader_is_exhausted(NULL) == 0);
     append("{\"domain\":\"v2\",\"category\":\"new\",\"model_name\":\"m\",\"operation\":\"create\","
            "\"logical_user_id\":\"u-3\"}");
     GIVES(AUDITRAIL_OK, auditrail_reader_follow(reader, 30000, &json, &length, &id, &error));
@@ -165,7 +166,19 @@ static void following(void) {
     FIELD(auditrail_reader_category, "new");
     auditrail_reader_close(reader);
 
+    /* A range of ids that the trail has gone past: nothing can come any more. */
     auditrail_filter *filter = auditrail_filter_new();
+    GIVES(AUDITRAIL_OK, auditrail_filter_set_event_ids(filter, 0, 1, &error));
+    GIVES(AUDITRAIL_OK, auditrail_filter_set_use_hints(filter, 0, &error));
+    GIVES(AUDITRAIL_OK, auditrail_reader_open(root, filter, &reader, &error));
+    auditrail_filter_free(filter);
+    GIVES(AUDITRAIL_OK, auditrail_reader_follow(reader, 30000, &json, &length, &id, &error));
+    GIVES(AUDITRAIL_END, auditrail_reader_follow(reader, UINT64_MAX, &json, &length, &id, &error));
+    CHECK(auditrail_reader_is_exhausted(reader) == 1);
+    auditrail_reader_close(reader);
+    GIVES(AUDITRAIL_ERR_INVALID_ARGUMENT, auditrail_filter_set_use_hints(NULL, 0, &error));
+
+    filter = auditrail_filter_new();
     GIVES(AUDITRAIL_OK, auditrail_filter_set_order(filter, AUDITRAIL_ORDER_NEWEST_FIRST, &error));
     GIVES(AUDITRAIL_OK, auditrail_reader_open(root, filter, &reader, &error));
     auditrail_filter_free(filter);

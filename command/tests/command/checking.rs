@@ -47,3 +47,23 @@ fn a_check_finds_what_is_wrong_and_says_it() {
         assert!(ran.out.contains(part), "{part}: {}", ran.out);
     }
 }
+
+#[test]
+fn an_end_that_was_removed_is_named() {
+    let place = told();
+    let path = place.users(1);
+    let text = std::fs::read_to_string(&path).expect("reading");
+    let lines = text.lines().count();
+    let kept: String = text.split_inclusive('\n').take(lines - 1).collect();
+    std::fs::write(&path, kept).expect("writing");
+    std::fs::remove_file(place.root().join("index.json")).expect("removing");
+    let ran = place.run("check", &["--format", "table"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.out.contains("removed from the end"), "{}", ran.out);
+    let json = place.run("check", &["--format", "json"]);
+    assert!(
+        json.out.contains("\"removed_ids\":{\"count\":1"),
+        "{}",
+        json.out
+    );
+}

@@ -51,7 +51,8 @@ impl Findings {
         }
     }
 
-    pub fn conclude(&mut self, index: &Result<IndexContent>) {
+    /// `recorded_id`: all events up to this one were in the trail before the check.
+    pub fn conclude(&mut self, index: &Result<IndexContent>, recorded_id: u64) {
         for id in self.rejected_ids.iter() {
             // An id above the snapshot is likely to be wrong itself.
             if id <= self.snapshot_last_id && !self.ids.insert(id) {
@@ -61,6 +62,9 @@ impl Findings {
         let report = &mut self.report;
         report.missing_ids = self.ids.missing(self.snapshot_last_id);
         let last = report.last_event_id.unwrap_or(0);
+        if recorded_id > last {
+            report.removed_ids.add(last + 1, recorded_id);
+        }
         let (state, indexed) = match index {
             Ok(IndexContent::Last(id)) => {
                 let id = *id;

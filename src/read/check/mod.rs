@@ -28,7 +28,8 @@ use crate::store::index_file;
 use crate::store::layout::Layout;
 use crate::store::lines::Direction;
 use crate::store::listing::{self, StreamId};
-use crate::store::storage::{Disk, Storage};
+use crate::store::state::{self, Phase};
+use crate::store::storage::{Disk, Open, Storage, open_if_exists};
 use crate::store::times::Times;
 use findings::{Findings, path_text};
 use std::collections::BTreeSet;
@@ -86,6 +87,7 @@ pub(crate) fn check_on(
         layout: &layout,
         findings: Findings::default(),
         tails: Vec::new(),
+        recorded_times: Times::read(&*storage, &layout),
         progress: CheckProgress::default(),
         on_progress: &mut progress,
     }
@@ -98,12 +100,45 @@ struct TrailCheck<'c> {
     findings: Findings,
     /// Unfinished lines, and where their streams ended.
     tails: Vec<(Tail, Position, Segments)>,
+    /// What `.auditrail/times` says.
+    recorded_times: Times,
     progress: CheckProgress,
     on_progress: &'c mut dyn FnMut(CheckProgress),
 }
 
+/// Between which times the events of a segment are.
+struct SegmentTimes {
+    /// 0: none was met yet.
+    number: u64,
+    min: i64,
+    max: i64,
+}
+
+impl Default for SegmentTimes {
+    fn default() -> Self {
+        Self::of(0)
+    }
+}
+
+impl SegmentTimes {
+    fn of(number: u64) -> Self {
+        Self {
+            number,
+            min: i64::MAX,
+            max: i64::MIN,
+        }
+    }
+
+    fn add(&mut self, timestamp: i64) {
+        self.min = self.min.min(timestamp);
+        self.max = self.max.max(timestamp);
+    }
+}
+
 impl TrailCheck<'_> {
     fn run(mut self) -> Result<CheckReport> {
+        // Before the segments: what is recorded then is in them.
+        let recorded_id = self.recorded_id();
         let index = index_file::read(self.storage, self.layout);
         // A stream that is created after the snapshot may contain ids that are
         // smaller than those of the snapshot, so it is checked too.
@@ -141,8 +176,46 @@ impl TrailCheck<'_> {
         }
         self.recheck_tails(begin)?;
         (self.on_progress)(self.progress);
-        self.findings.conclude(&index);
+        self.findings.conclude(&index, recorded_id);
         Ok(self.findings.report)
+    }
+
+    /// The last id that the trail had for certain when its last writer wrote the state:
+    /// at a clean close, or at the last sync.
+    fn recorded_id(&self) -> u64 {
+        match state::read_state(self.storage, self.layout) {
+            Ok(Some(state)) if state.phase == Phase::Clean => state.written,
+            Ok(Some(state)) => state.synced,
+            Ok(None) | Err(_) => 0,
+        }
+    }
+
+    /// Reports a segment whose recorded range of times leaves out some of its events.
+    fn check_times(&mut self, cursor: &Cursor, seen: &SegmentTimes) -> Result<()> {
+        if seen.number >= cursor.limit().number {
+            // Only full segments have one.
+            return Ok(());
+        }
+        let segments = cursor.segments();
+        let path = segments.path(segments.index_of(seen.number));
+        let Some(file) = open_if_exists(self.storage, &path, Open::Read)? else {
+            return Ok(());
+        };
+        let name = cursor.stream.name();
+        if let Some(recorded) = self.recorded_times.lookup(&name, seen.number, &*file)
+            && (seen.min < recorded.min || seen.max > recorded.max)
+        {
+            self.findings.report.false_times.add(Fault {
+                path: path_text(&self.layout.as_given(&path)),
+                offset: 0,
+                event_id: None,
+                reason: format!(
+                    "its events are of {} to {}, but {} to {} is recorded",
+                    seen.min, seen.max, recorded.min, recorded.max
+                ),
+            });
+        }
+        Ok(())
     }
 
     /// Counts the segments of a stream and checks that none is missing.
@@ -177,6 +250,7 @@ impl TrailCheck<'_> {
         // No times: no segment is skipped.
         let times = Times::default();
         let mut checker = LineChecker::default();
+        let mut seen = SegmentTimes::default();
         loop {
             let before = cursor.position();
             let mut context = CursorContext {
@@ -199,13 +273,20 @@ impl TrailCheck<'_> {
             let Some(event) = cursor.found().filter(|_| found) else {
                 break;
             };
-            let id = event.header.event_id;
-            self.findings.add_event(id, event.position < snapshot_end);
+            let (header, position) = (event.header, event.position);
+            self.findings
+                .add_event(header.event_id, position < snapshot_end);
+            if position.number != seen.number {
+                self.check_times(&cursor, &seen)?;
+                seen = SegmentTimes::of(position.number);
+            }
+            seen.add(header.timestamp);
             self.progress.events += 1;
             if self.progress.events.is_multiple_of(PROGRESS_INTERVAL) {
                 (self.on_progress)(self.progress);
             }
         }
+        self.check_times(&cursor, &seen)?;
         let (position, limit) = (cursor.position(), cursor.limit());
         if position.number == limit.number && position.offset < limit.offset {
             let segments = cursor.into_segments();

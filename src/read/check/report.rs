@@ -37,6 +37,12 @@ pub struct CheckReport {
     pub torn_tails: List<Tail>,
     /// Missing segment numbers: they must begin at 1 and be consecutive.
     pub missing_segments: List<Gap>,
+    /// Segments of which `.auditrail/times` says a range of times that does not hold all
+    /// of their events: a read of a time would leave those out.
+    pub false_times: List<Fault>,
+    /// Ids after the last event that the trail had, as its last writer recorded when it
+    /// closed or synced: the end of the trail was removed.
+    pub removed_ids: Ranges,
     /// Files and folders that are not part of a trail.
     pub foreign_files: List<String>,
     /// What the index says.
@@ -153,6 +159,8 @@ impl CheckReport {
             && self.torn_tails.count == 0
             && self.missing_segments.count == 0
             && self.foreign_files.count == 0
+            && self.false_times.count == 0
+            && self.removed_ids.count == 0
             && !matches!(self.index.state, IndexState::Ahead | IndexState::Unreadable);
     }
 }

@@ -124,7 +124,7 @@ impl Reader {
         listing::require_trail(&*storage, &layout)?;
         let order = filter.get_order();
         let matcher = Matcher::new(filter);
-        let times = if matcher.filters_times() {
+        let times = if matcher.filters_times() && filter.uses_hints() {
             Times::read(&*storage, &layout)
         } else {
             Times::default()
