@@ -299,9 +299,9 @@ pub unsafe extern "C" fn auditrail_checkpoint(
 }
 
 /// Adds a witness's signature lines to the newest checkpoint; a writer may be at
-/// work. `public_keys`: that of the log and those of witnesses, one a line. At
-/// least one of the lines must be by a witness that is among these and new, and
-/// hold.
+/// work. `public_keys`: that of the log and those of witnesses, one a line. Only
+/// lines that are valid and by witnesses among these are kept, and of each
+/// witness the newest; AUDITRAIL_ERR_INVALID_ARGUMENT where there is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auditrail_add_cosignatures(
     root: *const c_char,
@@ -317,6 +317,33 @@ pub unsafe extern "C" fn auditrail_add_cosignatures(
             let keys = keys(public_keys, public_keys_length)?;
             let lines = text(lines, lines_length, "lines")?;
             proof::add_cosignatures(path(root, "root")?, lines, &keys)?;
+            Ok(0)
+        })
+    }
+}
+
+/// The same for the checkpoint that the witnesses were shown, which may have been
+/// replaced by a newer one since. The newest cosigned checkpoint is kept beside
+/// the newest one, and counts when `auditrail_verify` asks for witnesses.
+/// AUDITRAIL_ERR_TAMPERED where the trail does not go on from the checkpoint.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn auditrail_add_cosignatures_to(
+    root: *const c_char,
+    checkpoint: *const c_char,
+    checkpoint_length: usize,
+    lines: *const c_char,
+    lines_length: usize,
+    public_keys: *const c_char,
+    public_keys_length: usize,
+    error: *mut auditrail_error,
+) -> auditrail_status {
+    // SAFETY: by the header's rules the pointers are NULL or the caller's.
+    unsafe {
+        guard(error, || {
+            let keys = keys(public_keys, public_keys_length)?;
+            let checkpoint = text(checkpoint, checkpoint_length, "checkpoint")?;
+            let lines = text(lines, lines_length, "lines")?;
+            proof::add_cosignatures_to(path(root, "root")?, checkpoint, lines, &keys)?;
             Ok(0)
         })
     }
