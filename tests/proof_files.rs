@@ -97,6 +97,23 @@ fn in_place_of(path: &Path, mut check: impl FnMut(&str)) {
 }
 
 #[test]
+fn a_segment_that_is_no_regular_file_is_a_finding() {
+    let trail = Trail::new(300);
+    in_place_of(&trail.segment(), |what| {
+        let report = trail.verify();
+        assert!(!report.intact, "{what}");
+        // A folder is no segment: the listing does not have it.
+        if what != "folder" {
+            assert!(
+                kinds(&report).contains(&FindingKind::Segment),
+                "{what}: {report:#?}"
+            );
+        }
+    });
+    assert!(trail.verify().intact);
+}
+
+#[test]
 fn a_tile_or_checkpoint_that_is_no_regular_file_is_a_finding() {
     let trail = Trail::new(600);
     for (name, kind) in [
