@@ -1081,9 +1081,9 @@ auditrail_status auditrail_checkpoint(const char *root,
 
 /**
  * Adds a witness's signature lines to the newest checkpoint; a writer may be at
- * work. `public_keys`: that of the log and those of witnesses, one a line. At
- * least one of the lines must be by a witness that is among these and new, and
- * hold.
+ * work. `public_keys`: that of the log and those of witnesses, one a line. Only
+ * lines that are valid and by witnesses among these are kept, and of each
+ * witness the newest; AUDITRAIL_ERR_INVALID_ARGUMENT where there is none.
  */
 auditrail_status auditrail_add_cosignatures(const char *root,
                                             const char *lines,
@@ -1091,6 +1091,21 @@ auditrail_status auditrail_add_cosignatures(const char *root,
                                             const char *public_keys,
                                             size_t public_keys_length,
                                             struct auditrail_error *error);
+
+/**
+ * The same for the checkpoint that the witnesses were shown, which may have been
+ * replaced by a newer one since. The newest cosigned checkpoint is kept beside
+ * the newest one, and counts when `auditrail_verify` asks for witnesses.
+ * AUDITRAIL_ERR_TAMPERED where the trail does not go on from the checkpoint.
+ */
+auditrail_status auditrail_add_cosignatures_to(const char *root,
+                                               const char *checkpoint,
+                                               size_t checkpoint_length,
+                                               const char *lines,
+                                               size_t lines_length,
+                                               const char *public_keys,
+                                               size_t public_keys_length,
+                                               struct auditrail_error *error);
 
 /**
  * Verifies the whole trail against its newest checkpoint and, if it is not

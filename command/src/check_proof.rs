@@ -39,7 +39,7 @@ impl CheckProof {
             (Some(event), _) => {
                 let proof = InclusionProof::parse(&proof)?;
                 let what = format!("event {} is in the trail", proof.event_id());
-                (proof.check(keys::text(event)?.as_bytes(), &keys), what)
+                (proof.check(keys::event(event)?.as_bytes(), &keys), what)
             }
             (None, Some(old)) => {
                 let proof = ConsistencyProof::parse(&proof)?;

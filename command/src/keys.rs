@@ -7,15 +7,35 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The text of a file; `-` is standard input.
+/// No file with keys, checkpoint or proof is longer, in bytes.
+const MAX_TEXT: u64 = 1 << 20;
+
+/// No line of an event is longer.
+const MAX_LINE: u64 = 1 << 30;
+
+/// The text of a file of keys, of a checkpoint or of a proof; `-` is standard input.
 pub fn text(path: &Path) -> Result<String, Failure> {
-    let text = if path == Path::new("-") {
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text).map(|_| text)
+    read(path, MAX_TEXT)
+}
+
+/// The line of an event in a file; `-` is standard input.
+pub fn event(path: &Path) -> Result<String, Failure> {
+    read(path, MAX_LINE)
+}
+
+fn read(path: &Path, limit: u64) -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = if path == Path::new("-") {
+        io::stdin().take(limit + 1).read_to_string(&mut text)
     } else {
-        fs::read_to_string(path)
+        fs::File::open(path).and_then(|file| file.take(limit + 1).read_to_string(&mut text))
     };
-    text.map_err(|e| Failure::system(&format!("read {}", path.display()), &e))
+    read.map_err(|e| Failure::system(&format!("read {}", path.display()), &e))?;
+    if text.len() as u64 > limit {
+        let message = format!("{} is longer than {limit} bytes", path.display());
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    Ok(text)
 }
 
 /// Public keys, each given as text or as a file with one key per line.

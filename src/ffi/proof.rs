@@ -31,9 +31,9 @@ pub unsafe extern "C" fn auditrail_checkpoint(
 }
 
 /// Adds a witness's signature lines to the newest checkpoint; a writer may be at
-/// work. `public_keys`: that of the log and those of witnesses, one a line. At
-/// least one of the lines must be by a witness that is among these and new, and
-/// hold.
+/// work. `public_keys`: that of the log and those of witnesses, one a line. Only
+/// lines that are valid and by witnesses among these are kept, and of each
+/// witness the newest; AUDITRAIL_ERR_INVALID_ARGUMENT where there is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auditrail_add_cosignatures(
     root: *const c_char,
@@ -55,6 +55,39 @@ pub unsafe extern "C" fn auditrail_add_cosignatures(
         let keys = keys_of(&public_keys)?;
         let lines = lines.text()?;
         proof::add_cosignatures(root.path()?, lines, &keys)?;
+        Ok(())
+    })
+}
+
+/// The same for the checkpoint that the witnesses were shown, which may have been
+/// replaced by a newer one since. The newest cosigned checkpoint is kept beside
+/// the newest one, and counts when `auditrail_verify` asks for witnesses.
+/// AUDITRAIL_ERR_TAMPERED where the trail does not go on from the checkpoint.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn auditrail_add_cosignatures_to(
+    root: *const c_char,
+    checkpoint: *const c_char,
+    checkpoint_length: usize,
+    lines: *const c_char,
+    lines_length: usize,
+    public_keys: *const c_char,
+    public_keys_length: usize,
+    error: *mut auditrail_error,
+) -> auditrail_status {
+    // SAFETY: by the header NULL or NUL-terminated.
+    let root = unsafe { CText::new(&root, "root") };
+    // SAFETY: by the header NULL or `checkpoint_length` bytes.
+    let checkpoint = unsafe { Bytes::new(&checkpoint, checkpoint_length, "checkpoint") };
+    // SAFETY: by the header NULL or `lines_length` bytes.
+    let lines = unsafe { Bytes::new(&lines, lines_length, "lines") };
+    // SAFETY: by the header NULL or `public_keys_length` bytes.
+    let public_keys = unsafe { Bytes::new(&public_keys, public_keys_length, "public_keys") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, Nothing, || {
+        let keys = keys_of(&public_keys)?;
+        let (checkpoint, lines) = (checkpoint.text()?, lines.text()?);
+        proof::add_cosignatures_to(root.path()?, checkpoint, lines, &keys)?;
         Ok(())
     })
 }

@@ -93,6 +93,10 @@ fn each_chunk(
     range: Range<u64>,
     take: impl FnMut(&LeafChunk) -> Result<()>,
 ) -> Result<WalkPositions> {
+    if let Some(path) = walk.irregular().first() {
+        let message = format!("{} is no regular file", path.display());
+        return Err(Error::new(Kind::Corrupt, message));
+    }
     let mut chunks = LeafChunks::new(walk, range);
     let mut oversized = OversizedSink::default();
     hash_all(
@@ -108,7 +112,11 @@ fn each_chunk(
                 return Err(corrupt(position, "the last line", "has no newline"));
             }
             if let Some(position) = oversized.first {
-                return Err(corrupt(position, "a line", "is longer than any event"));
+                return Err(corrupt(
+                    position,
+                    "a line",
+                    "is longer than any event, or a hole",
+                ));
             }
             Ok(filled)
         },

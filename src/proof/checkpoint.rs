@@ -174,6 +174,25 @@ impl SignedCheckpoint {
         Ok(note.to_string())
     }
 
+    /// The same checkpoint with the witnesses of `other` too, which has the same text.
+    pub(crate) fn merged(&self, other: &Self, keys: &[VerifierKey]) -> Result<Self> {
+        let mut note = Note::parse(&self.text)?;
+        note.add_cosignatures(&Note::parse(&other.text)?.signature_lines(), keys, u64::MAX);
+        Self::open(&note.to_string(), keys)
+    }
+
+    /// The text with the valid cosignatures among `lines`, made up to the time `latest`,
+    /// by witnesses in `keys`; an error if there is none.
+    pub(crate) fn cosigned(&self, lines: &str, keys: &[VerifierKey], latest: u64) -> Result<Self> {
+        let mut note = Note::parse(&self.text)?;
+        if note.add_cosignatures(lines, keys, latest) == 0 {
+            return Err(Error::argument(
+                "none of the lines is a valid cosignature of this checkpoint by a known witness",
+            ));
+        }
+        Self::open(&note.to_string(), keys)
+    }
+
     /// The witnesses whose cosignatures were checked and are valid, with their times in
     /// Unix seconds.
     pub fn witnesses(&self) -> impl Iterator<Item = (&str, u64)> {

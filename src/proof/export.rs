@@ -4,8 +4,8 @@
 //! The log is written as of its newest checkpoint: the checkpoint, the tiles, and the
 //! entries in bundles, `tile/entries/<N>[.p/<W>]`: each entry after its length, in two
 //! bytes, big-endian. The checkpoint is written last, so that it never covers a file
-//! that is missing; files that exist are not written again, because they never change.
-//! Each entry is compared with its leaf.
+//! that is missing; files that hold the same already are not written again. Each entry
+//! is compared with its leaf, and each tile with the one above it, up to the signed root.
 //!
 //! Two bytes cannot hold a length over 65,535. The entries of a tile with a longer line
 //! are written, as the specification asks of other formats, under another name,
@@ -19,6 +19,7 @@ use super::log_folder::{Durable, LogFolder};
 use super::merkle::Hash;
 use super::note::VerifierKey;
 use super::tile::{LEVELS, Tile, WIDTH, hashes_at, push_index, to_bytes};
+use super::tile_verifier::TileVerifier;
 use super::trail_walk::TrailWalk;
 use super::unmatched::Unmatched;
 use crate::error::{Error, Kind, Result};
@@ -59,8 +60,21 @@ pub fn export(
         )
     })?;
     let size = signed.size();
+    let tiles = TileVerifier::open(&from, signed.checkpoint())?.ok_or_else(|| {
+        Error::new(
+            Kind::Tampered,
+            format!(
+                "the tiles on the right edge of the tree, such as {}, do not lead to the signed \
+                 root",
+                from.path()
+                    .join(edge_tile(size).path(edge_tile(size).width(size)))
+                    .display()
+            ),
+        )
+    })?;
     let mut target = ExportTarget {
         from,
+        tiles,
         to: LogFolder::new(storage.clone(), out.to_owned()),
         size,
         exported: Exported {
@@ -90,8 +104,18 @@ pub fn export(
     Ok(target.exported)
 }
 
+/// The last tile of level 0.
+fn edge_tile(size: u64) -> Tile {
+    Tile {
+        level: 0,
+        index: size.saturating_sub(1) / WIDTH,
+    }
+}
+
 struct ExportTarget {
     from: LogFolder,
+    /// Only tiles that the signed root covers are exported.
+    tiles: TileVerifier,
     to: LogFolder,
     size: u64,
     exported: Exported,
@@ -158,34 +182,45 @@ impl ExportTarget {
         Ok(())
     }
 
-    fn tile(&self, tile: Tile) -> Result<Vec<Hash>> {
-        self.from.tile(tile, self.size)?.ok_or_else(|| {
-            let path = self.from.path().join(tile.path(tile.width(self.size)));
-            Error::new(
-                Kind::Corrupt,
-                format!(
-                    "the tile {} is missing or has a wrong length",
-                    path.display()
-                ),
-            )
-        })
+    /// A tile that the signed root covers; the error names the one that it does not.
+    fn tile(&mut self, tile: Tile) -> Result<Vec<Hash>> {
+        if let Some(hashes) = self.tiles.hashes(tile)? {
+            return Ok(hashes.to_vec());
+        }
+        // If nothing is named here, it was for another tile, above this one.
+        let fault = self.tiles.damaged.first().map(ToString::to_string);
+        Err(Error::new(
+            Kind::Tampered,
+            fault.unwrap_or_else(|| {
+                let path = self.from.path().join(tile.path(tile.width(self.size)));
+                format!("the signed root does not cover the tile {}", path.display())
+            }),
+        ))
     }
 
-    fn copy_tiles(&self) -> Result<()> {
+    fn copy_tiles(&mut self) -> Result<()> {
         for level in 0..LEVELS {
             for index in 0..hashes_at(level, self.size).div_ceil(WIDTH) {
                 let tile = Tile { level, index };
                 let path = tile.path(tile.width(self.size));
-                self.write(&path, &to_bytes(&self.tile(tile)?))?;
+                let hashes = self.tile(tile)?;
+                self.write(&path, &to_bytes(&hashes))?;
             }
         }
         Ok(())
     }
 
+    /// Whether the file of an earlier export holds these bytes.
+    fn holds(&self, name: &Path, bytes: &[u8]) -> Result<bool> {
+        match self.to.read(name, bytes.len()) {
+            // It is longer, or no file at all.
+            Err(e) if e.kind() == Kind::Corrupt => Ok(false),
+            found => Ok(found?.is_some_and(|found| found == bytes)),
+        }
+    }
+
     fn write(&self, name: &Path, bytes: &[u8]) -> Result<()> {
-        let exists = name != Path::new(CHECKPOINT)
-            && (self.to.length(name)?).is_some_and(|length| length == bytes.len() as u64);
-        if exists {
+        if self.holds(name, bytes)? {
             return Ok(());
         }
         self.to
@@ -199,7 +234,6 @@ mod tests {
     use super::super::merkle::leaf_hash;
     use super::super::note::{Signer, SigningKey};
     use super::super::proof_options::ProofOptions;
-    use super::super::tile_verifier::TileVerifier;
     use super::super::tree_edge::TreeEdge;
     use super::*;
     use crate::{Options, Writer};

@@ -15,6 +15,9 @@ use std::thread::{self, JoinHandle};
 /// More threads than this do not hash faster than one can read.
 const MAX_THREADS: usize = 8;
 
+/// No more chunks are filled while those that are waiting or done hold so many bytes.
+const MAX_BYTES: usize = 64 << 20;
+
 /// Chunks that may be waiting or done for each thread.
 const CHUNKS_PER_THREAD: usize = 3;
 
@@ -51,13 +54,18 @@ fn run_pipeline(
 ) -> Result<()> {
     let mut spare = Vec::new();
     let (mut submitted, mut taken, mut more) = (0, 0, true);
+    let mut held = 0;
     loop {
-        while more && submitted - taken <= (CHUNKS_PER_THREAD * threads.len()) as u64 {
+        while more
+            && submitted - taken <= (CHUNKS_PER_THREAD * threads.len()) as u64
+            && held < MAX_BYTES
+        {
             let mut chunk: LeafChunk = spare.pop().unwrap_or_default();
             more = fill(&mut chunk)?;
             if !more {
                 break;
             }
+            held += chunk.text_bytes();
             if submitted == 0 {
                 *threads = start_threads(pool);
             }
@@ -74,7 +82,10 @@ fn run_pipeline(
         }
         let chunk = pool.wait_for(taken)?;
         take(&chunk)?;
-        spare.push(chunk);
+        held -= chunk.text_bytes();
+        if chunk.is_reusable() {
+            spare.push(chunk);
+        }
         taken += 1;
     }
 }

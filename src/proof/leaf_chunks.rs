@@ -47,6 +47,16 @@ impl LeafChunk {
         !self.ends.is_empty() && (next.is_multiple_of(WIDTH) || self.text.len() >= CHUNK_BYTES)
     }
 
+    /// How many bytes the texts of its lines have.
+    pub fn text_bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Whether its memory is no more than the next chunk is likely to need.
+    pub fn is_reusable(&self) -> bool {
+        self.text.capacity() <= 8 * CHUNK_BYTES
+    }
+
     /// The lines' texts, in order.
     pub fn entries(&self) -> impl Iterator<Item = &[u8]> {
         let mut start = 0;

@@ -40,6 +40,11 @@ impl LogFolder {
             Err(e) if absent(&e) => return Ok(None),
             Err(e) => return Err(Error::io("open", &path, &e)),
         };
+        let stat = file.stat().map_err(|e| Error::io("look at", &path, &e))?;
+        if !stat.is_file {
+            let message = format!("{} is no regular file", path.display());
+            return Err(Error::new(Kind::Corrupt, message));
+        }
         let bytes = read_range(&*file, 0, limit + 1).map_err(|e| Error::io("read", &path, &e))?;
         if bytes.len() > limit {
             return Err(Error::new(
@@ -48,16 +53,6 @@ impl LogFolder {
             ));
         }
         Ok(Some(bytes))
-    }
-
-    /// The length of the file at `name`, if it exists.
-    pub fn length(&self, name: &Path) -> Result<Option<u64>> {
-        let path = self.path.join(name);
-        match self.storage.stat(&path) {
-            Ok(stat) => Ok(Some(stat.len)),
-            Err(e) if absent(&e) => Ok(None),
-            Err(e) => Err(Error::io("look at", &path, &e)),
-        }
     }
 
     /// Writes a whole file, replacing the one of that name. The folders whose entries

@@ -11,9 +11,8 @@
 use super::checkpoint::SignedCheckpoint;
 use super::log::Log;
 use super::log_folder::LogFolder;
-use super::merkle::{check_consistency, prove_consistency};
 use super::proof_options::ProofOptions;
-use super::tile_nodes::TileNodes;
+use super::tile_nodes::goes_on_from;
 use crate::error::{Error, Kind, Result};
 use crate::store::layout::Layout;
 use crate::store::storage::{Open, Storage, open_file, sync_folder};
@@ -94,10 +93,7 @@ pub(crate) fn check_goes_on_from(
                 "its own is over {size}; an older state was put back, or it is another trail"
             ));
         };
-        let mut nodes = TileNodes::new(folder.clone(), newest.size());
-        let hashes = prove_consistency(&mut nodes, kept.size(), newest.size())?;
-        let (size, root) = (kept.size(), kept.root());
-        if !check_consistency(size, root, newest.size(), newest.root(), &hashes) {
+        if !goes_on_from(folder, newest, &kept)? {
             return tampered("its history is another one");
         }
     }

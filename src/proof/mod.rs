@@ -49,7 +49,7 @@ mod unmatched;
 mod verify;
 
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
-pub use checkpoint_file::{add_cosignatures, checkpoint, checkpoint_text};
+pub use checkpoint_file::{add_cosignatures, add_cosignatures_to, checkpoint, checkpoint_text};
 pub use export::{Exported, export};
 pub(crate) use log_writer::{LogWriter, UnsyncedData};
 pub use merkle::{Hash, leaf_hash};

@@ -1,7 +1,8 @@
 //! The nodes of a Merkle tree, read from its tiles.
 
+use super::checkpoint::SignedCheckpoint;
 use super::log_folder::LogFolder;
-use super::merkle::{Hash, Nodes, complete_hash};
+use super::merkle::{Hash, Nodes, check_consistency, complete_hash, prove_consistency};
 use super::tile::{LEVELS, Tile, WIDTH};
 use crate::error::{Error, Kind, Result};
 
@@ -45,6 +46,22 @@ impl TileNodes {
             )),
         }
     }
+}
+
+/// Whether the log in `folder`, as of `newest`, goes on from `earlier`.
+pub(crate) fn goes_on_from(
+    folder: &LogFolder,
+    newest: &SignedCheckpoint,
+    earlier: &SignedCheckpoint,
+) -> Result<bool> {
+    let (old, new) = (earlier.size(), newest.size());
+    if old > new {
+        return Ok(false);
+    }
+    let mut nodes = TileNodes::new(folder.clone(), new);
+    let hashes = prove_consistency(&mut nodes, old, new)?;
+    let (old_root, new_root) = (earlier.root(), newest.root());
+    Ok(check_consistency(old, old_root, new, new_root, &hashes))
 }
 
 impl Nodes for TileNodes {

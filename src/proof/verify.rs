@@ -13,7 +13,7 @@
 
 use super::check::TreeCheck;
 use super::checkpoint::SignedCheckpoint;
-use super::checkpoint_file::{CHECKPOINT, TLOG, read_text};
+use super::checkpoint_file::{CHECKPOINT, COSIGNED, TLOG, read_text};
 use super::key_limits::with_recorded_limits;
 use super::log_folder::LogFolder;
 use super::note::{KeyKind, VerifierKey};
@@ -56,8 +56,8 @@ impl Verification {
         Ok(self)
     }
 
-    /// The largest checkpoint must have been cosigned by so many of the
-    /// witnesses among the keys.
+    /// The newest checkpoint, or the newest cosigned one that the trail has kept, or one
+    /// that is given, must have been cosigned by so many of the witnesses among the keys.
     #[must_use]
     pub fn witnesses(mut self, count: usize) -> Self {
         self.witnesses = count;
@@ -99,15 +99,7 @@ impl Verification {
             return Ok(report);
         };
         report.checkpoint = Some(covered(largest));
-        if largest.witnesses().count() < self.witnesses {
-            report.find(Finding::new(
-                FindingKind::Checkpoint,
-                format!(
-                    "the checkpoint lacks cosignatures: {} are asked for",
-                    self.witnesses
-                ),
-            ));
-        }
+        self.check_witnesses(&references, &mut report);
         let tile_verifier = open_tile_verifier(&folder, &references, &mut report)?;
         let check = TreeCheck::new(report, tile_verifier, &references, self.first_id);
         let (mut report, last_id) = check.run(storage, layout, progress)?;
@@ -115,6 +107,34 @@ impl Verification {
         let last_id = last_id.max(largest.size());
         check_index(&**storage, layout, last_id, &mut report)?;
         Ok(report)
+    }
+
+    /// The newest checkpoint that is cosigned enough need not be the newest one of all: a
+    /// writer signs while witnesses are asked.
+    fn check_witnesses(&self, references: &[SignedCheckpoint], report: &mut VerifyReport) {
+        let is_enough = |signed: &&SignedCheckpoint| signed.witnesses().count() >= self.witnesses;
+        let largest = references.last().map_or(0, SignedCheckpoint::size);
+        match references.iter().rev().find(is_enough) {
+            None => report.find(Finding::new(
+                FindingKind::Checkpoint,
+                format!(
+                    "the checkpoint lacks cosignatures: {} are asked for",
+                    self.witnesses
+                ),
+            )),
+            Some(signed) if signed.size() < largest => report.note(
+                Finding::new(
+                    FindingKind::Checkpoint,
+                    format!(
+                        "the newest checkpoint with the cosignatures asked for covers {} events; \
+                         these are signed by the log alone",
+                        signed.size()
+                    ),
+                )
+                .of(signed.size() + 1, largest),
+            ),
+            Some(_) => {}
+        }
     }
 
     /// All checkpoints to compare with, by size.
@@ -142,7 +162,21 @@ impl Verification {
                 }
             }
         }
-        let fault = match read_text(folder) {
+        match read_text(folder, COSIGNED) {
+            Ok(None) => {}
+            Ok(Some(text)) => match SignedCheckpoint::open(&text, &keys) {
+                Ok(cosigned) => references.push(cosigned),
+                Err(error) => report.find(
+                    Finding::new(FindingKind::Checkpoint, error.to_string())
+                        .at(&folder.path().join(COSIGNED), None),
+                ),
+            },
+            Err(error) if error.kind() == Kind::Corrupt => {
+                report.find(Finding::new(FindingKind::Checkpoint, error.to_string()));
+            }
+            Err(error) => return Err(error),
+        }
+        let fault = match read_text(folder, CHECKPOINT) {
             Ok(Some(text)) => match SignedCheckpoint::open(&text, &keys) {
                 Ok(own) => {
                     references.push(own);

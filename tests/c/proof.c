@@ -139,6 +139,8 @@ int main(int argc, char **argv) {
     auditrail_buffer_free(proof);
     GIVES(AUDITRAIL_ERR_INVALID_ARGUMENT,
            auditrail_add_cosignatures(root, "", 0, key_text, key_length, &error));
+    GIVES(AUDITRAIL_ERR_INVALID_ARGUMENT,
+           auditrail_add_cosignatures_to(root, old_text, old_length, "", 0, key_text, key_length, &error));
 
     /* A static log. */
     uint64_t events = 0;

@@ -182,6 +182,11 @@ impl TreeCheck<'_> {
     /// Numbers of segments that do not exist: not a fault by themselves, since a trail
     /// can be pruned, but they say why events are missing.
     fn report_missing_segments(&mut self, walk: &TrailWalk) {
+        for path in walk.irregular() {
+            let what = "this is no regular file, and was not read";
+            self.report
+                .find(Finding::new(FindingKind::Segment, what).at(path, None));
+        }
         for (stream, segments) in walk.streams() {
             let mut expected = 1;
             for &number in segments {

@@ -20,6 +20,9 @@ use std::fmt;
 /// Longer notes are refused.
 pub(crate) const MAX_NOTE: usize = 256 * 1024;
 
+/// A witness's time after the year 9999, in Unix seconds, is none.
+const MAX_TIME: u64 = 253_402_300_799;
+
 /// Notes with more signatures are refused.
 const MAX_SIGNATURES: usize = 128;
 
@@ -80,6 +83,53 @@ impl Note {
         Ok(())
     }
 
+    /// Adds those of the signature lines that are valid cosignatures of witnesses among
+    /// `known`, made up to the time `latest`; all other lines are left out. Of each
+    /// witness the newest is kept. The signatures that the note has of known keys must
+    /// have been checked. Returns how many lines were valid.
+    pub fn add_cosignatures(&mut self, lines: &str, known: &[VerifierKey], latest: u64) -> usize {
+        let mut valid = 0;
+        for signature in lines.lines().filter_map(parse_signature) {
+            let Some(key) = find_key(known, &signature) else {
+                continue;
+            };
+            let time = match self.check(key, &signature.bytes) {
+                Ok(signed) => signed.time.filter(|time| *time <= latest),
+                Err(_) => None,
+            };
+            // Without a time it is the signature of a log.
+            let Some(time) = time else { continue };
+            valid += 1;
+            let of_same_key =
+                |other: &&mut Signature| (other.id, &other.name) == (signature.id, &signature.name);
+            match self.signatures.iter_mut().find(of_same_key) {
+                Some(before) if time_of(before) < Some(time) => *before = signature,
+                Some(_) => {}
+                None => self.signatures.push(signature),
+            }
+        }
+        self.drop_unknown(known);
+        valid
+    }
+
+    /// Its signatures as lines.
+    pub fn signature_lines(&self) -> String {
+        let note = self.to_string();
+        note[self.text.len() + 1..].to_owned()
+    }
+
+    /// Leaves out signatures by unknown keys, from the last on, while there are too many.
+    /// Earlier versions have kept lines that nobody had checked.
+    fn drop_unknown(&mut self, known: &[VerifierKey]) {
+        while self.signatures.len() > MAX_SIGNATURES || self.to_string().len() > MAX_NOTE {
+            let is_unknown = |signature: &Signature| find_key(known, signature).is_none();
+            let Some(index) = self.signatures.iter().rposition(is_unknown) else {
+                return;
+            };
+            self.signatures.remove(index);
+        }
+    }
+
     pub fn parse(note: &str) -> Result<Self> {
         let wrong = |what: &str| Error::new(Kind::Corrupt, format!("a signed note {what}"));
         if note.len() > MAX_NOTE {
@@ -119,10 +169,9 @@ impl Note {
     pub fn signed_by(&self, known: &[VerifierKey]) -> Result<Vec<VerifiedSignature>> {
         let mut out: Vec<VerifiedSignature> = Vec::new();
         for signature in &self.signatures {
-            let key = known
-                .iter()
-                .find(|key| key.id() == signature.id && key.name() == signature.name);
-            let Some(key) = key else { continue };
+            let Some(key) = find_key(known, signature) else {
+                continue;
+            };
             if out.iter().any(|signed| signed.key == *key) {
                 continue;
             }
@@ -139,7 +188,7 @@ impl Note {
                     let time = u64::from_be_bytes(*time);
                     let message = cosigned(time, &self.text);
                     let is_valid = key.is_valid(message.as_bytes(), signature);
-                    (Some(time), is_valid && i64::try_from(time).is_ok())
+                    (Some(time), is_valid && time <= MAX_TIME)
                 }
                 None => (None, false),
             },
@@ -155,6 +204,17 @@ impl Note {
             time,
         })
     }
+}
+
+fn find_key<'a>(known: &'a [VerifierKey], signature: &Signature) -> Option<&'a VerifierKey> {
+    let mut known = known.iter();
+    known.find(|key| key.id() == signature.id && key.name() == signature.name)
+}
+
+/// The time in a witness's signature.
+fn time_of(signature: &Signature) -> Option<u64> {
+    let time = signature.bytes.first_chunk::<8>()?;
+    Some(u64::from_be_bytes(*time))
 }
 
 /// The message that a witness signs.

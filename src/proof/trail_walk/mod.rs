@@ -12,8 +12,9 @@
 //! valid event, because it holds a NUL or begins with no brace. How long a block is
 //! depends on how many streams there are, and a leaf must not depend on that: a line
 //! that was passed over but begins with an event's id is read again as a whole.
-//! Without text is a line that is longer than any event may be, and one passed over
-//! that begins with no id; neither is ever a leaf.
+//! Without text is a line that is longer than any event may be, one passed over that
+//! begins with no id, and a long one with a NUL, which no writer writes and a sparse
+//! file of any length holds; none of them is ever a leaf.
 
 mod stream;
 #[cfg(test)]
@@ -89,6 +90,8 @@ pub(crate) struct TrailWalk {
     returned: Option<usize>,
     /// The text of that line, if it had to be read again.
     reread: Vec<u8>,
+    /// Files with a segment's name that are pipes or devices, and are not read.
+    irregular: Vec<PathBuf>,
 }
 
 impl TrailWalk {
@@ -125,7 +128,7 @@ impl TrailWalk {
         block_bytes: impl Fn(usize) -> usize,
         seek: impl Fn(&SegmentSource, &mut StreamWalk) -> Result<()>,
     ) -> Result<Self> {
-        let listed = list(&*storage, layout)?;
+        let (listed, irregular) = list(&*storage, layout)?;
         let block = block_bytes(listed.len());
         let mut walk = Self {
             source: SegmentSource::new(storage, layout.clone()),
@@ -133,6 +136,7 @@ impl TrailWalk {
             heap: BinaryHeap::new(),
             returned: None,
             reread: Vec::new(),
+            irregular,
         };
         for (name, segments) in listed {
             let mut stream = StreamWalk::new(name, segments, block);
@@ -173,6 +177,12 @@ impl TrailWalk {
             let unread = stream.unread_segments().iter();
             unread.map(|&number| self.segment_path(stream.name(), number))
         })
+    }
+
+    /// Files with a segment's name that are no regular files. They are not read: some
+    /// never end.
+    pub fn irregular(&self) -> &[PathBuf] {
+        &self.irregular
     }
 
     /// The file in which a line is.
@@ -232,18 +242,30 @@ fn block_bytes(streams: usize) -> usize {
     (TOTAL_BLOCK_BYTES / streams.max(1)).clamp(MIN_BLOCK_BYTES, MAX_BLOCK_BYTES)
 }
 
-/// The streams with segments: name and segment numbers, both sorted.
-fn list(storage: &dyn Storage, layout: &Layout) -> Result<Vec<(String, Vec<u64>)>> {
+/// Streams by name, each with the numbers of its segments, all sorted.
+type Listed = Vec<(String, Vec<u64>)>;
+
+/// The streams with segments, and the files with a segment's name that are none.
+fn list(storage: &dyn Storage, layout: &Layout) -> Result<(Listed, Vec<PathBuf>)> {
     // To the listing, a trail that is missing is one without streams.
     let root = layout.root();
     (storage.stat(root)).map_err(|e| Error::io("list", root, &e))?;
-    let mut listed = Vec::new();
+    let (mut listed, mut irregular) = (Vec::new(), Vec::new());
     for stream in listing::streams(storage, layout)? {
         let name = stream.name();
-        let segments = listing::segments(storage, &layout.stream(&name))?;
+        let mut segments = listing::segments(storage, &layout.stream(&name))?;
+        segments.retain(|&number| {
+            let path = layout.segment(&name, number);
+            // What cannot be looked at is told when it is opened.
+            let is_irregular = storage.stat(&path).is_ok_and(|stat| !stat.is_file);
+            if is_irregular {
+                irregular.push(path);
+            }
+            !is_irregular
+        });
         if !segments.is_empty() {
             listed.push((name, segments));
         }
     }
-    Ok(listed)
+    Ok((listed, irregular))
 }

@@ -16,6 +16,10 @@ use std::sync::Arc;
 /// So many bytes of a line show its id, domain and category.
 const HEAD_BYTES: usize = 512;
 
+/// The longest line that is read although it holds a NUL. Longer ones are not held in
+/// memory: they cost an attacker nothing, as holes in a sparse file.
+const MAX_NUL_LINE_BYTES: u64 = 1 << 20;
+
 pub(super) struct StreamWalk {
     name: String,
     /// `"domain":"…","category":"…"`, as its lines have it.
@@ -200,7 +204,7 @@ impl StreamWalk {
         });
         Ok(LineInfo {
             id,
-            in_order: in_order && !self.is_oversized(),
+            in_order: in_order && !self.is_oversized(line),
             in_own_stream: has_names(head, &self.own_names),
             terminated: line.whole,
         })
@@ -228,9 +232,10 @@ impl StreamWalk {
         }
     }
 
-    /// Whether the current line is longer than any event.
-    fn is_oversized(&self) -> bool {
+    /// Whether a line is longer than any event, or a hole.
+    fn is_oversized(&self, line: Line) -> bool {
         self.length > MAX_LINE_BYTES as u64
+            || self.length > MAX_NUL_LINE_BYTES && self.lines.has_nul(line)
     }
 
     /// Marks the current line as returned.
@@ -245,7 +250,7 @@ impl StreamWalk {
 
     pub fn text(&self) -> LineText<'_> {
         match self.line {
-            Some(line) if self.is_oversized() || line.skipped && self.info.id.is_none() => {
+            Some(line) if self.is_oversized(line) || line.skipped && self.info.id.is_none() => {
                 LineText::Unavailable
             }
             Some(line) if line.skipped => LineText::PassedOver {
@@ -359,6 +364,14 @@ impl ReadAt for ReopenedSegment<'_> {
         let path = self.path();
         let file = (self.source.storage.open(&path, Open::Read))
             .inspect_err(|e| self.failure.set(Some(Error::io("open", &path, e))))?;
+        let stat = (file.stat()).inspect_err(|e| {
+            self.failure.set(Some(Error::io("look at", &path, e)));
+        })?;
+        if !stat.is_file {
+            let message = format!("{} is no regular file", path.display());
+            self.failure.set(Some(Error::new(Kind::Corrupt, message)));
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         let mut filled = 0;
         while filled < buffer.len() {
             let at = offset + filled as u64;

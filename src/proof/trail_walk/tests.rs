@@ -306,3 +306,26 @@ fn a_trail_that_is_missing_is_an_error() {
         "{error}"
     );
 }
+
+#[test]
+fn a_hole_that_begins_as_an_event_is_not_held_in_memory() {
+    use std::os::unix::fs::FileExt;
+    let root = trail(&[("v2/c", &[&[1, 3]])]);
+    let path = Layout::new(root.path()).segment("v2/c", 1);
+    let first = line("v2/c", 1).len() as u64 + 1;
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(first + (64 << 20)).unwrap();
+    let last = format!("}}\n{}\n", line("v2/c", 3));
+    file.write_all_at(b"{\"event_id\":2,", first).unwrap();
+    file.write_all_at(&[0; 4096], first + 14).unwrap();
+    file.write_all_at(last.as_bytes(), first + (64 << 20))
+        .unwrap();
+    let mut walk = walk_with_block(&root, 1, 4096);
+    let mut found = Vec::new();
+    while let Some(line) = walk.next().unwrap() {
+        found.push((line.info.id, line.info.in_order, line.text.is_some()));
+    }
+    found.sort_unstable();
+    let expected = [(Some(1), true), (Some(2), false), (Some(3), true)];
+    assert_eq!(found, expected.map(|(id, held)| (id, held, held)));
+}

@@ -148,5 +148,6 @@ fn stat(metadata: &fs::Metadata) -> Stat {
         identity: (metadata.dev(), metadata.ino()),
         links: metadata.nlink(),
         is_dir: metadata.is_dir(),
+        is_file: metadata.is_file(),
     }
 }

@@ -61,6 +61,8 @@ pub struct Stat {
     pub links: u64,
     /// Whether it is a folder.
     pub is_dir: bool,
+    /// Whether it is a regular file: no folder, pipe or device.
+    pub is_file: bool,
 }
 
 /// An entry of a folder.

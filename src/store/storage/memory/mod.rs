@@ -626,6 +626,7 @@ impl MachineState {
             identity: (boot, node as u64),
             links,
             is_dir,
+            is_file: !is_dir,
         }
     }
 }
