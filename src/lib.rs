@@ -50,8 +50,8 @@ mod write;
 pub use error::{Error, Kind, Result};
 pub use event::{Event, Names, Rules};
 pub use read::{
-    Change, Damage, DamageKind, Filter, History, HistoryEntry, Order, Reader, Record, Replay,
-    SegmentFile, check, history, replay, segments,
+    Change, Damage, DamageKind, Filter, History, HistoryEntry, Order, Reader, Record, RecordEntry,
+    RecordHistory, Replay, SegmentFile, check, history, record_history, replay, segments,
 };
 pub use warning::{Warning, WarningKind};
 pub use write::{Durability, Options, Stats, WarningHandler, Writer};

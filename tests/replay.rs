@@ -5,7 +5,9 @@
 
 mod trees;
 
-use auditrail::{Filter, Kind, Options, Order, Reader, Writer, history, replay};
+use auditrail::{
+    Filter, Kind, Options, Order, Reader, RecordHistory, Writer, history, record_history, replay,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -263,4 +265,52 @@ fn history_tells_who_when_and_what_changed() {
     assert_eq!(of(Filter::new().user("nobody")), "[]");
     let entries = history(folder.path(), "v2", "text", "a", &Filter::new()).expect("a history");
     assert_eq!(entries.entries()[0].to_json(), all[0]);
+}
+
+#[test]
+fn the_history_of_a_name_is_one_pass_over_all_streams_merged_by_id() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let writer = Writer::open(folder.path(), &Options::default()).expect("a trail");
+    // Records of one name in three streams; each stream has its own state.
+    for n in 1..=30u64 {
+        let category = ["a", "b", "c"][n as usize % 3];
+        let name = if n % 5 == 0 { "other" } else { "ada" };
+        let event = format!(
+            r#"{{"domain":"v2","category":"{category}","model_name":"{name}","operation":"update","logical_user_id":"u-{}","payload":{{"after":{{"n":{n}}}}}}}"#,
+            n % 2
+        );
+        assert_eq!(writer.append(event.as_bytes()).expect("appends"), n);
+    }
+    writer.close().expect("closes");
+    let all = |filter: &Filter| record_history(folder.path(), "ada", filter).expect("a history");
+    let ids = |history: &RecordHistory| -> Vec<u64> {
+        history
+            .entries()
+            .iter()
+            .map(|found| found.entry.event_id)
+            .collect()
+    };
+    let expected: Vec<u64> = (1..=30).filter(|n| n % 5 != 0).collect();
+    let found = all(&Filter::new());
+    assert_eq!(ids(&found), expected);
+    // Each entry is that of its stream's own history.
+    for category in ["a", "b", "c"] {
+        let own = history(folder.path(), "v2", category, "ada", &Filter::new()).expect("one");
+        let of_stream: Vec<_> = found
+            .entries()
+            .iter()
+            .filter(|found| found.category == category)
+            .map(|found| found.entry.clone())
+            .collect();
+        assert_eq!(of_stream, own.entries());
+    }
+    let mut filter = Filter::new();
+    filter.user("u-1").category("b").expect("a name");
+    let expected: Vec<u64> = (1..=30)
+        .filter(|n| n % 5 != 0 && n % 3 == 1 && n % 2 == 1)
+        .collect();
+    assert_eq!(ids(&all(&filter)), expected);
+    let mut newest = Filter::new();
+    newest.order(Order::NewestFirst).limit(3);
+    assert_eq!(ids(&all(&newest)), [29, 28, 27]);
 }

@@ -7,9 +7,13 @@ use crate::payload::Change;
 use crate::text::{Style, counted, operation_style, pad, shown, width};
 use crate::time::utc;
 use crate::trail;
-use auditrail::{Filter, History, HistoryEntry, Order, history};
+use auditrail::{Filter, HistoryEntry, Order, RecordEntry, record_history};
 use clap::Args;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+
+/// Adds a name to a filter.
+type Add = for<'f> fn(&'f mut Filter, &str) -> auditrail::Result<&'f mut Filter>;
 
 /// Print the history of a record
 #[derive(Args, Debug)]
@@ -30,7 +34,7 @@ pub struct Show {
     /// The newest event first
     #[arg(long)]
     newest: bool,
-    /// At most so many events of each stream
+    /// At most so many events
     #[arg(short = 'n', long, value_name = "EVENTS", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
     /// Show values in full
@@ -50,90 +54,88 @@ impl Show {
         if self.newest {
             filter.order(Order::NewestFirst);
         }
+        for (only, add) in [
+            (&self.domain, Filter::domain as Add),
+            (&self.category, Filter::category),
+        ] {
+            if let Some(name) = only {
+                add(&mut filter, name)?;
+            }
+        }
         filter.limit(self.limit.unwrap_or(0));
-        // Fails if there is no trail.
-        drop(trail::open(&self.trail, &filter)?);
+        trail::must_be_one(&self.trail)?;
 
         let mut output = Output::new(look);
-        let mut found = false;
-        let mut damage = (Vec::new(), 0);
-        for (domain, category) in trail::streams(&self.trail)? {
-            let wanted =
-                |only: &Option<String>, name: &str| only.as_deref().is_none_or(|only| only == name);
-            if !wanted(&self.domain, &domain) || !wanted(&self.category, &category) {
-                continue;
-            }
-            let history = history(&self.trail, &domain, &category, &self.record, &filter)?;
-            damage.0.extend_from_slice(history.damage());
-            damage.1 += history.damage_count();
-            if history.entries().is_empty() {
-                continue;
-            }
-            if output.table {
-                if found {
-                    output.line("")?;
-                }
-                self.print(&mut output, &domain, &category, &history)?;
-            } else {
-                self.print_json(&mut output, &domain, &category, &history)?;
-            }
-            found = true;
+        let history = record_history(&self.trail, &self.record, &filter)?;
+        if output.table {
+            self.print(&mut output, history.entries())?;
+        } else {
+            self.print_json(&mut output, history.entries())?;
         }
         output.flush()?;
-        let outcome = trail::outcome(&damage.0, damage.1)?;
-        if found {
-            return Ok(outcome);
+        let outcome = trail::outcome(history.damage(), history.damage_count())?;
+        if history.entries().is_empty() {
+            return Err(Failure::new(
+                Exit::Problems,
+                format!("no event about \"{}\" was found", shown(&self.record)),
+            ));
         }
-        Err(Failure::new(
-            Exit::Problems,
-            format!("no event about \"{}\" was found", shown(&self.record)),
-        ))
+        Ok(outcome)
     }
 
-    /// One object per event, with its domain and category.
-    fn print_json(
-        &self,
-        output: &mut Output,
-        domain: &str,
-        category: &str,
-        history: &History,
-    ) -> Result<(), Failure> {
+    /// An object an event, with where it belongs.
+    fn print_json(&self, output: &mut Output, entries: &[RecordEntry]) -> Result<(), Failure> {
         let name = serde_json::Value::from(self.record.as_str());
-        for entry in history.entries() {
-            let json = entry.to_json();
+        for found in entries {
+            let json = found.entry.to_json();
             let rest = json.strip_prefix('{').unwrap_or_default();
             output.line(&format!(
-                "{{\"domain\":\"{domain}\",\"category\":\"{category}\",\"model_name\":{name},{rest}"
+                "{{\"domain\":\"{}\",\"category\":\"{}\",\"model_name\":{name},{rest}",
+                found.domain, found.category
             ))?;
         }
         Ok(())
     }
 
-    fn print(
-        &self,
-        output: &mut Output,
-        domain: &str,
-        category: &str,
-        history: &History,
-    ) -> Result<(), Failure> {
+    fn print(&self, output: &mut Output, entries: &[RecordEntry]) -> Result<(), Failure> {
+        let Some(first) = entries.first() else {
+            return Ok(());
+        };
         let paint = output.paint;
-        let count = history.entries().len() as u64;
+        let one_stream = entries
+            .iter()
+            .all(|found| (&found.domain, &found.category) == (&first.domain, &first.category));
+        let place = if one_stream {
+            format!("{}/{}", first.domain, first.category)
+        } else {
+            let streams: BTreeSet<_> = entries
+                .iter()
+                .map(|found| (&found.domain, &found.category))
+                .collect();
+            counted(streams.len() as u64, "stream", "streams")
+        };
+        let count = counted(entries.len() as u64, "event", "events");
         output.line(&format!(
             "{}  {}",
             paint.paint(Style::Bold, &shown(&self.record)),
-            paint.paint(
-                Style::Dim,
-                &format!("{domain}/{category}, {}", counted(count, "event", "events"))
-            ),
+            paint.paint(Style::Dim, &format!("{place}, {count}")),
         ))?;
-        for entry in history.entries() {
+        for found in entries {
             output.line("")?;
-            self.print_entry(output, entry)?;
+            let stream = format!("{}/{}", found.domain, found.category);
+            let stream = (!one_stream).then_some(&*stream);
+            self.print_entry(output, &found.entry, stream)?;
         }
         Ok(())
     }
 
-    fn print_entry(&self, output: &mut Output, entry: &HistoryEntry) -> Result<(), Failure> {
+    /// `stream`: where it is, if the entries are of several.
+    fn print_entry(
+        &self,
+        output: &mut Output,
+        entry: &HistoryEntry,
+        stream: Option<&str>,
+    ) -> Result<(), Failure> {
         let paint = output.paint;
         let mut head = format!(
             "{}  {} UTC  {}  by {}",
@@ -144,6 +146,9 @@ impl Show {
         );
         if let Some(request) = &entry.request_id {
             head.push_str(&paint.paint(Style::Dim, &format!("  request {}", shown(request))));
+        }
+        if let Some(stream) = stream {
+            head.push_str(&paint.paint(Style::Dim, &format!("  in {stream}")));
         }
         output.line(&head)?;
         let changes: Vec<Change> = entry

@@ -64,13 +64,3 @@ pub fn tell(damage: &Damage) {
         shown(&damage.reason)
     );
 }
-
-/// The domains and categories of the trail, sorted.
-pub fn streams(root: &Path) -> Result<Vec<(String, String)>, Failure> {
-    let mut streams: Vec<_> = segments(root)?
-        .into_iter()
-        .map(|segment| (segment.domain, segment.category))
-        .collect();
-    streams.dedup();
-    Ok(streams)
-}

@@ -164,6 +164,21 @@ impl Filter {
         self.event_ids.clone()
     }
 
+    /// This filter, for records of one name only.
+    pub(crate) fn only_model_name(&mut self, name: &str) -> &Self {
+        self.model_names.clear();
+        self.model_name(name)
+    }
+
+    /// A filter for the streams that this one allows, whatever events it allows.
+    pub(crate) fn streams_only(&self) -> Self {
+        Self {
+            domains: self.domains.clone(),
+            categories: self.categories.clone(),
+            ..Self::default()
+        }
+    }
+
     /// The same filter, for one stream only.
     pub(crate) fn in_stream(&self, domain: &str, category: &str) -> Result<Self> {
         let mut filter = self.clone();

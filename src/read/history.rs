@@ -106,6 +106,100 @@ pub fn history(
     Ok(history)
 }
 
+/// The events of one record in all streams, in the order of their ids.
+#[derive(Debug)]
+pub struct RecordHistory {
+    entries: Vec<RecordEntry>,
+    damage: DamageLog,
+}
+
+/// What one event did to its record, and in which stream. A record of the same name in
+/// another stream is another record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecordEntry {
+    /// The stream's domain.
+    pub domain: String,
+    /// The stream's category.
+    pub category: String,
+    /// What the event did.
+    pub entry: HistoryEntry,
+}
+
+/// The events of all records with this name that pass the filter, oldest first unless
+/// the filter's order is [`Order::NewestFirst`]: one pass over the streams that the
+/// filter allows. Its model names are ignored.
+pub fn record_history(
+    root: impl Into<PathBuf>,
+    model_name: &str,
+    filter: &Filter,
+) -> Result<RecordHistory> {
+    let mut wanted = filter.clone();
+    let wanted = Matcher::new(wanted.only_model_name(model_name));
+    let mut record_filter = filter.streams_only();
+    record_filter
+        .model_name(model_name)
+        .event_ids(0, *filter.get_event_ids().end())?;
+    let mut reader = Reader::open(root, &record_filter)?;
+    let mut history = RecordHistory {
+        entries: Vec::new(),
+        damage: DamageLog::default(),
+    };
+    // Stream after stream: each begins with no record.
+    let mut stream = (String::new(), String::new());
+    let mut state = None;
+    while let Some(record) = reader.next()? {
+        if (record.domain(), record.category()) != (&*stream.0, &*stream.1) {
+            stream = (record.domain().to_owned(), record.category().to_owned());
+            state = None;
+        }
+        match Payload::parse(record.payload()) {
+            Ok(payload) => {
+                let entry = apply(&mut state, payload, &record);
+                if record.passes(&wanted) {
+                    let (domain, category) = stream.clone();
+                    history.entries.push(RecordEntry {
+                        domain,
+                        category,
+                        entry,
+                    });
+                }
+            }
+            Err(reason) => {
+                let (path, offset, id) = (record.path(), record.offset(), record.event_id());
+                history.damage.report_payload(path, offset, id, reason);
+            }
+        }
+    }
+    history.damage.append(reader.into_damage());
+    history.entries.sort_by_key(|found| found.entry.event_id);
+    if filter.get_order() == Order::NewestFirst {
+        history.entries.reverse();
+    }
+    if let Some(limit) = filter.get_limit() {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        history.entries.truncate(limit);
+    }
+    Ok(history)
+}
+
+impl RecordHistory {
+    /// What each event changed, and where.
+    pub fn entries(&self) -> &[RecordEntry] {
+        &self.entries
+    }
+
+    /// What could not be read; at most the first 1,000.
+    pub fn damage(&self) -> &[Damage] {
+        self.damage.first()
+    }
+
+    /// How many such lines there were.
+    pub fn damage_count(&self) -> u64 {
+        self.damage.count()
+    }
+}
+
 /// Applies an event to the record, and returns what it changed.
 fn apply(state: &mut Option<RecordFields>, payload: Payload, record: &Record<'_>) -> HistoryEntry {
     let operation = record.operation().into_owned();

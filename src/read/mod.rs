@@ -26,7 +26,9 @@ mod segments;
 pub use check::check;
 pub use damage::{Damage, DamageKind};
 pub use filter::{Filter, Order};
-pub use history::{Change, History, HistoryEntry, history};
+pub use history::{
+    Change, History, HistoryEntry, RecordEntry, RecordHistory, history, record_history,
+};
 pub use reader::Reader;
 pub use record::Record;
 pub use replay::{Replay, replay};

@@ -1,6 +1,6 @@
 //! Reading: filters, orders, replay, history, sums.
 
-use super::kit::{ids, json, many, place, told};
+use super::kit::{event, ids, json, many, place, told};
 
 fn read(arguments: &[&str]) -> Vec<u64> {
     let ran = told().run("read", arguments);
@@ -183,4 +183,24 @@ fn sums_are_right() {
         table.contains("v2/users") && table.contains("3 users: 3 create, 1 delete, 2 update"),
         "{table}"
     );
+}
+
+#[test]
+fn a_record_of_several_streams_is_shown_merged_by_id() {
+    let place = told();
+    let elsewhere = event("ada", "create", "u-7", 1_764_000_400, "{}")
+        .replace("\"category\":\"users\"", "\"category\":\"admins\"");
+    place.append(&[], &elsewhere);
+    place.append(&[], &event("ada", "create", "u-8", 1_764_000_500, "{}"));
+    let ran = place.run("show", &["ada"]);
+    assert_eq!(ids(&ran.out), [1, 3, 5, 7, 8]);
+    let ran = place.run("show", &["ada", "--format", "table"]);
+    assert!(
+        ran.out.starts_with("ada  2 streams, 5 events"),
+        "{}",
+        ran.out
+    );
+    assert!(ran.out.contains("by u-7  in v2/admins"), "{}", ran.out);
+    let ran = place.run("show", &["ada", "-c", "admins"]);
+    assert_eq!(ids(&ran.out), [7]);
 }
