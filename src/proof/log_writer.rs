@@ -19,6 +19,7 @@ use super::proof_options::ProofOptions;
 use super::trail_walk::WalkPositions;
 use crate::error::{Error, Kind, Result};
 use crate::store::layout::Layout;
+use crate::store::state;
 use crate::store::storage::{File, Storage};
 use std::sync::Arc;
 
@@ -60,6 +61,11 @@ impl LogWriter {
     ) -> Result<Self> {
         let lock = open_lock(&**storage, layout)?;
         let held = LogLock::wait(&*lock, layout)?;
+        // Other writers may have appended and signed since `last_id` was read.
+        let last_id = match state::read_state(&**storage, layout)? {
+            Some(state) if shared => last_id.max(state.written),
+            _ => last_id,
+        };
         let mut log = Log::open(storage.clone(), layout, &options.keys(), last_id)?;
         if log.checkpoint().is_none() {
             log_start::check_may_begin(&**storage, layout, last_id, options.adopt)?;
