@@ -134,6 +134,7 @@ impl LogWriter {
     pub fn checkpoint(&mut self, synced_id: u64) -> Result<()> {
         let lock = self.lock.clone();
         let _held = LogLock::wait(&*lock, &self.layout)?;
+        self.reopen_if_failed(synced_id)?;
         if self.shared {
             self.adopt_newer_checkpoint(synced_id)?;
         }
@@ -151,7 +152,17 @@ impl LogWriter {
     pub fn follow(&mut self, written_id: u64) -> Result<()> {
         let lock = self.lock.clone();
         let _held = LogLock::wait(&*lock, &self.layout)?;
+        self.reopen_if_failed(written_id)?;
         self.catch_up(written_id)
+    }
+
+    /// Goes on after a failure of the disk, such as a full one.
+    fn reopen_if_failed(&mut self, last_id: u64) -> Result<()> {
+        if !self.log.is_usable() {
+            self.log.reopen(&self.layout, last_id)?;
+            self.positions = None;
+        }
+        Ok(())
     }
 
     fn catch_up(&mut self, last_id: u64) -> Result<()> {
