@@ -244,3 +244,31 @@ fn a_full_disk_does_not_end_the_proof() {
         assert!(is_intact(&memory, &key));
     }
 }
+
+/// Promise: tiles that a loss of power took are made again by the next writer with the
+/// key, whoever has opened the trail before it.
+#[test]
+fn tiles_are_healed_by_the_first_opening_that_can() {
+    let key = Arc::new(SigningKey::generate("log").expect("a key"));
+    let stranger = Arc::new(SigningKey::generate("log").expect("a key"));
+    let mut lost = 0;
+    for seed in 0..20 {
+        let memory = Memory::new();
+        let writer = open(&memory, Some(&key)).expect("a trail");
+        append(&writer, 2000);
+        writer.close().expect("a disk");
+        let memory = memory.power_loss(seed);
+        lost += usize::from(!is_intact(&memory, &key));
+        open(&memory, None)
+            .expect("a trail")
+            .close()
+            .expect("a disk");
+        open(&memory, Some(&stranger)).expect_err("the wrong key");
+        open(&memory, Some(&key))
+            .expect("a trail")
+            .close()
+            .expect("a disk");
+        assert!(is_intact(&memory, &key), "seed {seed}");
+    }
+    assert!(lost > 0);
+}

@@ -260,13 +260,13 @@ impl Log {
             .signed
             .as_ref()
             .is_some_and(|signed| signed.size() == self.edge.size() && signed.is_by(key));
-        if !is_signed {
+        if is_signed {
+            self.folder.sync(&mut self.changed)?;
+        } else {
             self.signed = Some(self.sign_new(signer)?);
             for tile in self.filled.drain(..) {
                 self.folder.remove_partials(tile);
             }
-        } else {
-            self.folder.sync(&mut self.changed)?;
         }
         self.signed
             .as_ref()
