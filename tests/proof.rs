@@ -580,3 +580,32 @@ fn an_earlier_key_is_good_up_to_the_size_at_which_it_was_replaced() {
     assert!(verify(&both).intact);
     assert!(VerifierKey::parse(&format!("{} until x", public(&old))).is_err());
 }
+
+#[test]
+fn shared_writers_open_while_others_sign() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, key) = (folder.path(), key());
+    let mut options = with_proof(&key);
+    options.shared(true);
+    Writer::open(root, &options).unwrap().close().unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let writer = Writer::open(root, &options).unwrap();
+                while !done.load(Ordering::Relaxed) {
+                    append(&writer, 1);
+                    writer.sync().unwrap();
+                }
+            });
+        }
+        let opened: Vec<_> = (0..60)
+            .map(|_| Writer::open(root, &options).map(|writer| append(&writer, 1)))
+            .collect();
+        done.store(true, Ordering::Relaxed);
+        for opened in opened {
+            opened.unwrap();
+        }
+    });
+    assert!(is_intact(root, &key));
+}

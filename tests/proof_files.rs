@@ -130,6 +130,69 @@ fn a_tile_or_checkpoint_that_is_no_regular_file_is_a_finding() {
 }
 
 #[test]
+fn a_link_in_the_log_is_not_written_through() {
+    let trail = Trail::new(300);
+    let victim = trail.folder.path().join("victim");
+    for is_hard in [false, true] {
+        fs::write(&victim, "precious").unwrap();
+        if is_hard {
+            fs::hard_link(&victim, trail.log("new")).unwrap();
+        } else {
+            symlink(&victim, trail.log("new")).unwrap();
+        }
+        trail.append(1).unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    }
+    // A folder that is a link.
+    let victims = trail.folder.path().join("victims");
+    fs::rename(trail.log("tile/0"), &victims).unwrap();
+    let count = || fs::read_dir(&victims).unwrap().count();
+    let before = count();
+    symlink(&victims, trail.log("tile/0")).unwrap();
+    let error = trail.append(300).unwrap_err();
+    assert!(error.message().contains("link"), "{error}");
+    assert_eq!(count(), before);
+    // The folder in which a tree is made again, because tiles are lost.
+    let victims = trail.folder.path().join("others");
+    fs::create_dir(&victims).unwrap();
+    fs::remove_dir_all(trail.log("tile")).unwrap();
+    symlink(&victims, trail.log("rebuilt")).unwrap();
+    let error = trail.append(1).unwrap_err();
+    assert!(error.message().contains("link"), "{error}");
+    assert_eq!(fs::read_dir(&victims).unwrap().count(), 0);
+}
+
+#[test]
+fn a_link_in_the_folder_of_an_export_is_not_written_through() {
+    let trail = Trail::new(300);
+    let (out, victim) = (
+        trail.folder.path().join("out"),
+        trail.folder.path().join("victim"),
+    );
+    fs::create_dir(&out).unwrap();
+    fs::write(&victim, "precious").unwrap();
+    symlink(&victim, out.join("new")).unwrap();
+    symlink(&victim, out.join("checkpoint")).unwrap();
+    trail.export(&out).unwrap();
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    assert!(
+        fs::symlink_metadata(out.join("checkpoint"))
+            .unwrap()
+            .is_file()
+    );
+
+    let (out, victims) = (
+        trail.folder.path().join("out2"),
+        trail.folder.path().join("victims"),
+    );
+    fs::create_dir(&out).unwrap();
+    fs::create_dir(&victims).unwrap();
+    symlink(&victims, out.join("tile")).unwrap();
+    assert!(trail.export(&out).unwrap_err().message().contains("link"));
+    assert_eq!(fs::read_dir(&victims).unwrap().count(), 0);
+}
+
+#[test]
 fn an_export_is_what_the_signed_root_covers() {
     let trail = Trail::new(600);
     let good = trail.folder.path().join("good");

@@ -8,7 +8,7 @@
 //! `AUDITRAIL_CRASH_STATES` sets how many crashes there are, `AUDITRAIL_SEED`
 //! runs one seed alone and prints its calls.
 
-use auditrail::internals::storage::memory::{Memory, Random};
+use auditrail::internals::storage::memory::{Call, InjectedFault, Memory, Random};
 use auditrail::proof::{FindingKind, ProofOptions, Signer, SigningKey, Verification};
 use auditrail::{Durability, Options, Writer};
 use std::collections::BTreeSet;
@@ -193,4 +193,82 @@ fn no_crash_makes_a_log_inconsistent() {
         }
         seed += 1;
     }
+}
+
+/// A trail on a disk in memory, by one writer.
+fn open(memory: &Memory, key: Option<&Arc<SigningKey>>) -> auditrail::Result<Writer> {
+    let mut options = Options::default();
+    if let Some(key) = key {
+        options.proof(ProofOptions::new(key.clone()));
+    }
+    Writer::open_on(Arc::new(memory.clone()), Path::new(ROOT), &options)
+}
+
+fn append(writer: &Writer, events: usize) {
+    let event = "{\"domain\":\"v2\",\"category\":\"c\",\"model_name\":\"m\",\
+                 \"operation\":\"create\",\"logical_user_id\":\"u\"}\n";
+    let batch = event.repeat(events);
+    writer.append_batch(batch.as_bytes()).expect("room");
+}
+
+fn is_intact(memory: &Memory, key: &SigningKey) -> bool {
+    let how = Verification::new(&[key.verifier().clone()]);
+    let report = how.run_on(&(Arc::new(memory.clone()) as _), Path::new(ROOT));
+    report.expect("a report").intact
+}
+
+/// Promise: a log that could not be written goes on by itself once it can.
+#[test]
+fn a_full_disk_does_not_end_the_proof() {
+    let key = Arc::new(SigningKey::generate("log").expect("a key"));
+    for call in [Call::Open, Call::WriteAt, Call::Sync, Call::Rename] {
+        let memory = Memory::new();
+        let writer = open(&memory, Some(&key)).expect("a trail");
+        append(&writer, 100);
+        writer.sync().expect("a disk");
+        let fault = InjectedFault::new(libc::ENOSPC).call(call).path("tlog/new");
+        memory.fail(fault.always());
+        for _ in 0..2 {
+            append(&writer, 300);
+            let error = writer.sync().expect_err("the disk is full");
+            assert_eq!(error.errno(), Some(libc::ENOSPC), "{call:?}: {error}");
+        }
+        memory.fail_no_more();
+        append(&writer, 1);
+        writer
+            .sync()
+            .unwrap_or_else(|error| panic!("{call:?}: {error}"));
+        assert!(is_intact(&memory, &key));
+        append(&writer, 300);
+        writer.close().expect("a disk");
+        assert!(is_intact(&memory, &key));
+    }
+}
+
+/// Promise: tiles that a loss of power took are made again by the next writer with the
+/// key, whoever has opened the trail before it.
+#[test]
+fn tiles_are_healed_by_the_first_opening_that_can() {
+    let key = Arc::new(SigningKey::generate("log").expect("a key"));
+    let stranger = Arc::new(SigningKey::generate("log").expect("a key"));
+    let mut lost = 0;
+    for seed in 0..20 {
+        let memory = Memory::new();
+        let writer = open(&memory, Some(&key)).expect("a trail");
+        append(&writer, 2000);
+        writer.close().expect("a disk");
+        let memory = memory.power_loss(seed);
+        lost += usize::from(!is_intact(&memory, &key));
+        open(&memory, None)
+            .expect("a trail")
+            .close()
+            .expect("a disk");
+        open(&memory, Some(&stranger)).expect_err("the wrong key");
+        open(&memory, Some(&key))
+            .expect("a trail")
+            .close()
+            .expect("a disk");
+        assert!(is_intact(&memory, &key), "seed {seed}");
+    }
+    assert!(lost > 0);
 }

@@ -3,7 +3,7 @@
 use super::merkle::Hash;
 use super::tile::{Tile, WIDTH};
 use crate::error::{Error, Kind, Result};
-use crate::store::storage::{Open, Storage, read_range};
+use crate::store::storage::{File, Open, Storage, read_range};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub(crate) struct LogFolder {
     storage: Arc<dyn Storage>,
     path: PathBuf,
+    /// No folder below this one may be a link.
+    base: PathBuf,
 }
 
 /// Whether a file must be on disk before it is given its name.
@@ -25,7 +27,19 @@ pub(crate) enum Durable {
 
 impl LogFolder {
     pub fn new(storage: Arc<dyn Storage>, path: PathBuf) -> Self {
-        Self { storage, path }
+        Self {
+            storage,
+            base: path.clone(),
+            path,
+        }
+    }
+
+    /// A folder of this name in this one, for files of its own.
+    pub fn below(&self, name: &str) -> Self {
+        Self {
+            path: self.path.join(name),
+            ..self.clone()
+        }
     }
 
     pub fn path(&self) -> &Path {
@@ -66,12 +80,13 @@ impl LogFolder {
     ) -> Result<()> {
         let path = self.path.join(name);
         let folder = path.parent().unwrap_or(&self.path);
+        self.check_no_link(folder)?;
         // One name is enough: the log is locked.
         let temporary = self.path.join("new");
-        let file = match self.storage.open(&temporary, Open::Create) {
+        let file = match self.create(&temporary) {
             Err(e) if absent(&e) => {
                 self.make_folder(&self.path, changed)?;
-                self.storage.open(&temporary, Open::Create)
+                self.create(&temporary)
             }
             opened => opened,
         }
@@ -93,6 +108,41 @@ impl LogFolder {
         .map_err(|e| Error::io("name", &path, &e))?;
         if durable == Durable::Yes {
             changed.insert(folder.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Creates a file, or opens the one that a crash left. A link to another file, which
+    /// only somebody else can have made, is removed and not written through.
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        let is_own = |file: &Arc<dyn File>| file.stat().map(|stat| stat.is_file && stat.links < 2);
+        match self.storage.open(path, Open::CreateNoFollow) {
+            Ok(file) if is_own(&file)? => return Ok(file),
+            Err(e) if !self.storage.is_link(path)? => return Err(e),
+            _ => {}
+        }
+        self.storage.remove(path)?;
+        let file = self.storage.open(path, Open::CreateNoFollow)?;
+        if is_own(&file)? {
+            return Ok(file);
+        }
+        Err(io::Error::other("a link was put there again"))
+    }
+
+    /// An error if `folder`, or a folder between it and the log's own, is a link.
+    fn check_no_link(&self, folder: &Path) -> Result<()> {
+        for folder in folder.ancestors().take_while(|path| *path != self.base) {
+            match self.storage.is_link(folder) {
+                Ok(false) => {}
+                Ok(true) => {
+                    let message = format!(
+                        "the folder {} is a symbolic link, which is not followed",
+                        folder.display()
+                    );
+                    return Err(Error::new(Kind::Corrupt, message));
+                }
+                Err(e) => return Err(Error::io("look at", folder, &e)),
+            }
         }
         Ok(())
     }
@@ -131,6 +181,9 @@ impl LogFolder {
         let Some(folder) = tile.path(1).parent().map(|p| self.path.join(p)) else {
             return;
         };
+        if self.check_no_link(&folder).is_err() {
+            return;
+        }
         for entry in self.storage.list(&folder).unwrap_or_default() {
             let _ = self.storage.remove(&folder.join(entry.name));
         }

@@ -37,7 +37,7 @@ pub(crate) fn remember(storage: &dyn Storage, layout: &Layout, origin: &str) -> 
         return Ok(());
     }
     let path = layout.hidden_file(BEGUN);
-    let file = open_file(storage, &path, Open::Create)?;
+    let file = open_file(storage, &path, Open::CreateNoFollow)?;
     file.write_at(format!("{origin}\n").as_bytes(), 0)
         .and_then(|()| file.sync())
         .map_err(|e| Error::io("write", &path, &e))?;

@@ -12,14 +12,17 @@ use super::catch_up::{catch_up, repair_tiles, sync_from};
 use super::checkpoint::SignedCheckpoint;
 use super::checkpoint_file::{TLOG, read_checkpoint};
 use super::log::Log;
-use super::log_folder::LogFolder;
+use super::log_folder::{Durable, LogFolder};
 use super::log_lock::{LogLock, open_lock};
 use super::log_start;
 use super::proof_options::ProofOptions;
 use super::trail_walk::WalkPositions;
 use crate::error::{Error, Kind, Result};
 use crate::store::layout::Layout;
+use crate::store::state;
 use crate::store::storage::{File, Storage};
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Whether what was written to a trail but not synced still exists.
@@ -60,11 +63,21 @@ impl LogWriter {
     ) -> Result<Self> {
         let lock = open_lock(&**storage, layout)?;
         let held = LogLock::wait(&*lock, layout)?;
+        // Other writers may have appended and signed since `last_id` was read.
+        let last_id = match state::read_state(&**storage, layout)? {
+            Some(state) if shared => last_id.max(state.written),
+            _ => last_id,
+        };
         let mut log = Log::open(storage.clone(), layout, &options.keys(), last_id)?;
         if log.checkpoint().is_none() {
             log_start::check_may_begin(&**storage, layout, last_id, options.adopt)?;
         }
-        if unsynced == UnsyncedData::MaybeLost {
+        // The opening that finds a new boot need not be one with the key, so that it is
+        // kept with the log for which boot its tiles were healed.
+        let folder = LogFolder::new(storage.clone(), layout.hidden_file(TLOG));
+        let boot = storage.boot().unwrap_or_default();
+        let heals = unsynced == UnsyncedData::MaybeLost || !is_healed(&folder, &boot)?;
+        if heals {
             repair_tiles(&mut log, storage, layout)?;
         }
         // What other writers have not synced may be lost if the power fails.
@@ -72,7 +85,6 @@ impl LogWriter {
         if !shared || log.is_behind() {
             append_leaves(&mut log, &mut positions, storage, layout, options, last_id)?;
         }
-        let folder = LogFolder::new(storage.clone(), layout.hidden_file(TLOG));
         log_start::check_goes_on_from(&folder, options, &log)?;
         // A log begins before the trail's first event, so that a crash never leaves
         // events without a log. Where the signer fails, the next sync signs and reports
@@ -90,6 +102,11 @@ impl LogWriter {
             && signed.is_some_and(|size| size < log.size())
         {
             let _ = log.sign(&*options.signer);
+        }
+        if heals && !log.is_behind() {
+            let text = format!("{boot}\n");
+            let changed = &mut BTreeSet::new();
+            folder.write(Path::new(HEALED), text.as_bytes(), Durable::No, changed)?;
         }
         drop(held);
         let mut writer = Self {
@@ -128,6 +145,7 @@ impl LogWriter {
     pub fn checkpoint(&mut self, synced_id: u64) -> Result<()> {
         let lock = self.lock.clone();
         let _held = LogLock::wait(&*lock, &self.layout)?;
+        self.reopen_if_failed(synced_id)?;
         if self.shared {
             self.adopt_newer_checkpoint(synced_id)?;
         }
@@ -145,7 +163,17 @@ impl LogWriter {
     pub fn follow(&mut self, written_id: u64) -> Result<()> {
         let lock = self.lock.clone();
         let _held = LogLock::wait(&*lock, &self.layout)?;
+        self.reopen_if_failed(written_id)?;
         self.catch_up(written_id)
+    }
+
+    /// Goes on after a failure of the disk, such as a full one.
+    fn reopen_if_failed(&mut self, last_id: u64) -> Result<()> {
+        if !self.log.is_usable() {
+            self.log.reopen(&self.layout, last_id)?;
+            self.positions = None;
+        }
+        Ok(())
     }
 
     fn catch_up(&mut self, last_id: u64) -> Result<()> {
@@ -184,6 +212,17 @@ impl LogWriter {
         let from = self.log.size();
         sync_from(&self.storage, &self.layout, from + 1)
     }
+}
+
+/// The boot of the machine for which the tiles were last healed.
+const HEALED: &str = "healed";
+
+/// Whether the tiles were compared with the tree since the machine was started.
+fn is_healed(folder: &LogFolder, boot: &str) -> Result<bool> {
+    let Some(text) = folder.read(Path::new(HEALED), 4096)? else {
+        return Ok(false);
+    };
+    Ok(!boot.is_empty() && text.trim_ascii() == boot.as_bytes())
 }
 
 /// Signs the log as it is. A failure of the signer is none here, one of the disk is.

@@ -53,6 +53,8 @@ pub(crate) struct Log {
     /// Folders with changed names that are not synced yet.
     changed: BTreeSet<PathBuf>,
     failed: bool,
+    /// It failed because of the disk, so that it can go on once it is opened again.
+    may_reopen: bool,
 }
 
 impl Log {
@@ -78,6 +80,7 @@ impl Log {
             filled: Vec::new(),
             changed: BTreeSet::new(),
             failed: false,
+            may_reopen: false,
         };
         let Some(signed) = signed else { return Ok(log) };
         if Some(&signed.checkpoint().origin[..]) != keys.first().map(VerifierKey::name) {
@@ -130,8 +133,51 @@ impl Log {
     pub fn append(&mut self, leaves: &[Hash], complete: Option<Hash>) -> Result<()> {
         self.check_usable()?;
         let appended = self.push(leaves, complete);
-        self.failed = appended.is_err();
+        self.note_failure(&appended);
         appended
+    }
+
+    /// After a failed write or sync it is unknown what is on disk.
+    fn note_failure<T>(&mut self, result: &Result<T>) {
+        if let Err(error) = result {
+            self.failed = true;
+            self.may_reopen = matches!(error.kind(), Kind::Io | Kind::NoSpace);
+        }
+    }
+
+    /// Opens the log again after a failure of the disk. Leaves that are not signed are to
+    /// be appended again, so their tiles are written again too; names that were not
+    /// synced are kept in mind.
+    pub fn reopen(&mut self, layout: &Layout, last_id: u64) -> Result<()> {
+        if !self.failed || !self.may_reopen {
+            return self.check_usable();
+        }
+        let before = self.signed.as_ref().map_or(0, SignedCheckpoint::size);
+        let last_id = last_id.max(before);
+        let mut log = Self::open(self.storage.clone(), layout, &self.keys, last_id)?;
+        let now = log.signed.as_ref();
+        let went_back = now.map_or(0, SignedCheckpoint::size) < before;
+        let is_other = now.is_some_and(|now| {
+            let before = self.signed.as_ref().map(SignedCheckpoint::checkpoint);
+            before.is_some_and(|before| before.size == now.size() && before.root != now.root())
+        });
+        if went_back || is_other {
+            return Err(self.was_replaced());
+        }
+        log.changed.append(&mut self.changed);
+        log.changed.insert(self.folder.path().to_owned());
+        *self = log;
+        Ok(())
+    }
+
+    fn was_replaced(&self) -> Error {
+        Error::new(
+            Kind::Failed,
+            format!(
+                "{} was replaced by someone else",
+                self.folder.path().join(CHECKPOINT).display()
+            ),
+        )
     }
 
     fn push(&mut self, leaves: &[Hash], complete: Option<Hash>) -> Result<()> {
@@ -214,7 +260,9 @@ impl Log {
             .signed
             .as_ref()
             .is_some_and(|signed| signed.size() == self.edge.size() && signed.is_by(key));
-        if !is_signed {
+        if is_signed {
+            self.folder.sync(&mut self.changed)?;
+        } else {
             self.signed = Some(self.sign_new(signer)?);
             for tile in self.filled.drain(..) {
                 self.folder.remove_partials(tile);
@@ -233,13 +281,7 @@ impl Log {
         let ours = self.signed.as_ref().map(SignedCheckpoint::checkpoint);
         if on_disk.as_ref().map(SignedCheckpoint::checkpoint) != ours {
             self.failed = true;
-            return Err(Error::new(
-                Kind::Failed,
-                format!(
-                    "{} was replaced by someone else",
-                    self.folder.path().join(CHECKPOINT).display()
-                ),
-            ));
+            return Err(self.was_replaced());
         }
         let fresh = SignedCheckpoint::sign(self.edge.size(), self.edge.root(), signer)?;
         let replaced = match &on_disk {
@@ -257,7 +299,7 @@ impl Log {
                 .write(name, text, Durable::Yes, &mut self.changed)?;
             self.folder.sync(&mut self.changed)
         });
-        self.failed = written.is_err();
+        self.note_failure(&written);
         written.map(|()| fresh)
     }
 

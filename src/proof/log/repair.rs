@@ -3,7 +3,7 @@
 
 use super::Log;
 use crate::error::{Error, Kind, Result};
-use crate::proof::log_folder::{Durable, LogFolder};
+use crate::proof::log_folder::Durable;
 use crate::proof::merkle::{Hash, complete_hash};
 use crate::proof::tile::{LEVELS, Tile, WIDTH, hashes_at, to_bytes};
 use crate::proof::tree_edge::TreeEdge;
@@ -16,7 +16,7 @@ pub(super) const REBUILT: &str = "rebuilt";
 impl Log {
     /// Begins again without leaves, in a folder of its own.
     pub(super) fn start_rebuild(&mut self) {
-        self.tiles = LogFolder::new(self.storage.clone(), self.folder.path().join(REBUILT));
+        self.tiles = self.folder.below(REBUILT);
         self.edge = TreeEdge::default();
         self.partial.clear();
         self.filled.clear();

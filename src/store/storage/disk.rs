@@ -25,6 +25,10 @@ impl Storage for Disk {
             Open::AppendOrCreate => options.append(true).create(true),
             Open::Update => options.write(true),
             Open::Create => options.write(true).create(true),
+            Open::CreateNoFollow => options
+                .write(true)
+                .create(true)
+                .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK),
         };
         Ok(Arc::new(options.open(path)?))
     }
@@ -53,6 +57,14 @@ impl Storage for Disk {
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         fs::metadata(path).map(|m| stat(&m))
+    }
+
+    fn is_link(&self, path: &Path) -> io::Result<bool> {
+        match fs::symlink_metadata(path) {
+            Ok(metadata) => Ok(metadata.is_symlink()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

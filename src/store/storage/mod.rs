@@ -39,6 +39,8 @@ pub enum Open {
     Update,
     /// Read and write at offsets; created if missing.
     Create,
+    /// The same, but not through a symbolic link: an error if the path is one.
+    CreateNoFollow,
 }
 
 /// The mode of a lock.
@@ -84,6 +86,11 @@ pub trait Storage: Send + Sync + fmt::Debug {
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
     /// Metadata of what the path leads to.
     fn stat(&self, path: &Path) -> io::Result<Stat>;
+    /// Whether the path is a symbolic link; a missing one is none.
+    fn is_link(&self, path: &Path) -> io::Result<bool> {
+        let _ = path;
+        Ok(false)
+    }
     /// Renames a file, replacing an existing one.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file or an empty folder. The library only removes what it can
