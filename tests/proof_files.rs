@@ -236,3 +236,16 @@ fn an_export_is_what_the_signed_root_covers() {
         assert_eq!(fs::read(&exported).unwrap(), before, "{name}");
     }
 }
+
+#[test]
+fn folders_of_partial_tiles_that_a_kill_left_are_removed() {
+    let trail = Trail::new(10);
+    let kept = fs::read(trail.log("tile/0/000.p/10")).unwrap();
+    trail.append(600).unwrap();
+    // As if it had been killed between the checkpoint and the removal.
+    fs::create_dir(trail.log("tile/0/000.p")).unwrap();
+    fs::write(trail.log("tile/0/000.p/10"), kept).unwrap();
+    trail.append(1).unwrap();
+    assert!(!trail.log("tile/0/000.p").exists());
+    assert!(trail.log("tile/0/002.p").exists() && trail.verify().intact);
+}

@@ -1,7 +1,7 @@
 //! The files of a log: whole files, replaced by renaming.
 
 use super::merkle::Hash;
-use super::tile::{Tile, WIDTH};
+use super::tile::{LEVELS, Tile, WIDTH, hashes_at};
 use crate::error::{Error, Kind, Result};
 use crate::store::storage::{File, Open, Storage, read_range};
 use std::collections::BTreeSet;
@@ -188,6 +188,42 @@ impl LogFolder {
             let _ = self.storage.remove(&folder.join(entry.name));
         }
         let _ = self.storage.remove(&folder);
+    }
+
+    /// Removes what a crash has left: partial forms of tiles that are full in the signed
+    /// tree of `size` leaves. Only the names near the tree's edge are looked through, where
+    /// the last writer was at work.
+    pub fn remove_stale_partials(&self, size: u64) {
+        for level in 0..LEVELS {
+            let full = hashes_at(level, size) / WIDTH;
+            let Some(last) = full.checked_sub(1) else {
+                return;
+            };
+            // A folder of names holds a thousand tiles.
+            let groups = [last / 1000, (last / 1000).saturating_sub(1)];
+            for group in groups.into_iter().collect::<BTreeSet<_>>() {
+                let first = group * 1000;
+                let path = Tile {
+                    level,
+                    index: first,
+                }
+                .path(WIDTH);
+                let folder = path.parent().map(|folder| self.path.join(folder));
+                let names = folder.and_then(|folder| self.storage.list(&folder).ok());
+                let partial = names.into_iter().flatten().filter_map(|entry| {
+                    let number = entry.name.strip_suffix(".p")?;
+                    number.parse::<u64>().ok().filter(|number| *number < 1000)
+                });
+                for tile in partial.map(|number| Tile {
+                    level,
+                    index: first + number,
+                }) {
+                    if tile.index < full {
+                        self.remove_partials(tile);
+                    }
+                }
+            }
+        }
     }
 
     /// The hashes of a tile as it was in a tree of `size` leaves, from the file

@@ -108,6 +108,9 @@ impl LogWriter {
             let changed = &mut BTreeSet::new();
             folder.write(Path::new(HEALED), text.as_bytes(), Durable::No, changed)?;
         }
+        if let Some(signed) = log.checkpoint().filter(|_| !log.is_behind()) {
+            folder.remove_stale_partials(signed.size());
+        }
         drop(held);
         let mut writer = Self {
             storage: storage.clone(),
