@@ -15,11 +15,7 @@ static const char EVENT[] =
     "\"logical_user_id\":\"u\"}";
 
 static void append(const char *root, const auditrail_options *options, int count) {
-<<<<<<< HEAD
-    auditrail_writer *writer;
-=======
     auditrail_writer *writer = NULL;
->>>>>>> proofmend
     GIVES(AUDITRAIL_OK, auditrail_writer_open(root, options, &writer, &error));
     for (int i = 0; i < count; i++) {
         GIVES(AUDITRAIL_OK, auditrail_writer_append(writer, EVENT, strlen(EVENT), NULL, &error));
