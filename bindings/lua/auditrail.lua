@@ -113,9 +113,41 @@ local function check(status)
     }, Error), 0)
 end
 
-local function path(root)
-    if root:find("\0", 1, true) then error("a path cannot hold a NUL", 3) end
-    return root
+-- What goes over as a C string: a NUL would cut it.
+local function path(name)
+    if type(name) ~= "string" then error("a path or name must be a string, not a " .. type(name), 3) end
+    if name:find("\0", 1, true) then error("a path or name cannot hold a NUL", 3) end
+    return name
+end
+
+-- A whole number as the library takes it; a cdata integer where 2^53 is too little.
+local function whole(name, value, signed)
+    local exact
+    if type(value) == "number" then
+        exact = value % 1 == 0 and value <= 2^53 and value >= (signed and -2^53 or 0)
+    elseif ffi.istype("int64_t", value) then
+        exact = signed or value >= 0
+    elseif ffi.istype("uint64_t", value) then
+        exact = not signed or value <= 0x7fffffffffffffffULL
+    end
+    if exact then return value end
+    error(("%s must be a whole number%s, not %s"):format(name, signed and "" or " from 0", tostring(value)), 0)
+end
+
+-- A list of texts; one text is a list of one. A key that is no index, or a hole,
+-- would be left out without a word.
+local function texts(name, value)
+    if type(value) == "string" then return {value} end
+    if type(value) ~= "table" then error(name .. " must be a string or a list of them", 0) end
+    local count = 0
+    for _, text in pairs(value) do
+        count = count + 1
+        if type(text) ~= "string" then error(name .. " must hold only strings", 0) end
+    end
+    for index = 1, count do
+        if value[index] == nil then error(name .. " must be a list without holes and keys", 0) end
+    end
+    return value
 end
 
 -- JSON ------------------------------------------------------------------------
@@ -165,6 +197,11 @@ function encode(value)
     if getmetatable(value) ~= Array and #value == 0 then return members(value) end
     local parts = {}
     for index = 1, #value do parts[index] = encode(value[index]) end
+    for key in pairs(value) do
+        if type(key) ~= "number" or parts[key] == nil then
+            error("a table is a list or has keys, not both: " .. tostring(key), 0)
+        end
+    end
     return "[" .. table.concat(parts, ",") .. "]"
 end
 
@@ -266,8 +303,7 @@ local function options_of(wanted)
     for _, name in ipairs(numbers) do
         known[name] = true
         if wanted[name] then
-            if wanted[name] < 0 then error(name .. " cannot be negative", 3) end
-            check(C["auditrail_options_set_" .. name](options, wanted[name], details))
+            check(C["auditrail_options_set_" .. name](options, whole(name, wanted[name]), details))
         end
     end
     for name in pairs(wanted) do
@@ -283,8 +319,8 @@ local function options_of(wanted)
         local names = wanted[kind .. "s"]
         if names == "*" then
             check(C["auditrail_options_set_any_" .. kind](options, details))
-        else
-            for _, name in ipairs(names or {}) do
+        elseif names ~= nil then
+            for _, name in ipairs(texts(kind .. "s", names)) do
                 check(C["auditrail_options_add_" .. kind](options, name, #name, details))
             end
         end
@@ -371,37 +407,57 @@ local orders = {stream = 0, oldest_first = 1, newest_first = 2}
 local lists = {domains = "domain", categories = "category", model_names = "model_name",
     operations = "operation", users = "user"}
 
+local filters_beside_lists = {request_id = true, min_event_id = true, max_event_id = true,
+    min_timestamp = true, max_timestamp = true, order = true, limit = true}
+
 local function filter_of(wanted)
     local filter = ffi.gc(C.auditrail_filter_new(), C.auditrail_filter_free)
-    for name, values in pairs(wanted) do
+    local first_id = whole("min_event_id", wanted.min_event_id or 0)
+    local last_id = whole("max_event_id", wanted.max_event_id or 0xffffffffffffffffULL)
+    for name, value in pairs(wanted) do
         if lists[name] then
-            for _, text in ipairs(values) do
+            local wanted_texts = texts(name, value)
+            for _, text in ipairs(wanted_texts) do
                 check(C["auditrail_filter_add_" .. lists[name]](filter, text, #text, details))
             end
+            if #wanted_texts == 0 then first_id, last_id = 0, 0 end -- ids begin at 1: nothing passes
+        elseif not filters_beside_lists[name] then
+            error("no such filter: " .. tostring(name), 3)
         end
     end
-    if wanted.request_id then
-        check(C.auditrail_filter_set_request_id(filter, wanted.request_id, #wanted.request_id, details))
+    local request_id = wanted.request_id
+    if request_id ~= nil then
+        if type(request_id) ~= "string" then error("request_id must be a string", 3) end
+        check(C.auditrail_filter_set_request_id(filter, request_id, #request_id, details))
     end
-    check(C.auditrail_filter_set_event_ids(filter, wanted.min_event_id or 0,
-        wanted.max_event_id or 0xffffffffffffffffULL, details))
-    check(C.auditrail_filter_set_timestamps(filter, wanted.min_timestamp or -0x7fffffffffffffffLL - 1LL,
-        wanted.max_timestamp or 0x7fffffffffffffffLL, details))
+    check(C.auditrail_filter_set_event_ids(filter, first_id, last_id, details))
+    check(C.auditrail_filter_set_timestamps(filter,
+        whole("min_timestamp", wanted.min_timestamp or -0x7fffffffffffffffLL - 1LL, true),
+        whole("max_timestamp", wanted.max_timestamp or 0x7fffffffffffffffLL, true), details))
     local order = orders[wanted.order or "stream"] or error("no order: " .. tostring(wanted.order), 3)
     check(C.auditrail_filter_set_order(filter, order, details))
-    if wanted.limit then check(C.auditrail_filter_set_limit(filter, wanted.limit, details)) end
+    check(C.auditrail_filter_set_limit(filter, whole("limit", wanted.limit or 0), details))
     return filter
 end
 
 --- Goes through the events of a trail: for event, line in auditrail.read(root)
 -- do … end. Filters: domains, categories, model_names, operations, users
--- (lists), request_id, min_event_id, max_event_id, min_timestamp,
--- max_timestamp, order ("stream", "oldest_first", "newest_first"), limit; and
--- follow: for how many seconds to wait at the end for an event that comes.
+-- (a string or a list; an empty list lets nothing through), request_id,
+-- min_event_id, max_event_id, min_timestamp, max_timestamp, order ("stream",
+-- "oldest_first", "newest_first"), limit (0: none); and follow: for how many
+-- seconds to wait at the end for an event that comes.
 function auditrail.read(root, filters)
-    local wait = filters and filters.follow and math.floor(filters.follow * 1000)
+    local chosen, wait = {}, nil
+    for name, value in pairs(filters or {}) do
+        if name == "follow" then
+            wait = type(value) == "number" and whole("follow", math.floor(value * 1000))
+                or error("follow must be a number of seconds", 2)
+        else
+            chosen[name] = value
+        end
+    end
     local out = ffi.new("auditrail_reader *[1]")
-    check(C.auditrail_reader_open(path(root), filter_of(filters or {}), out, details))
+    check(C.auditrail_reader_open(path(root), filter_of(chosen), out, details))
     local handle = ffi.gc(out[0], C.auditrail_reader_close)
     local text, length = ffi.new("const char *[1]"), ffi.new("size_t[1]")
     return function()
@@ -426,7 +482,7 @@ end
 -- from names to records, the last id (or null), and how many were applied.
 function auditrail.replay(root, domain, category, filters)
     local out = ffi.new("auditrail_buffer *[1]")
-    check(C.auditrail_replay(path(root), domain, category, filter_of(filters or {}), out, details))
+    check(C.auditrail_replay(path(root), path(domain), path(category), filter_of(filters or {}), out, details))
     local result = decode(buffer_text(out[0]))
     return result.state, result.last_event_id, result.applied_events
 end
@@ -434,7 +490,8 @@ end
 --- What happened to one record, event by event.
 function auditrail.history(root, domain, category, model_name, filters)
     local out = ffi.new("auditrail_buffer *[1]")
-    check(C.auditrail_history(path(root), domain, category, model_name, filter_of(filters or {}), out, details))
+    check(C.auditrail_history(path(root), path(domain), path(category), path(model_name),
+        filter_of(filters or {}), out, details))
     return decode(buffer_text(out[0]))
 end
 

@@ -19,6 +19,7 @@
  * koffi's and return a promise. Appends that wait for the disk at the same time
  * wait together. A worker opens its own trail, shared with the others.
  */
+const { fileURLToPath } = require('node:url');
 const koffi = require('koffi');
 
 const library = (() => {
@@ -141,7 +142,8 @@ function encode(event) {
 }
 
 function path(text) {
-  text = String(text);
+  if (text instanceof URL) text = fileURLToPath(text);
+  if (typeof text !== 'string') throw new TypeError(`a path or name must be a string, not ${text === null ? 'null' : typeof text}`);
   if (text.includes('\0')) throw new TypeError('a path cannot hold a NUL');
   return text;
 }
@@ -161,6 +163,27 @@ function take(buffer) {
 function natural(name, number) {
   if (!Number.isSafeInteger(number) || number < 0) throw new RangeError(`${name} must be a whole number from 0`);
   return number;
+}
+
+/** A whole number of 64 bits, a number or a bigint, as a bigint; `otherwise` where none is given. */
+function whole(name, number, lowest, highest, otherwise) {
+  if (number === undefined || number === null) return otherwise;
+  if (typeof number !== 'bigint' && !Number.isSafeInteger(number)) {
+    throw new RangeError(`${name} must be a whole number, exact as it is`);
+  }
+  const exact = BigInt(number);
+  if (exact < lowest || exact > highest) throw new RangeError(`${name} must be from ${lowest} to ${highest}`);
+  return exact;
+}
+
+/** One text, or some. */
+function texts(name, value) {
+  const some = typeof value === 'string' ? [value] : value;
+  if (typeof some?.[Symbol.iterator] !== 'function') throw new TypeError(`${name} must be a string or an array of them`);
+  return [...some].map((one) => {
+    if (typeof one !== 'string') throw new TypeError(`${name} must hold only strings`);
+    return one;
+  });
 }
 
 const durabilities = { buffered: 0, written: 1, synced: 2 };
@@ -191,7 +214,7 @@ class Trail {
       call('options_set_shared', options, shared ? 1 : 0);
       for (const [kind, names] of [['domain', domains], ['operation', operations]]) {
         if (names === '*') call(`options_set_any_${kind}`, options);
-        else for (const name of names ?? []) call(`options_add_${kind}`, options, ...sized(name));
+        else if (names != null) for (const name of texts(`${kind}s`, names)) call(`options_add_${kind}`, options, ...sized(name));
       }
       for (const [name, number] of Object.entries(rest)) {
         if (!Object.hasOwn(numbers, name)) throw new TypeError(`a trail has no option ${name}`);
@@ -305,13 +328,19 @@ function withFilter(filters, work) {
   const filter = C.filter_new();
   try {
     const { requestId, minEventId, maxEventId, minTimestamp, maxTimestamp, order = 'stream', limit, ...rest } = filters;
-    for (const [name, names] of Object.entries(rest)) {
+    const [lastId, firstTime, lastTime] = [2n ** 64n - 1n, -(2n ** 63n), 2n ** 63n - 1n];
+    let ids = [whole('minEventId', minEventId, 0n, lastId, 0n), whole('maxEventId', maxEventId, 0n, lastId, lastId)];
+    for (const [name, value] of Object.entries(rest)) {
       if (!Object.hasOwn(lists, name)) throw new TypeError(`no such filter: ${name}`);
+      if (value === undefined || value === null) continue;
+      const names = texts(name, value);
       for (const one of names) call(`filter_add_${lists[name]}`, filter, ...sized(one));
+      if (names.length === 0) ids = [0n, 0n]; // ids begin at 1: nothing passes
     }
     if (requestId !== undefined) call('filter_set_request_id', filter, ...sized(requestId));
-    call('filter_set_event_ids', filter, minEventId ?? 0, maxEventId ?? 2n ** 64n - 1n);
-    call('filter_set_timestamps', filter, minTimestamp ?? -(2n ** 63n), maxTimestamp ?? 2n ** 63n - 1n);
+    call('filter_set_event_ids', filter, ...ids);
+    call('filter_set_timestamps', filter, whole('minTimestamp', minTimestamp, firstTime, lastTime, firstTime),
+      whole('maxTimestamp', maxTimestamp, firstTime, lastTime, lastTime));
     call('filter_set_order', filter, choose('order', orders, order));
     if (limit !== undefined) call('filter_set_limit', filter, natural('limit', limit));
     return work(filter);
@@ -322,9 +351,10 @@ function withFilter(filters, work) {
 
 /**
  * The lines of a trail's events, as JSON text. Filters: domains, categories,
- * modelNames, operations, users (arrays), requestId, minEventId, maxEventId,
- * minTimestamp, maxTimestamp, order ('stream', 'oldestFirst', 'newestFirst'),
- * limit.
+ * modelNames, operations, users (a string or an array; an empty array lets
+ * nothing through), requestId, minEventId, maxEventId, minTimestamp,
+ * maxTimestamp (numbers or bigints), order ('stream', 'oldestFirst',
+ * 'newestFirst'), limit (0: none).
  */
 function* readLines(root, filters = {}) {
   const out = [null];

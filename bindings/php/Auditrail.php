@@ -188,15 +188,52 @@ final class Library
         return $path;
     }
 
+    /**
+     * One text, or some.
+     *
+     * @return list<string>
+     */
+    public static function texts(string $name, mixed $value): array
+    {
+        if (is_string($value)) {
+            return [$value];
+        }
+        if (!is_iterable($value)) {
+            throw new \TypeError("$name must be a string or a list of them");
+        }
+        $texts = [];
+        foreach ($value as $text) {
+            $texts[] = is_string($text) ? $text : throw new \TypeError("$name must hold only strings");
+        }
+        return $texts;
+    }
+
+    /** A whole number, which C takes as unsigned where it is $natural: no negative one may become a great one. */
+    public static function whole(string $name, mixed $value, bool $natural): int
+    {
+        if (!is_int($value)) {
+            throw new \TypeError("$name must be an int, not " . get_debug_type($value));
+        }
+        if ($natural && $value < 0) {
+            throw new \ValueError("$name cannot be negative");
+        }
+        return $value;
+    }
+
     /** Calls $work with a filter of the library. */
     public static function withFilter(array $filters, callable $work): mixed
     {
         $library = self::get();
         $filter = $library->auditrail_filter_new();
         try {
+            $ids = [0, -1]; // as C sees it: from 0 to the greatest
+            $times = [PHP_INT_MIN, PHP_INT_MAX];
+            $nothing = false;
             foreach ($filters as $name => $value) {
                 if (isset(self::LISTS[$name])) {
-                    foreach ($value as $text) {
+                    $texts = self::texts($name, $value);
+                    $nothing = $nothing || $texts === [];
+                    foreach ($texts as $text) {
                         self::call('filter_add_' . self::LISTS[$name], $filter, $text, strlen($text));
                     }
                 } elseif ($name === 'request_id') {
@@ -205,14 +242,22 @@ final class Library
                     $order = self::ORDERS[$value] ?? throw new \ValueError("no such order: $value");
                     self::call('filter_set_order', $filter, $order);
                 } elseif ($name === 'limit') {
-                    self::call('filter_set_limit', $filter, $value);
-                } elseif (!preg_match('/^(min|max)_(event_id|timestamp)$/', $name)) {
+                    self::call('filter_set_limit', $filter, self::whole($name, $value, true));
+                } elseif ($name === 'min_event_id' || $name === 'max_event_id') {
+                    if ($value !== null) {
+                        $ids[(int) ($name === 'max_event_id')] = self::whole($name, $value, true);
+                    }
+                } elseif ($name === 'min_timestamp' || $name === 'max_timestamp') {
+                    if ($value !== null) {
+                        $times[(int) ($name === 'max_timestamp')] = self::whole($name, $value, false);
+                    }
+                } else {
                     throw new \ValueError("no such filter: $name");
                 }
             }
-            self::call('filter_set_event_ids', $filter, $filters['min_event_id'] ?? 0, $filters['max_event_id'] ?? -1);
-            self::call('filter_set_timestamps', $filter, $filters['min_timestamp'] ?? PHP_INT_MIN,
-                $filters['max_timestamp'] ?? PHP_INT_MAX);
+            // Ids begin at 1, so that nothing passes from 0 to 0.
+            self::call('filter_set_event_ids', $filter, ...($nothing ? [0, 0] : $ids));
+            self::call('filter_set_timestamps', $filter, ...$times);
             return $work($filter);
         } finally {
             $library->auditrail_filter_free($filter);
@@ -229,6 +274,11 @@ final class Trail
         'torn_tails', 'torn_bytes', 'missing_ids', 'waiting', 'streams', 'open_files', 'flush_failures'];
 
     private ?FFI\CData $handle;
+
+    /** Two objects of one writer would close it twice. */
+    private function __clone()
+    {
+    }
 
     /**
      * Opens the trail in a folder, which is made where it is missing. Options:
@@ -252,15 +302,12 @@ final class Trail
                     if ($value === '*') {
                         Library::call("options_set_any_$kind", $set);
                     } else {
-                        foreach ($value as $text) {
+                        foreach (Library::texts($name, $value) as $text) {
                             Library::call("options_add_$kind", $set, $text, strlen($text));
                         }
                     }
                 } elseif (in_array($name, self::NUMBERS, true)) {
-                    if ($value < 0) {
-                        throw new \ValueError("$name cannot be negative");
-                    }
-                    Library::call("options_set_$name", $set, $value);
+                    Library::call("options_set_$name", $set, Library::whole($name, $value, true));
                 } else {
                     throw new \ValueError("a trail has no option $name");
                 }
@@ -360,8 +407,8 @@ final class Trail
 
 /**
  * The lines of a trail's events, as JSON text, by event id. Filters: domains,
- * categories, model_names, operations, users (lists), request_id, min_event_id,
- * max_event_id, min_timestamp, max_timestamp, order ('stream', 'oldest_first',
+ * categories, model_names, operations, users (a string or a list; an empty list
+ * lets nothing through), request_id, min_event_id, max_event_id, min_timestamp, max_timestamp, order ('stream', 'oldest_first',
  * 'newest_first'), limit; and follow: for how many seconds to wait at the end for
  * an event that comes.
  *

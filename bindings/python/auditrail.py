@@ -1011,6 +1011,13 @@ def _filter(
         _MIN_TIME if min_timestamp is None else min_timestamp,
         _MAX_TIME if max_timestamp is None else max_timestamp,
     )
+    # ctypes would cut them to their lower 64 bits, without a word.
+    for what, bounds, lowest, highest in (("an event id", ids, _MIN_TIME, _MAX_ID),
+                                          ("a timestamp", times, _MIN_TIME, _MAX_TIME),
+                                          ("limit", (limit or 0,), _MIN_TIME, _MAX_ID)):
+        for bound in bounds:
+            if not lowest <= bound <= highest:
+                raise ValueError(f"{what} must have 64 bits at most, unlike {bound}")
     chosen: Dict[str, List[Text]] = {}
     for name, some in (("domain", domains), ("category", categories), ("model_name", model_names),
                        ("operation", operations), ("user", users)):

@@ -134,6 +134,20 @@ module Auditrail
 
       number
     end
+
+    def timestamp(number)
+      raise ArgumentError, "a timestamp must be from -2**63 to 2**63-1" unless (-2**63...2**63).cover?(Integer(number))
+
+      number
+    end
+
+    # One text, or some.
+    def texts(name, value)
+      return [value.to_s] if value.is_a?(String) || value.is_a?(Symbol)
+      raise ArgumentError, "#{name} must be a string or an array of them" unless value.is_a?(Enumerable) && !value.is_a?(Hash)
+
+      value.map(&:to_s)
+    end
   end
 
   # The version of the shared library.
@@ -290,30 +304,37 @@ module Auditrail
   # Yields a filter of the library.
   def self.with_filter(request_id: nil, event_ids: nil, timestamps: nil, order: :stream, limit: nil, **lists)
     filter = C.filter_new
-    lists.each do |name, texts|
+    first, last = bounds(event_ids, 0, 2**64 - 1).map { |id| C.natural(:event_ids, id) }
+    lists.each do |name, value|
+      next if value.nil?
+
       kind = LISTS.fetch(name) { raise ArgumentError, "no such filter: #{name}" }
-      texts.each { |text| C.call!(:"filter_add_#{kind}", filter, text.to_s, text.to_s.bytesize) }
+      texts = C.texts(name, value)
+      texts.each { |text| C.call!(:"filter_add_#{kind}", filter, text, text.bytesize) }
+      first = last = 0 if texts.empty? # ids begin at 1: nothing passes
     end
     C.call!(:filter_set_request_id, filter, request_id, request_id.bytesize) if request_id
-    C.call!(:filter_set_event_ids, filter, event_ids.begin || 0, last(event_ids, 2**64 - 1)) if event_ids
-    C.call!(:filter_set_timestamps, filter, timestamps.begin || -2**63, last(timestamps, 2**63 - 1)) if timestamps
-    C.call!(:filter_set_order, filter, ORDERS.fetch(order))
+    C.call!(:filter_set_event_ids, filter, first, last)
+    C.call!(:filter_set_timestamps, filter, *bounds(timestamps, -2**63, 2**63 - 1).map { |time| C.timestamp(time) })
+    C.call!(:filter_set_order, filter, ORDERS.fetch(order) { raise ArgumentError, "no such order: #{order}" })
     C.call!(:filter_set_limit, filter, C.natural(:limit, limit)) if limit
     yield filter
   ensure
     C.filter_free(filter)
   end
 
-  def self.last(range, highest)
-    return highest if range.end.nil?
+  # The first and the last of a range, which may have no begin and no end.
+  def self.bounds(range, lowest, highest)
+    return [lowest, highest] if range.nil?
 
-    range.exclude_end? ? range.end - 1 : range.end
+    last = range.end || highest
+    [range.begin || lowest, range.end && range.exclude_end? ? last - 1 : last]
   end
-  private_class_method :with_filter, :last
+  private_class_method :with_filter, :bounds
 
   # Yields the events of a trail, as hashes, and their lines; without a block, an
   # enumerator. Filters: domains:, categories:, model_names:, operations:, users:
-  # (arrays), request_id:, event_ids: and timestamps: (ranges, such as 7..), order:
+  # (a string or an array; an empty array lets nothing through), request_id:, event_ids: and timestamps: (ranges, such as 7..), order:
   # (:stream, :oldest_first, :newest_first), limit:. With follow:, it waits at the
   # end for so many seconds for an event that comes.
   def self.read(root, follow: nil, **filters)

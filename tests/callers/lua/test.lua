@@ -117,6 +117,22 @@ do -- reading
     same(ids {domains = {"v2"}, min_event_id = 3, max_event_id = 7}, "3 5 7")
     same(ids {model_names = {"m0", "m2"}, min_timestamp = 1008, order = "oldest_first"}, "8 9")
     same(ids {users = {"nobody"}}, "")
+    -- A filter never lets more through than was asked for.
+    same(ids {domains = "legacy"}, "2 4 6 8 10")
+    same(ids {domains = {}}, "")
+    same(ids {domains = {"v2"}, users = {}, min_event_id = 2, follow = 0}, "")
+    same(ids {max_event_id = 2ULL, max_timestamp = 1001LL}, "1")
+    for _, wrong in ipairs {{colours = {}}, {domain = "v2"}, {domains = 7}, {domains = {7}}, {domains = {nil, "v2"}},
+        {domains = {"v2", also = "legacy"}}, {request_id = 7}, {min_event_id = -1}, {min_event_id = 1.5},
+        {max_event_id = math.huge}, {max_event_id = -1LL}, {max_timestamp = 2^63}, {min_timestamp = 0 / 0},
+        {min_timestamp = 0xffffffffffffffffULL}, {limit = -1}, {order = "none"}, {follow = -1}, {follow = "x"}} do
+        fails(nil, auditrail.read, root, wrong)
+    end
+    fails(nil, auditrail.replay, root, "v2\0other", "image")
+    fails(nil, auditrail.history, root, "v2", "image", "m1\0other")
+    fails(nil, auditrail.open, scratch .. "/options", {domains = {v2 = true}})
+    fails(nil, auditrail.encode, {1, 2, y = 3})
+    fails(nil, auditrail.encode, auditrail.array {y = 3})
     local state, last, applied = auditrail.replay(root, "v2", "image", {max_event_id = 7})
     same(state.m1.n, 7)
     same(last, 7)

@@ -3,6 +3,7 @@
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
+const { pathToFileURL } = require('node:url');
 const { Worker, isMainThread, workerData } = require('node:worker_threads');
 const auditrail = require('../../../bindings/node/auditrail.js');
 
@@ -94,7 +95,23 @@ async function reading(root) {
   assert.deepEqual(ids({ domains: ['v2'], minEventId: 3, maxEventId: 7 }), [3, 5, 7]);
   assert.deepEqual(ids({ modelNames: ['m0', 'm2'], minTimestamp: 1008, order: 'oldestFirst' }), [8, 9]);
   assert.deepEqual(ids({ users: ['nobody'] }), []);
-  assert.throws(() => ids({ colours: [] }), TypeError);
+  // A filter never lets more through than was asked for.
+  assert.deepEqual(ids({ domains: 'legacy' }), [2, 4, 6, 8, 10]);
+  assert.deepEqual(ids({ domains: [] }), []);
+  assert.deepEqual(ids({ domains: ['v2'], users: [], minEventId: 2 }), []);
+  assert.deepEqual(ids({ minEventId: null, maxEventId: 2n ** 64n - 1n, maxTimestamp: 1001n }), [1]);
+  for (const wrong of [{ colours: [] }, { domain: 'v2' }, { domains: 7 }, { domains: [7] }]) {
+    assert.throws(() => ids(wrong), TypeError);
+  }
+  for (const wrong of [{ minEventId: -1 }, { minEventId: 1.5 }, { maxEventId: Infinity }, { maxEventId: -1n },
+    { maxEventId: 2n ** 64n }, { maxTimestamp: NaN }, { maxTimestamp: 2n ** 63n }, { limit: -1 }, { order: 'none' }]) {
+    assert.throws(() => ids(wrong), RangeError);
+  }
+  assert.deepEqual(Array.from(auditrail.readLines(pathToFileURL(root), { limit: 1 })).length, 1);
+  for (const wrong of [undefined, null, 7]) {
+    assert.throws(() => auditrail.open(wrong), TypeError);
+    assert.throws(() => auditrail.replay(root, wrong, 'image'), TypeError);
+  }
   for (const line of auditrail.readLines(root)) {
     assert.ok(line.startsWith('{"event_id":2,'));
     break; // which lets the reader go

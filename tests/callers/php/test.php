@@ -106,7 +106,20 @@ same($ids(['order' => 'newest_first', 'limit' => 3]), [10, 9, 8]);
 same($ids(['domains' => ['v2'], 'min_event_id' => 3, 'max_event_id' => 7]), [3, 5, 7]);
 same($ids(['model_names' => ['m0', 'm2'], 'min_timestamp' => 1008, 'order' => 'oldest_first']), [8, 9]);
 same($ids(['users' => ['nobody']]), []);
-fails(ValueError::class, fn () => $ids(['colours' => []]));
+// A filter never lets more through than was asked for.
+same($ids(['domains' => 'legacy']), [2, 4, 6, 8, 10]);
+same($ids(['domains' => []]), []);
+same($ids(['domains' => ['v2'], 'users' => [], 'min_event_id' => 2]), []);
+same($ids(['max_event_id' => null, 'max_timestamp' => 1001]), [1]);
+foreach ([['colours' => []], ['domain' => 'v2'], ['min_event_id' => -1], ['max_event_id' => -1], ['limit' => -1],
+    ['order' => 'none']] as $wrong) {
+    fails(ValueError::class, fn () => $ids($wrong));
+}
+foreach ([['domains' => 7], ['domains' => [7]], ['max_event_id' => INF], ['max_timestamp' => 2.0 ** 63],
+    ['limit' => 'all']] as $wrong) {
+    fails(TypeError::class, fn () => $ids($wrong));
+}
+fails(Error::class, fn () => clone $trail); // two of one writer would close it twice
 foreach (Auditrail\read($root) as $id => $one) {
     same([$one['event_id'], $one['payload']['after']['n']], [$id, $id]);
 }

@@ -551,6 +551,12 @@ class Reading(Case):
         self.assertEqual(ids(users="u-1"), [4, 10, 1, 7])
         self.assertEqual(ids(request_id="r-7"), [7])
         self.assertEqual(ids(operations=["delete"]), [])
+        # A filter never lets more through than was asked for.
+        self.assertEqual(ids(domains=[], min_event_id=2), [])
+        for wrong in ({"min_event_id": 1 << 70}, {"max_event_id": 1 << 64}, {"min_timestamp": -(1 << 70)},
+                      {"max_timestamp": 1 << 63}, {"limit": 1 << 64}, {"limit": -1}):
+            with self.subTest(wrong), self.assertRaises(ValueError):
+                ids(**wrong)
 
     def test_a_trail_reads_what_it_has_accepted(self):
         with Trail(self.root, durability=Durability.BUFFERED) as trail:
