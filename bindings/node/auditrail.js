@@ -116,16 +116,56 @@ function call(name, ...parameters) {
   return status;
 }
 
+// koffi rejects more than some 256 calls at a time; what is beyond waits here, in order.
+const MOST_CALLS = 128;
+const waiting = [];
+let underWay = 0;
+
+function ended() {
+  underWay--;
+  waiting.shift()?.();
+}
+
 /** The same in another thread. */
 function callAsync(name, ...parameters) {
   const error = Buffer.alloc(512);
   return new Promise((resolve, reject) => {
-    C[name].async(...parameters, error, (failure, status) => {
-      if (failure) reject(failure);
-      else if (status < 0) reject(new AuditrailError(error));
-      else resolve(status);
-    });
+    const start = () => {
+      underWay++;
+      try {
+        C[name].async(...parameters, error, (failure, status) => {
+          ended();
+          if (failure) reject(failure);
+          else if (status < 0) reject(new AuditrailError(error));
+          else resolve(status);
+        });
+      } catch (reason) {
+        ended();
+        reject(reason);
+      }
+    };
+    if (underWay < MOST_CALLS) start();
+    else waiting.push(start);
   });
+}
+
+// Writers and readers that are dropped without being closed give back their files.
+const droppedWriters = new FinalizationRegistry((writer) => C.writer_close(writer, null));
+const droppedReaders = new FinalizationRegistry((reader) => C.reader_close(reader));
+
+/** A reader of the library, until it is closed or nobody holds it. */
+class Handle {
+  constructor(root, filters) {
+    const out = [null];
+    withFilter(filters, (filter) => call('reader_open', path(root), filter, out));
+    [this.reader] = out;
+    droppedReaders.register(this, this.reader, this);
+  }
+
+  close() {
+    droppedReaders.unregister(this);
+    C.reader_close(this.reader);
+  }
 }
 
 function bytesOf(text) {
@@ -223,6 +263,7 @@ class Trail {
       const out = [null];
       call('writer_open', path(root), options, out);
       this.#handle = out[0];
+      droppedWriters.register(this, this.#handle, this);
     } finally {
       C.options_free(options);
     }
@@ -286,18 +327,22 @@ class Trail {
   close() {
     if (this.#underWay.size > 0) throw new Error('calls are under way; closeAsync waits for them');
     if (this.#handle === null) return;
-    const handle = this.#handle;
-    this.#handle = null;
-    call('writer_close', handle);
+    call('writer_close', this.#take());
   }
 
   /** The same in another thread, after the calls that are under way. */
   async closeAsync() {
     if (this.#handle === null) return;
-    const handle = this.#handle;
-    this.#handle = null;
+    const handle = this.#take();
     await Promise.allSettled(this.#underWay);
     await callAsync('writer_close', handle);
+  }
+
+  #take() {
+    const handle = this.#handle;
+    this.#handle = null;
+    droppedWriters.unregister(this);
+    return handle;
   }
 
   get closed() { return this.#handle === null; }
@@ -357,16 +402,15 @@ function withFilter(filters, work) {
  * 'newestFirst'), limit (0: none).
  */
 function* readLines(root, filters = {}) {
+  const handle = new Handle(root, filters);
   const out = [null];
-  withFilter(filters, (filter) => call('reader_open', path(root), filter, out));
-  const [reader] = out;
   const length = Buffer.alloc(8);
   try {
-    while (call('reader_next', reader, out, length, null) === 0) {
+    while (call('reader_next', handle.reader, out, length, null) === 0) {
       yield text(out[0], Number(length.readBigUInt64LE()));
     }
   } finally {
-    C.reader_close(reader);
+    handle.close();
   }
 }
 
@@ -380,15 +424,14 @@ function* read(root, filters) {
  * are written, until none has come for timeoutMs (default: for ever).
  */
 async function* follow(root, filters = {}, timeoutMs = Infinity) {
+  const handle = new Handle(root, filters);
   const out = [null];
-  withFilter(filters, (filter) => call('reader_open', path(root), filter, out));
-  const [reader] = out;
   const length = Buffer.alloc(8);
   try {
     for (let waited = 0; ;) {
       // In short turns, so that a loop that is left is not waited for.
       const turn = Math.min(timeoutMs - waited, 100);
-      if (await callAsync('reader_follow', reader, turn, out, length, null) === 0) {
+      if (await callAsync('reader_follow', handle.reader, turn, out, length, null) === 0) {
         waited = 0;
         yield JSON.parse(text(out[0], Number(length.readBigUInt64LE())));
       } else if ((waited += turn) >= timeoutMs) {
@@ -396,7 +439,7 @@ async function* follow(root, filters = {}, timeoutMs = Infinity) {
       }
     }
   } finally {
-    C.reader_close(reader);
+    handle.close();
   }
 }
 

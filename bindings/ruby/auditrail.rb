@@ -141,6 +141,12 @@ module Auditrail
       number
     end
 
+    # What closes a handle whose owner is gone. It must not be made where it can
+    # hold the owner.
+    def closer(name, *arguments)
+      proc { public_send(name, *arguments) }
+    end
+
     # One text, or some.
     def texts(name, value)
       return [value.to_s] if value.is_a?(String) || value.is_a?(Symbol)
@@ -188,9 +194,9 @@ module Auditrail
         C.call!(:options_set_shared, options, shared ? 1 : 0)
         { domain: domains, operation: operations }.each do |kind, names|
           C.call!(:"options_set_any_#{kind}", options) if names == :any
-          next unless names.respond_to?(:each)
+          next if names == :any || names.nil?
 
-          names.each { |name| C.call!(:"options_add_#{kind}", options, name.to_s, name.to_s.bytesize) }
+          C.texts(:"#{kind}s", names).each { |name| C.call!(:"options_add_#{kind}", options, name, name.bytesize) }
         end
         numbers.each do |name, number|
           unless %i[max_segment_bytes max_event_bytes buffer_bytes flush_interval_ms max_open_files].include?(name)
@@ -200,6 +206,8 @@ module Auditrail
           C.call!(:"options_set_#{name}", options, C.natural(name, number))
         end
         @handle = C.make!(:writer_open, C.path(root), options)
+        # A trail that is dropped, or still open at the end, is closed as well.
+        ObjectSpace.define_finalizer(self, C.closer(:writer_close, @handle, nil))
       ensure
         C.options_free(options)
       end
@@ -259,6 +267,7 @@ module Auditrail
 
     # Flushes, syncs and lets the trail go. A second call does nothing.
     def close
+      ObjectSpace.undefine_finalizer(self)
       if Process.pid != @process
         # The parent's threads are not here, and there is nothing to flush.
         handle, @handle = @handle, nil
@@ -341,6 +350,9 @@ module Auditrail
     return enum_for(:read, root, follow: follow, **filters) unless block_given?
 
     reader = with_filter(**filters) { |filter| C.make!(:reader_open, C.path(root), filter) }
+    # An enumerator that is left at a `next` never gets to the end of this method.
+    owner = Object.new
+    ObjectSpace.define_finalizer(owner, C.closer(:reader_close, reader))
     text = "\0".b * 8
     length = "\0".b * 8
     begin
@@ -350,6 +362,7 @@ module Auditrail
         yield JSON.parse(line), line
       end
     ensure
+      ObjectSpace.undefine_finalizer(owner)
       C.reader_close(reader)
     end
   end

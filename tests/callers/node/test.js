@@ -4,6 +4,8 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
 const { pathToFileURL } = require('node:url');
+const { setFlagsFromString } = require('node:v8');
+const { runInNewContext } = require('node:vm');
 const { Worker, isMainThread, workerData } = require('node:worker_threads');
 const auditrail = require('../../../bindings/node/auditrail.js');
 
@@ -74,10 +76,13 @@ async function async(root) {
   const ids = await Promise.all(Array.from({ length: 50 }, () => trail.appendAsync(event)));
   assert.deepEqual(ids.sort((a, b) => a - b), Array.from({ length: 50 }, (_, index) => index + 1));
   await assert.rejects(trail.appendAsync('{'), { code: 'AUDITRAIL_ERR_INVALID_EVENT' });
+  // More at a time than koffi takes: the rest waits, in order.
+  const many = await Promise.all(Array.from({ length: 1000 }, () => trail.appendAsync(event)));
+  assert.equal(new Set(many).size, 1000);
   const last = trail.appendAsync(event);
   assert.throws(() => trail.close(), /closeAsync/);
   await trail.closeAsync();
-  assert.equal(await last, 51);
+  assert.equal(await last, 1051);
   await assert.rejects(trail.appendAsync(event), /closed/);
 }
 
@@ -128,6 +133,30 @@ async function reading(root) {
   assert.deepEqual(seen, [10, 11]);
 }
 
+/** What is dropped without being closed gives back its files. */
+async function dropped(root) {
+  const here = () => fs.readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return fs.readlinkSync(`/proc/self/fd/${fd}`).startsWith(root);
+    } catch {
+      return false; // the folder's own
+    }
+  }).length;
+  (() => {
+    const trail = auditrail.open(root, { shared: true });
+    trail.append(event);
+    trail.append(event);
+    for (let n = 0; n < 10; n++) auditrail.readLines(root).next();
+  })();
+  assert.ok(here() > 0);
+  setFlagsFromString('--expose-gc');
+  for (let turns = 0; here() > 0; turns++) {
+    assert.ok(turns < 100, `${here()} files are still open`);
+    runInNewContext('gc')();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
 async function workers(root) {
   const trail = auditrail.open(root, { shared: true });
   const working = [1, 2, 3].map(() => new Promise((resolve, reject) => {
@@ -147,7 +176,8 @@ async function main([corpus, scratch]) {
   await async(path.join(scratch, 'async'));
   await reading(path.join(scratch, 'reading'));
   await workers(path.join(scratch, 'workers'));
-  console.log('6 tests');
+  await dropped(path.join(scratch, 'dropped'));
+  console.log('7 tests');
 }
 
 if (isMainThread) {

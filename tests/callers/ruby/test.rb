@@ -126,6 +126,24 @@ same Auditrail.read(root, event_ids: (10..), follow: 30).take(2).map { |event, _
 later.join
 same Auditrail.read(root, event_ids: (10..), follow: 0).count, 2
 
+# What is dropped, or still open at the end, is closed.
+fails(ArgumentError) { Trail.open("#{$scratch}/options", domains: 7) }
+binding_path = File.expand_path("../../../bindings/ruby/auditrail", __dir__)
+check system(RbConfig.ruby, "-e", <<~RUBY, binding_path, "#{$scratch}/exit")
+  require ARGV[0]
+  root = ARGV[1]
+  trail = Auditrail::Trail.open(root, durability: :buffered, flush_interval_ms: 3_600_000)
+  2.times { trail.append(domain: "v2", category: "c", model_name: "m", operation: "create", logical_user_id: "u") }
+  trail.flush
+  def drop(depth, root) = depth.zero? ? 50.times { Auditrail.read(root).next } : drop(depth - 1, root)
+  drop(50, root)
+  20.times { GC.start }
+  files = Dir.children("/proc/self/fd").count { |fd| (File.readlink("/proc/self/fd/\#{fd}") rescue "").end_with?(".jsonl") }
+  abort "\#{files} files are still open" if files > 25
+  trail.append(domain: "v2", category: "c", model_name: "m", operation: "create", logical_user_id: "u")
+RUBY
+same Auditrail.read("#{$scratch}/exit").count, 3
+
 # Fork.
 Trail.open("#{$scratch}/fork", shared: true) do |t|
   t.append(**Event)
