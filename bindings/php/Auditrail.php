@@ -117,6 +117,9 @@ final class Library
     public static function get(): FFI
     {
         if (self::$library === null) {
+            if (!extension_loaded('ffi')) {
+                throw new \RuntimeException('auditrail needs the extension FFI, which is not loaded');
+            }
             $named = getenv('AUDITRAIL_LIB');
             $names = $named !== false && $named !== '' ? [$named] : ['libauditrail.so.0', 'libauditrail.so'];
             foreach ($names as $name) {
@@ -126,7 +129,8 @@ final class Library
                 }
             }
             throw new \RuntimeException(
-                'the library auditrail was not found; set AUDITRAIL_LIB to its path', 0, $reason
+                "the library auditrail could not be loaded: {$reason->getMessage()}; set AUDITRAIL_LIB to its path, "
+                . 'and outside the command line ffi.enable=1 in php.ini, or preload this file', 0, $reason
             );
         }
         return self::$library;

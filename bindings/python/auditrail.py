@@ -1062,7 +1062,8 @@ class Reader:
     """
 
     def __init__(self, root: PathLike, **filters: Any) -> None:
-        self._handle: Optional[int] = None
+        self._handle: Optional[int] = None  # None, too, where no event can pass
+        self._closed = False
         self._using = threading.Lock()
         self._call = call = _Call()
         self._number, self._pointer, self._count = call.number, call.pointer, call.count
@@ -1125,9 +1126,9 @@ class Reader:
             yield line
 
     def close(self) -> None:
-        """Lets the files go. A second call does nothing."""
+        """Lets the files go. A second call does nothing; to read on is a ValueError."""
         with self._alone():
-            handle, self._handle = self._handle, None
+            handle, self._handle, self._closed = self._handle, None, True
             if handle is not None:
                 _library().reader_close(handle)
 
@@ -1158,6 +1159,8 @@ class Reader:
 
     def _line(self, wait_ms: Optional[int] = None) -> Optional[bytes]:
         with self._alone():
+            if self._closed:
+                raise ValueError("the reader is closed")
             if self._handle is None:
                 return None
             call = self._call

@@ -1,9 +1,9 @@
 'use strict';
-// Who gave whom which role: a small program over auditrail.js,
+// Who gave whom which role: a small program over auditrail.cjs,
 // with koffi in build/node (npm install --prefix build/node koffi@2).
 //
 //     NODE_PATH=build/node/node_modules node examples/node/story.js audit
-const auditrail = require('../../bindings/node/auditrail.js');
+const auditrail = require('../../bindings/node/auditrail.cjs');
 
 const create = (who) => ({
   domain: 'v2', category: 'users', model_name: who, operation: 'create',

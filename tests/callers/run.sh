@@ -120,7 +120,7 @@ node_needs() {
     export NODE_PATH="$modules/node_modules"
 }
 node_test() { node "$here/node/test.js" "$1" "$2"; }
-node_snippet() { cp "$bindings/node/auditrail.js" "$1" . && node "./$(basename "$1")"; }
+node_snippet() { cp "$bindings/node/auditrail.cjs" "$1" . && node "./$(basename "$1")"; }
 
 php_needs() {
     need php=php-cli || return 1

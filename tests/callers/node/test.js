@@ -1,13 +1,14 @@
 'use strict';
-// auditrail.js against the built library: node test.js CORPUS SCRATCH
+// auditrail.cjs against the built library: node test.js CORPUS SCRATCH
 const assert = require('node:assert/strict');
+const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 const { setFlagsFromString } = require('node:v8');
 const { runInNewContext } = require('node:vm');
 const { Worker, isMainThread, workerData } = require('node:worker_threads');
-const auditrail = require('../../../bindings/node/auditrail.js');
+const auditrail = require('../../../bindings/node/auditrail.cjs');
 
 const event = {
   domain: 'v2', category: 'image', model_name: 'm', operation: 'create', logical_user_id: 'u', timestamp: 5,
@@ -157,6 +158,17 @@ async function dropped(root) {
   }
 }
 
+/** A package of modules, whose .js files have no require. */
+function modules(folder) {
+  fs.mkdirSync(folder);
+  fs.copyFileSync(path.join(__dirname, '../../../bindings/node/auditrail.cjs'), path.join(folder, 'auditrail.cjs'));
+  fs.writeFileSync(path.join(folder, 'package.json'), '{"type":"module"}');
+  fs.writeFileSync(path.join(folder, 'main.js'),
+    "import auditrail, { open } from './auditrail.cjs';\nconsole.log(auditrail.version, typeof open);\n");
+  const said = execFileSync(process.execPath, [path.join(folder, 'main.js')], { encoding: 'utf8' });
+  assert.equal(said, `${auditrail.version} function\n`);
+}
+
 async function workers(root) {
   const trail = auditrail.open(root, { shared: true });
   const working = [1, 2, 3].map(() => new Promise((resolve, reject) => {
@@ -177,7 +189,8 @@ async function main([corpus, scratch]) {
   await reading(path.join(scratch, 'reading'));
   await workers(path.join(scratch, 'workers'));
   await dropped(path.join(scratch, 'dropped'));
-  console.log('7 tests');
+  modules(path.join(scratch, 'modules'));
+  console.log('8 tests');
 }
 
 if (isMainThread) {

@@ -137,6 +137,12 @@ foreach (Auditrail\read($root, ['min_event_id' => 10, 'follow' => 0.1]) as $id =
 same($seen, [10, 11]);
 $trail->close();
 
+// Where FFI is not enabled, as it is not behind a web server, that is what is said.
+$program = 'require $argv[1]; try { Auditrail\version(); } catch (RuntimeException $e) { echo $e->getMessage(); }';
+$said = shell_exec(implode(' ', array_map(escapeshellarg(...),
+    [PHP_BINARY, '-d', 'ffi.enable=0', '-r', $program, '--', __DIR__ . '/../../../bindings/php/Auditrail.php'])));
+same([str_contains($said, 'restricted by'), str_contains($said, 'ffi.enable=1 in php.ini')], [true, true]);
+
 // Fork.
 if (function_exists('pcntl_fork')) {
     $trail = new Trail("$scratch/fork", ['shared' => true]);

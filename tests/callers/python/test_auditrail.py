@@ -570,7 +570,9 @@ class Reading(Case):
         next(reader)
         reader.close()
         reader.close()
-        self.assertEqual(list(reader), [])
+        for read_on in (lambda: next(reader), lambda: list(reader.lines()), lambda: list(reader.follow(0))):
+            with self.assertRaisesRegex(ValueError, "closed"):
+                read_on()
         with self.assertRaises(auditrail.NotFoundError):
             Reader(self.folder / "nothing")
         with self.assertRaises(auditrail.NotFoundError):

@@ -6,7 +6,7 @@
  * (npm install koffi). The library is looked for at $AUDITRAIL_LIB, then under
  * its usual names.
  *
- *     const auditrail = require('./auditrail.js');
+ *     const auditrail = require('./auditrail.cjs');
  *     const trail = auditrail.open('audit');
  *     const id = trail.append({
  *       domain: 'v2', category: 'users', model_name: 'ada', operation: 'create',
@@ -465,7 +465,12 @@ function check(root) {
   return JSON.parse(take(out[0]));
 }
 
-module.exports = {
-  open: (root, options) => new Trail(root, options), Trail, AuditrailError, read, readLines, follow, replay, history, check,
-  version: C.version(),
-};
+/** The same as new Trail. */
+function open(root, options) {
+  return new Trail(root, options);
+}
+
+const version = C.version();
+
+// Bare names only, which `import { open }` finds.
+module.exports = { open, Trail, AuditrailError, read, readLines, follow, replay, history, check, version };
