@@ -113,6 +113,8 @@ final class Library
     private const ORDERS = ['stream' => 0, 'oldest_first' => 1, 'newest_first' => 2];
 
     private static ?FFI $library = null;
+    /** @var array<string, FFI\CType> */
+    private static array $types = [];
 
     public static function get(): FFI
     {
@@ -154,10 +156,16 @@ final class Library
         return $status;
     }
 
+    /** A type that is not one word, parsed once: PHP never frees what it has parsed. */
+    public static function type(string $type): FFI\CType
+    {
+        return self::$types[$type] ??= self::get()->type($type);
+    }
+
     /** Calls a function that gives a pointer in its last argument but one. */
     public static function make(string $type, string $name, mixed ...$arguments): FFI\CData
     {
-        $out = self::get()->new("$type *[1]");
+        $out = self::get()->new(self::type("$type *[1]"));
         self::call($name, ...$arguments, ...[$out]);
         return $out[0];
     }
@@ -428,7 +436,7 @@ function read_lines(string $root, array $filters = []): \Generator
         'auditrail_reader', 'reader_open', Library::path($root), $filter
     ));
     try {
-        $text = $library->new('const char *[1]');
+        $text = $library->new(Library::type('const char *[1]'));
         $length = $library->new('size_t');
         $id = $library->new('uint64_t');
         while (Library::call($next, $reader, ...$wait, ...[$text, FFI::addr($length), FFI::addr($id)]) === 0) {

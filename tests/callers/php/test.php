@@ -137,6 +137,27 @@ foreach (Auditrail\read($root, ['min_event_id' => 10, 'follow' => 0.1]) as $id =
 same($seen, [10, 11]);
 $trail->close();
 
+// No call takes memory that PHP never gives back.
+$trail = new Trail("$scratch/memory");
+$calls = [
+    fn () => $trail->appendReturning($event),
+    fn () => iterator_count(Auditrail\read_lines("$scratch/memory", ['limit' => 1])),
+    fn () => Auditrail\replay("$scratch/memory", 'v2', 'image', ['limit' => 1]),
+    function () use ($trail) {
+        fails(AuditrailException::class, fn () => $trail->append('{'), 'INVALID_EVENT');
+    },
+];
+foreach ($calls as $call) {
+    $call();
+    $before = memory_get_usage();
+    for ($n = 0; $n < 200; $n++) {
+        $call();
+    }
+    $grown = memory_get_usage() - $before;
+    same($grown < 4000 ? null : "$grown bytes in 200 calls", null);
+}
+$trail->close();
+
 // Where FFI is not enabled, as it is not behind a web server, that is what is said.
 $program = 'require $argv[1]; try { Auditrail\version(); } catch (RuntimeException $e) { echo $e->getMessage(); }';
 $said = shell_exec(implode(' ', array_map(escapeshellarg(...),
