@@ -320,7 +320,9 @@ local function options_of(wanted)
         if names == "*" then
             check(C["auditrail_options_set_any_" .. kind](options, details))
         elseif names ~= nil then
-            for _, name in ipairs(texts(kind .. "s", names)) do
+            names = texts(kind .. "s", names)
+            if #names == 0 then error(kind .. "s: an empty list would allow no event", 3) end
+            for _, name in ipairs(names) do
                 check(C["auditrail_options_add_" .. kind](options, name, #name, details))
             end
         end
@@ -412,6 +414,7 @@ local filters_beside_lists = {request_id = true, min_event_id = true, max_event_
 
 local function filter_of(wanted)
     local filter = ffi.gc(C.auditrail_filter_new(), C.auditrail_filter_free)
+    local limit = whole("limit", wanted.limit or 0)
     local first_id = whole("min_event_id", wanted.min_event_id or 0)
     local last_id = whole("max_event_id", wanted.max_event_id or 0xffffffffffffffffULL)
     for name, value in pairs(wanted) do
@@ -425,6 +428,7 @@ local function filter_of(wanted)
             error("no such filter: " .. tostring(name), 3)
         end
     end
+    if wanted.limit and limit == 0 then first_id, last_id = 0, 0 end
     local request_id = wanted.request_id
     if request_id ~= nil then
         if type(request_id) ~= "string" then error("request_id must be a string", 3) end
@@ -436,7 +440,7 @@ local function filter_of(wanted)
         whole("max_timestamp", wanted.max_timestamp or 0x7fffffffffffffffLL, true), details))
     local order = orders[wanted.order or "stream"] or error("no order: " .. tostring(wanted.order), 3)
     check(C.auditrail_filter_set_order(filter, order, details))
-    check(C.auditrail_filter_set_limit(filter, whole("limit", wanted.limit or 0), details))
+    check(C.auditrail_filter_set_limit(filter, limit, details))
     return filter
 end
 
@@ -444,7 +448,7 @@ end
 -- do … end. Filters: domains, categories, model_names, operations, users
 -- (a string or a list; an empty list lets nothing through), request_id,
 -- min_event_id, max_event_id, min_timestamp, max_timestamp, order ("stream",
--- "oldest_first", "newest_first"), limit (0: none); and follow: for how many
+-- "oldest_first", "newest_first"), limit; and follow: for how many
 -- seconds to wait at the end for an event that comes.
 function auditrail.read(root, filters)
     local chosen, wait = {}, nil

@@ -253,8 +253,14 @@ class Trail {
       call('options_set_durability', options, choose('durability', durabilities, durability));
       call('options_set_shared', options, shared ? 1 : 0);
       for (const [kind, names] of [['domain', domains], ['operation', operations]]) {
-        if (names === '*') call(`options_set_any_${kind}`, options);
-        else if (names != null) for (const name of texts(`${kind}s`, names)) call(`options_add_${kind}`, options, ...sized(name));
+        if (names === undefined || names === null) continue;
+        if (names === '*') {
+          call(`options_set_any_${kind}`, options);
+          continue;
+        }
+        const allowed = texts(`${kind}s`, names);
+        if (allowed.length === 0) throw new RangeError(`${kind}s: an empty list would allow no event`);
+        for (const name of allowed) call(`options_add_${kind}`, options, ...sized(name));
       }
       for (const [name, number] of Object.entries(rest)) {
         if (!Object.hasOwn(numbers, name)) throw new TypeError(`a trail has no option ${name}`);
@@ -382,6 +388,7 @@ function withFilter(filters, work) {
       for (const one of names) call(`filter_add_${lists[name]}`, filter, ...sized(one));
       if (names.length === 0) ids = [0n, 0n]; // ids begin at 1: nothing passes
     }
+    if (limit === 0) ids = [0n, 0n];
     if (requestId !== undefined) call('filter_set_request_id', filter, ...sized(requestId));
     call('filter_set_event_ids', filter, ...ids);
     call('filter_set_timestamps', filter, whole('minTimestamp', minTimestamp, firstTime, lastTime, firstTime),
@@ -399,7 +406,7 @@ function withFilter(filters, work) {
  * modelNames, operations, users (a string or an array; an empty array lets
  * nothing through), requestId, minEventId, maxEventId, minTimestamp,
  * maxTimestamp (numbers or bigints), order ('stream', 'oldestFirst',
- * 'newestFirst'), limit (0: none).
+ * 'newestFirst'), limit.
  */
 function* readLines(root, filters = {}) {
   const handle = new Handle(root, filters);

@@ -5,9 +5,10 @@ declare(strict_types=1);
 /**
  * Audit trails for PHP, over the C library libauditrail.
  *
- * Copy this one file; it needs the shared library and the extension FFI (allowed
- * on the command line; elsewhere ffi.enable=1, or preload it). The library is
- * looked for at $AUDITRAIL_LIB, then under its usual names.
+ * Copy this one file; it needs the shared library and the extension FFI. PHP
+ * allows FFI on the command line; for a web server set ffi.enable=1 in php.ini,
+ * or preload this file (opcache.preload). The library is looked for at
+ * $AUDITRAIL_LIB, then under its usual names.
  *
  *     require 'Auditrail.php';
  *     $trail = new Auditrail\Trail('audit');
@@ -41,6 +42,24 @@ final class AuditrailException extends \RuntimeException
         public readonly ?int $offset,
     ) {
         parent::__construct($message, $status);
+    }
+}
+
+/** For what owns memory of the library: a copy would free it again. */
+trait NotCopied
+{
+    private function __clone()
+    {
+    }
+
+    public function __serialize(): array
+    {
+        throw new \LogicException(self::class . ' cannot be serialized');
+    }
+
+    public function __unserialize(array $data): void
+    {
+        throw new \LogicException(self::class . ' cannot be unserialized');
     }
 }
 
@@ -113,14 +132,15 @@ final class Library
     private const ORDERS = ['stream' => 0, 'oldest_first' => 1, 'newest_first' => 2];
 
     private static ?FFI $library = null;
-    /** @var array<string, FFI\CType> */
+
+    /** @var array<string, FFI\CType> PHP leaks some of a type that is named anew in each call. */
     private static array $types = [];
 
     public static function get(): FFI
     {
         if (self::$library === null) {
-            if (!extension_loaded('ffi')) {
-                throw new \RuntimeException('auditrail needs the extension FFI, which is not loaded');
+            if (!extension_loaded('FFI')) {
+                throw new \RuntimeException('auditrail needs the PHP extension FFI, which is not loaded');
             }
             $named = getenv('AUDITRAIL_LIB');
             $names = $named !== false && $named !== '' ? [$named] : ['libauditrail.so.0', 'libauditrail.so'];
@@ -128,21 +148,33 @@ final class Library
                 try {
                     return self::$library = FFI::cdef(self::DECLARATIONS, $name);
                 } catch (FFI\Exception $reason) {
+                    if (str_contains($reason->getMessage(), 'ffi.enable')) {
+                        throw new \RuntimeException(
+                            'PHP does not allow FFI here (' . PHP_SAPI . ', ffi.enable=' . ini_get('ffi.enable')
+                            . '): set ffi.enable=1 in php.ini, or preload ' . basename(__FILE__) . ' (opcache.preload)',
+                            0, $reason
+                        );
+                    }
                 }
             }
             throw new \RuntimeException(
-                "the library auditrail could not be loaded: {$reason->getMessage()}; set AUDITRAIL_LIB to its path, "
-                . 'and outside the command line ffi.enable=1 in php.ini, or preload this file', 0, $reason
+                'the library auditrail was not found; set AUDITRAIL_LIB to its path', 0, $reason
             );
         }
         return self::$library;
+    }
+
+    /** Room for a value of a type. */
+    public static function new(string $type): FFI\CData
+    {
+        return self::get()->new(self::$types[$type] ??= self::get()->type($type));
     }
 
     /** Calls a function with room for an error behind its arguments, and throws what it says. */
     public static function call(string $name, mixed ...$arguments): int
     {
         $library = self::get();
-        $error = $library->new('auditrail_error');
+        $error = self::new('auditrail_error');
         $status = $library->{"auditrail_$name"}(...$arguments, ...[FFI::addr($error)]);
         if ($status < 0) {
             throw new AuditrailException(
@@ -156,16 +188,10 @@ final class Library
         return $status;
     }
 
-    /** A type that is not one word, parsed once: PHP never frees what it has parsed. */
-    public static function type(string $type): FFI\CType
-    {
-        return self::$types[$type] ??= self::get()->type($type);
-    }
-
     /** Calls a function that gives a pointer in its last argument but one. */
     public static function make(string $type, string $name, mixed ...$arguments): FFI\CData
     {
-        $out = self::get()->new(self::type("$type *[1]"));
+        $out = self::new("$type *[1]");
         self::call($name, ...$arguments, ...[$out]);
         return $out[0];
     }
@@ -184,7 +210,7 @@ final class Library
     /** An event's JSON text. What is JSON text already stays as it is. */
     public static function json(array|object|string $event): string
     {
-        return is_string($event) ? $event : json_encode($event, JSON_THROW_ON_ERROR);
+        return is_string($event) ? $event : json_encode($event, JSON_THROW_ON_ERROR | JSON_PRESERVE_ZERO_FRACTION);
     }
 
     public static function decode(string $json): array
@@ -195,102 +221,119 @@ final class Library
     public static function path(string $path): string
     {
         if (str_contains($path, "\0")) {
-            throw new \ValueError('a path cannot hold a NUL');
+            throw new \ValueError('a path or name cannot hold a NUL');
         }
         return $path;
     }
 
+    /** The number, if it is a whole one in range. FFI would make another of any other. */
+    public static function whole(string $name, mixed $number, int $lowest = 0): int
+    {
+        if (!is_int($number)) {
+            throw new \TypeError("$name must be an int, not " . get_debug_type($number));
+        }
+        if ($number < $lowest) {
+            throw new \ValueError("$name must be $lowest or more");
+        }
+        return $number;
+    }
+
     /**
-     * One text, or some.
+     * The texts of a list; a text alone is a list of one.
      *
      * @return list<string>
      */
-    public static function texts(string $name, mixed $value): array
+    public static function texts(string $name, mixed $some): array
     {
-        if (is_string($value)) {
-            return [$value];
+        if (is_string($some)) {
+            return [$some];
         }
-        if (!is_iterable($value)) {
-            throw new \TypeError("$name must be a string or a list of them");
+        if (!is_iterable($some)) {
+            throw new \TypeError("$name must be a string or a list of strings, not " . get_debug_type($some));
         }
         $texts = [];
-        foreach ($value as $text) {
-            $texts[] = is_string($text) ? $text : throw new \TypeError("$name must hold only strings");
+        foreach ($some as $text) {
+            if (!is_string($text)) {
+                throw new \TypeError("$name must hold strings, not " . get_debug_type($text));
+            }
+            $texts[] = $text;
         }
         return $texts;
     }
 
-    /** A whole number, which C takes as unsigned where it is $natural: no negative one may become a great one. */
-    public static function whole(string $name, mixed $value, bool $natural): int
-    {
-        if (!is_int($value)) {
-            throw new \TypeError("$name must be an int, not " . get_debug_type($value));
-        }
-        if ($natural && $value < 0) {
-            throw new \ValueError("$name cannot be negative");
-        }
-        return $value;
-    }
-
-    /** Calls $work with a filter of the library. */
-    public static function withFilter(array $filters, callable $work): mixed
+    /**
+     * Calls $work with a filter of the library, which lets nothing through that
+     * was not asked for. What has no meaning for $work is not known.
+     */
+    public static function withFilter(array $filters, callable $work, array $unknown = []): mixed
     {
         $library = self::get();
         $filter = $library->auditrail_filter_new();
         try {
-            $ids = [0, -1]; // as C sees it: from 0 to the greatest
+            $ids = [0, -1];
             $times = [PHP_INT_MIN, PHP_INT_MAX];
-            $nothing = false;
+            $none = false;
             foreach ($filters as $name => $value) {
-                if (isset(self::LISTS[$name])) {
-                    $texts = self::texts($name, $value);
-                    $nothing = $nothing || $texts === [];
-                    foreach ($texts as $text) {
+                if (in_array($name, $unknown, true)) {
+                    throw new \ValueError("no such filter here: $name");
+                } elseif (isset(self::LISTS[$name])) {
+                    $texts = $value === null ? null : self::texts($name, $value);
+                    $none = $none || $texts === [];
+                    foreach ($texts ?? [] as $text) {
                         self::call('filter_add_' . self::LISTS[$name], $filter, $text, strlen($text));
                     }
                 } elseif ($name === 'request_id') {
-                    self::call('filter_set_request_id', $filter, $value, strlen($value));
-                } elseif ($name === 'order') {
-                    $order = self::ORDERS[$value] ?? throw new \ValueError("no such order: $value");
-                    self::call('filter_set_order', $filter, $order);
-                } elseif ($name === 'limit') {
-                    self::call('filter_set_limit', $filter, self::whole($name, $value, true));
-                } elseif ($name === 'min_event_id' || $name === 'max_event_id') {
-                    if ($value !== null) {
-                        $ids[(int) ($name === 'max_event_id')] = self::whole($name, $value, true);
+                    if ($value !== null && !is_string($value)) {
+                        throw new \TypeError("$name must be a string, not " . get_debug_type($value));
+                    } elseif ($value !== null) {
+                        self::call('filter_set_request_id', $filter, $value, strlen($value));
                     }
-                } elseif ($name === 'min_timestamp' || $name === 'max_timestamp') {
-                    if ($value !== null) {
-                        $times[(int) ($name === 'max_timestamp')] = self::whole($name, $value, false);
+                } elseif ($name === 'order') {
+                    self::call('filter_set_order', $filter, self::choose('order', self::ORDERS, $value ?? 'stream'));
+                } elseif ($name === 'limit') {
+                    $limit = $value === null ? null : self::whole($name, $value);
+                    $none = $none || $limit === 0;
+                    self::call('filter_set_limit', $filter, $limit ?? 0);
+                } elseif (preg_match('/^(min|max)_(event_id|timestamp)$/', (string) $name, $part)) {
+                    $side = $part[1] === 'min' ? 0 : 1;
+                    if ($value !== null && $part[2] === 'event_id') {
+                        $ids[$side] = self::whole($name, $value);
+                    } elseif ($value !== null) {
+                        $times[$side] = self::whole($name, $value, PHP_INT_MIN);
                     }
                 } else {
                     throw new \ValueError("no such filter: $name");
                 }
             }
-            // Ids begin at 1, so that nothing passes from 0 to 0.
-            self::call('filter_set_event_ids', $filter, ...($nothing ? [0, 0] : $ids));
+            // To the library an empty list is no list, and a limit of 0 no limit; ids begin at 1.
+            self::call('filter_set_event_ids', $filter, ...($none ? [0, 0] : $ids));
             self::call('filter_set_timestamps', $filter, ...$times);
             return $work($filter);
         } finally {
             $library->auditrail_filter_free($filter);
         }
     }
+
+    /** The number that stands for a name. */
+    public static function choose(string $kind, array $from, mixed $name): int
+    {
+        return is_string($name) && isset($from[$name])
+            ? $from[$name]
+            : throw new \ValueError("$kind must be one of " . implode(', ', array_keys($from)));
+    }
 }
 
 /** A trail, open for writing. */
 final class Trail
 {
+    use NotCopied;
+
     private const DURABILITIES = ['buffered' => 0, 'written' => 1, 'synced' => 2];
     private const NUMBERS = ['max_segment_bytes', 'max_event_bytes', 'buffer_bytes', 'flush_interval_ms', 'max_open_files'];
     private const STATS = ['events', 'bytes', 'batches', 'rotations', 'syncs', 'last_id', 'written_id', 'synced_id',
         'torn_tails', 'torn_bytes', 'missing_ids', 'waiting', 'streams', 'open_files', 'flush_failures'];
 
-    private ?FFI\CData $handle;
-
-    /** Two objects of one writer would close it twice. */
-    private function __clone()
-    {
-    }
+    private ?FFI\CData $handle = null;
 
     /**
      * Opens the trail in a folder, which is made where it is missing. Options:
@@ -305,21 +348,29 @@ final class Trail
         try {
             foreach ($options as $name => $value) {
                 if ($name === 'durability') {
-                    $durability = self::DURABILITIES[$value] ?? throw new \ValueError("no such durability: $value");
-                    Library::call('options_set_durability', $set, $durability);
+                    $value = Library::choose($name, self::DURABILITIES, $value ?? 'written');
+                    Library::call('options_set_durability', $set, $value);
                 } elseif ($name === 'shared') {
+                    if (!is_bool($value ??= false)) {
+                        throw new \TypeError('shared must be true or false, not ' . get_debug_type($value));
+                    }
                     Library::call('options_set_shared', $set, (int) $value);
                 } elseif ($name === 'domains' || $name === 'operations') {
                     $kind = substr($name, 0, -1);
-                    if ($value === '*') {
+                    $names = $value === null ? null : Library::texts($name, $value);
+                    if ($names === []) {
+                        throw new \ValueError("$name: an empty list would allow no event");
+                    } elseif ($value === '*') {
                         Library::call("options_set_any_$kind", $set);
-                    } else {
-                        foreach (Library::texts($name, $value) as $text) {
-                            Library::call("options_add_$kind", $set, $text, strlen($text));
-                        }
+                        continue;
+                    }
+                    foreach ($names ?? [] as $text) {
+                        Library::call("options_add_$kind", $set, $text, strlen($text));
                     }
                 } elseif (in_array($name, self::NUMBERS, true)) {
-                    Library::call("options_set_$name", $set, Library::whole($name, $value, true));
+                    if ($value !== null) {
+                        Library::call("options_set_$name", $set, Library::whole($name, $value));
+                    }
                 } else {
                     throw new \ValueError("a trail has no option $name");
                 }
@@ -334,7 +385,7 @@ final class Trail
     public function append(array|object|string $event): int
     {
         $text = Library::json($event);
-        $id = Library::get()->new('uint64_t');
+        $id = Library::new('uint64_t');
         Library::call('writer_append', $this->open(), $text, strlen($text), FFI::addr($id));
         return $id->cdata;
     }
@@ -367,8 +418,8 @@ final class Trail
             return [0, 0];
         }
         $text = implode("\n", $lines);
-        $id = Library::get()->new('uint64_t');
-        $count = Library::get()->new('size_t');
+        $id = Library::new('uint64_t');
+        $count = Library::new('size_t');
         Library::call('writer_append_batch', $this->open(), $text, strlen($text), FFI::addr($id), FFI::addr($count));
         return [$id->cdata, $count->cdata];
     }
@@ -388,7 +439,7 @@ final class Trail
     /** What the writer has done and where it is. */
     public function stats(): array
     {
-        $stats = Library::get()->new('auditrail_stats');
+        $stats = Library::new('auditrail_stats');
         $stats->size = FFI::sizeof($stats);
         Library::call('writer_stats', $this->open(), FFI::addr($stats));
         return array_combine(self::STATS, array_map(fn ($name) => $stats->$name, self::STATS));
@@ -406,8 +457,10 @@ final class Trail
 
     public function __destruct()
     {
-        if (isset($this->handle)) {
-            Library::get()->auditrail_writer_close($this->handle, null);
+        if ($this->handle !== null) {
+            $handle = $this->handle;
+            $this->handle = null;
+            Library::get()->auditrail_writer_close($handle, null);
         }
     }
 
@@ -417,34 +470,75 @@ final class Trail
     }
 }
 
+/** A reader of the library. Generators hold it: one that is dropped closes it. */
+final class Reader
+{
+    use NotCopied;
+
+    private ?FFI\CData $handle = null;
+    private array $wait = [];
+
+    public function __construct(string $root, array $filters)
+    {
+        if (isset($filters['follow'])) {
+            $seconds = $filters['follow'];
+            if (!is_int($seconds) && !is_float($seconds)) {
+                throw new \TypeError('follow must be a number of seconds, not ' . get_debug_type($seconds));
+            } elseif (!($seconds >= 0)) {
+                throw new \ValueError('follow must be a number of seconds from 0 up');
+            }
+            $this->wait = [$seconds < 1e15 ? (int) ceil($seconds * 1000) : -1]; // -1: for ever
+        }
+        unset($filters['follow']);
+        $this->handle = Library::withFilter($filters, fn ($filter) => Library::make(
+            'auditrail_reader', 'reader_open', Library::path($root), $filter
+        ));
+    }
+
+    /** @return \Generator<int, string> */
+    public function lines(): \Generator
+    {
+        $text = Library::new('const char *[1]');
+        $length = Library::new('size_t');
+        $id = Library::new('uint64_t');
+        $places = [...$this->wait, $text, FFI::addr($length), FFI::addr($id)];
+        $next = $this->wait === [] ? 'reader_next' : 'reader_follow';
+        while (Library::call($next, $this->handle, ...$places) === 0) {
+            yield $id->cdata => FFI::string($text[0], $length->cdata);
+        }
+    }
+
+    /** @return \Generator<int, array> */
+    public function events(): \Generator
+    {
+        foreach ($this->lines() as $id => $line) {
+            yield $id => Library::decode($line);
+        }
+    }
+
+    public function __destruct()
+    {
+        if ($this->handle !== null) {
+            $handle = $this->handle;
+            $this->handle = null;
+            Library::get()->auditrail_reader_close($handle);
+        }
+    }
+}
+
 /**
  * The lines of a trail's events, as JSON text, by event id. Filters: domains,
- * categories, model_names, operations, users (a string or a list; an empty list
- * lets nothing through), request_id, min_event_id, max_event_id, min_timestamp, max_timestamp, order ('stream', 'oldest_first',
- * 'newest_first'), limit; and follow: for how many seconds to wait at the end for
- * an event that comes.
+ * categories, model_names, operations, users (lists, or one string), request_id,
+ * min_event_id, max_event_id, min_timestamp, max_timestamp, order ('stream',
+ * 'oldest_first', 'newest_first'), limit; and follow: for how many seconds to wait
+ * at the end for an event that comes. What is null is not given; an empty list and
+ * a limit of 0 let nothing through.
  *
  * @return \Generator<int, string>
  */
 function read_lines(string $root, array $filters = []): \Generator
 {
-    $library = Library::get();
-    $wait = isset($filters['follow']) ? [(int) ($filters['follow'] * 1000)] : [];
-    $next = $wait === [] ? 'reader_next' : 'reader_follow';
-    unset($filters['follow']);
-    $reader = Library::withFilter($filters, fn ($filter) => Library::make(
-        'auditrail_reader', 'reader_open', Library::path($root), $filter
-    ));
-    try {
-        $text = $library->new(Library::type('const char *[1]'));
-        $length = $library->new('size_t');
-        $id = $library->new('uint64_t');
-        while (Library::call($next, $reader, ...$wait, ...[$text, FFI::addr($length), FFI::addr($id)]) === 0) {
-            yield $id->cdata => FFI::string($text[0], $length->cdata);
-        }
-    } finally {
-        $library->auditrail_reader_close($reader);
-    }
+    return (new Reader($root, $filters))->lines();
 }
 
 /**
@@ -454,9 +548,7 @@ function read_lines(string $root, array $filters = []): \Generator
  */
 function read(string $root, array $filters = []): \Generator
 {
-    foreach (read_lines($root, $filters) as $id => $line) {
-        yield $id => Library::decode($line);
-    }
+    return (new Reader($root, $filters))->events();
 }
 
 /** The records of a domain and category as their events leave them: state, last_event_id, applied_events. */
@@ -464,7 +556,7 @@ function replay(string $root, string $domain, string $category, array $filters =
 {
     return Library::withFilter($filters, fn ($filter) => Library::decode(Library::take(Library::make(
         'auditrail_buffer', 'replay', Library::path($root), Library::path($domain), Library::path($category), $filter
-    ))));
+    ))), ['domains', 'categories', 'order']);
 }
 
 /** What happened to one record, event by event. */
@@ -473,7 +565,7 @@ function history(string $root, string $domain, string $category, string $modelNa
     $names = array_map(Library::path(...), [$root, $domain, $category, $modelName]);
     return Library::withFilter($filters, fn ($filter) => Library::decode(Library::take(Library::make(
         'auditrail_buffer', 'history', ...$names, ...[$filter]
-    ))));
+    ))), ['domains', 'categories', 'model_names']);
 }
 
 /** Goes through a trail without changing it, and reports what it found. */

@@ -31,14 +31,18 @@ process that was forked opens its own.
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import dataclasses
+import decimal
 import enum
 import functools
 import json
 import logging
+import math
 import operator
 import os
+import re
 import sys
 import threading
 import time
@@ -57,10 +61,12 @@ from typing import (
     Optional,
     Tuple,
     Type,
+    TypeVar,
     Union,
 )
 
 __all__ = [
+    "AuditDomain",
     "AuditEvent",
     "AuditFieldChange",
     "AuditOperation",
@@ -371,6 +377,34 @@ def _buffer(pointer: ctypes.c_void_p) -> bytes:
         library.buffer_free(pointer)
 
 
+_MAX_ID, _MIN_TIME, _MAX_TIME = (1 << 64) - 1, -(1 << 63), (1 << 63) - 1
+
+
+def _whole(name: str, number: Any, lowest: int = 0, highest: int = _MAX_ID) -> int:
+    """The number, if it is a whole one in range. ctypes would hand over any
+    other as something else: 2**64 as 0, -1 as the highest, 1.5 not at all."""
+    if isinstance(number, bool) or not hasattr(type(number), "__index__"):
+        raise TypeError(f"{name} must be a whole number, not {type(number).__name__}")
+    index = operator.index(number)
+    if not lowest <= index <= highest:
+        raise ValueError(f"{name} must be from {lowest} to {highest}")
+    return index
+
+
+def _milliseconds(name: str, seconds: Any) -> int:
+    """Rounded, but never to 0, which would mean something else."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError(f"{name} must be a number of seconds, not {type(seconds).__name__}")
+    if not 0 <= seconds < 1e15:
+        raise ValueError(f"{name} must be a number of seconds from 0 up")
+    return max(round(seconds * 1000), 1 if seconds else 0)
+
+
+def _texts(some: "Names") -> "List[Text]":
+    """The texts of a list; a text alone is a list of one."""
+    return [some] if isinstance(some, (str, enum.Enum)) else list(some)
+
+
 class _Builder:
     """Options or a filter of the library, while they are filled in."""
 
@@ -412,6 +446,8 @@ def _plain(value: Any) -> Any:
         return value.value
     if isinstance(value, Mapping):
         return dict(value)
+    if isinstance(value, _Model):
+        return value.model_dump(exclude_none=True)
     dump = getattr(value, "model_dump", None)
     if dump is not None:
         try:
@@ -422,6 +458,8 @@ def _plain(value: Any) -> Any:
         return dataclasses.asdict(value)
     if hasattr(value, "isoformat"):
         return value.isoformat()
+    if _is_long(value):
+        raise ValueError("for _encode_slowly")
     raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
@@ -435,11 +473,7 @@ def _record(value: Any) -> Dict[str, Any]:
 
 
 _encoder = json.JSONEncoder(separators=(",", ":"), default=_plain)
-
-
-def _encode(value: Any) -> str:
-    return _encoder.encode(value)
-
+_encode_fast: Callable[[Any], str] = _encoder.encode
 
 # The standard library makes a new encoder for each call to encode(); the one
 # that it makes can be kept, where it is there. This halves the time.
@@ -449,11 +483,76 @@ if _make is not None:
         _chunks = _make(None, _plain, _quoted, None, ":", ",", False, False, True)
         if "".join(_chunks({"a": [1, None, "\u00e9"]}, 0)) == '{"a":[1,null,"\\u00e9"]}':
 
-            def _encode(value: Any) -> str:  # noqa: F811
+            def _encode_fast(value: Any) -> str:  # noqa: F811
                 return "".join(_chunks(value, 0))
 
     except TypeError:  # another version's arguments
         pass
+
+
+def _encode(value: Any) -> str:
+    """A value as JSON text."""
+    try:
+        return _encode_fast(value)
+    except ValueError:  # an integer of more digits than int gives as text (4,300)
+        return _encode_slowly(value)
+
+
+def _encode_slowly(value: Any) -> str:
+    """As the standard library does, but for integers of any length."""
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _digits(value)
+    if value is None or isinstance(value, (bool, float)):
+        return _encode_fast(value)
+    if isinstance(value, dict):
+        return "{" + ",".join(
+            f"{_quoted(_key(key))}:{_encode_slowly(item)}" for key, item in value.items()
+        ) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(map(_encode_slowly, value)) + "]"
+    if _is_long(value):
+        return format(value, "f")
+    return _encode_slowly(_plain(value))
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, str):
+        return key
+    if key is None or isinstance(key, (int, float)):
+        return _encode_slowly(key)
+    raise TypeError(f"a key must be a string, not {type(key).__name__}")
+
+
+def _digits(number: int) -> str:
+    try:
+        return int.__repr__(number)
+    except ValueError:
+        return format(decimal.Decimal(int(number)), "f")
+
+
+def _is_long(value: Any) -> bool:
+    """Whether it is an integer as :func:`_decode` gives those that are long."""
+    return isinstance(value, decimal.Decimal) and value.same_quantum(decimal.Decimal(1))
+
+
+def _integer(text: str) -> Union[int, decimal.Decimal]:
+    try:
+        return int(text)
+    except ValueError:
+        # Making an int of it takes quadratic time, for which reason Python does
+        # not do so unasked: a megabyte of digits would hold a reader for seconds.
+        return decimal.Decimal(text)
+
+
+def _decode(text: Union[str, bytes]) -> Any:
+    """The value of a JSON text that the library has checked. An integer of more
+    digits than int takes from text (4,300) becomes a :class:`decimal.Decimal`."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return json.loads(text, parse_int=_integer)
 
 
 def _event(domain: Text, category: Text, model_name: Text, operation: Text,
@@ -475,8 +574,10 @@ def _event(domain: Text, category: Text, model_name: Text, operation: Text,
         f'"model_name":{_quoted(model_name)},"operation":{_quoted(operation)},'
         f'"logical_user_id":{_quoted(logical_user_id)}'
     )
-    if timestamp:
-        text += f',"timestamp":{operator.index(timestamp)}'
+    if timestamp is not None:
+        timestamp = _whole("timestamp", timestamp, _MIN_TIME, _MAX_TIME)
+        if timestamp:
+            text += f',"timestamp":{timestamp}'
     if request_id is not None:
         text += f',"request_id":{_quoted(_plain_text(request_id, "request_id"))}'
     if payload is not None:
@@ -498,20 +599,169 @@ class AuditOperation(str, enum.Enum):
         return self.value
 
 
+class AuditDomain(str, enum.Enum):
+    """The domains of the audit trail that came before."""
+
+    LEGACY = "legacy"
+    V2 = "v2"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+_M = TypeVar("_M", bound="_Model")
+
+
+class _Model:
+    """What the models of the audit trail that came before had, for their users:
+    the calls and rules of pydantic's models, without pydantic."""
+
+    def _values(self) -> Dict[str, Any]:
+        """The fields by name, in the order of the line."""
+        raise NotImplementedError
+
+    @classmethod
+    def _made(cls: Type[_M], values: Mapping[str, Any]) -> _M:
+        """The model with these fields, which are checked; others are passed over."""
+        raise NotImplementedError
+
+    _always: Tuple[str, ...] = ()
+    """The fields that stand in a line though they are None."""
+
+    def model_dump(self, *, mode: str = "python", include: Any = None, exclude: Any = None,
+                   exclude_unset: bool = False, exclude_defaults: bool = False,
+                   exclude_none: bool = False, **_: Any) -> Dict[str, Any]:
+        """As a dict, in the order of the event line; with ``exclude_none``, without
+        the fields that are None. With ``mode="json"``, of what JSON has only."""
+        dumped: Dict[str, Any] = {}
+        unwanted = exclude_none or exclude_unset or exclude_defaults
+        for name, value in self._values().items():
+            inner_include, inner_exclude = _inner(include, name), _inner(exclude, name)
+            if include is not None and inner_include is None or inner_exclude is True:
+                continue
+            if value is None and unwanted and name not in self._always:
+                continue
+            dumped[name] = _dumped(
+                value, mode, include=None if inner_include is True else inner_include,
+                exclude=inner_exclude, exclude_none=exclude_none, exclude_unset=exclude_unset,
+                exclude_defaults=exclude_defaults)
+        return dumped
+
+    def model_dump_json(self, *, indent: Optional[int] = None, **options: Any) -> str:
+        """As JSON text, with the options of :meth:`model_dump`."""
+        options["mode"] = "json"
+        return json.dumps(
+            self.model_dump(**options), ensure_ascii=False, allow_nan=False, indent=indent,
+            separators=(",", ":") if indent is None else (",", ": "),
+        )
+
+    def model_copy(self: _M, *, update: Optional[Mapping[str, Any]] = None,
+                   deep: bool = False) -> _M:
+        """Another one, with the fields in ``update`` changed; these are checked."""
+        values = self._values()
+        if deep:
+            values = copy.deepcopy(values)
+        return self._made({**values, **(update or {})})
+
+    @classmethod
+    def model_validate(cls: Type[_M], obj: Any, **options: Any) -> _M:
+        """From a mapping, or from an object with these attributes where
+        ``from_attributes`` is true. What cannot be one is a ValueError."""
+        if isinstance(obj, cls):
+            return obj
+        if options.get("from_attributes") and not isinstance(obj, Mapping):
+            obj = {name: getattr(obj, name) for name in cls._names() if hasattr(obj, name)}
+        if not isinstance(obj, Mapping):
+            raise ValueError(f"{cls.__name__} cannot be made of a {type(obj).__name__}")
+        try:
+            return cls._made(obj)
+        except TypeError as error:
+            raise ValueError(f"{cls.__name__}: {error}") from error
+
+    @classmethod
+    def model_validate_json(cls: Type[_M], json_data: Union[str, bytes], **_: Any) -> _M:
+        """From JSON text. What cannot be one is a ValueError."""
+        return cls.model_validate(_decode(json_data))
+
+    @classmethod
+    def model_validate_strings(cls: Type[_M], obj: Any, **_: Any) -> _M:
+        """From a mapping in which numbers may be texts."""
+        return cls.model_validate(obj)
+
+    @classmethod
+    def _names(cls) -> Tuple[str, ...]:
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[Tuple[str, Any]]:
+        return iter(self._values().items())
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: Any) -> Any:
+        """So that a service's own pydantic models may hold one."""
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(
+            cls.model_validate,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda model, info: model.model_dump(
+                    mode=info.mode, exclude_none=info.exclude_none, exclude_unset=info.exclude_unset,
+                    exclude_defaults=info.exclude_defaults),
+                info_arg=True),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, *_: Any) -> Dict[str, Any]:
+        return {"title": cls.__name__, "type": "object"}
+
+
+def _inner(names: Any, name: str) -> Any:
+    """What an ``include`` or ``exclude`` says of a field: None where it is not
+    named, True where all of it is meant, or what is meant inside it."""
+    if names is None or name not in names:
+        return None
+    inner = names[name] if isinstance(names, Mapping) else True
+    return True if inner is ... else inner or None
+
+
+def _dumped(value: Any, mode: str, **options: Any) -> Any:
+    if isinstance(value, _Model):
+        return value.model_dump(mode=mode, **options)
+    if isinstance(value, _Delta):
+        return {field: change.model_dump(mode=mode) for field, change in value.items()}
+    if mode == "json" and type(value) not in (str, int, type(None)):
+        return _decode(_encode(value))
+    return copy.deepcopy(value) if isinstance(value, (dict, list)) else value
+
+
+class _Delta(dict):
+    """From names of fields to their :class:`AuditFieldChange`."""
+
+
 @dataclasses.dataclass(frozen=True)
-class AuditFieldChange:
+class AuditFieldChange(_Model):
     """The value of one field before and after; None where there was none."""
 
     old: Any = None
     new: Any = None
 
-    def model_dump(self, **_: Any) -> Dict[str, Any]:
-        """As a dict, both keys always."""
+    _always = ("old", "new")
+
+    __iter__ = _Model.__iter__
+
+    def _values(self) -> Dict[str, Any]:
         return {"old": self.old, "new": self.new}
+
+    @classmethod
+    def _made(cls, values: Mapping[str, Any]) -> "AuditFieldChange":
+        return cls(values.get("old"), values.get("new"))
+
+    @classmethod
+    def _names(cls) -> Tuple[str, ...]:
+        return ("old", "new")
 
 
 @dataclasses.dataclass(frozen=True)
-class AuditPayload:
+class AuditPayload(_Model):
     """What changed: the record before, after, or field by field.
 
     ``extra`` holds what a payload has beyond these.
@@ -528,11 +778,13 @@ class AuditPayload:
             if value is not None:
                 object.__setattr__(self, name, _record(value))
         if self.delta is not None:
-            object.__setattr__(self, "delta", {
-                field: change if isinstance(change, AuditFieldChange)
-                else AuditFieldChange(**_record(change))
+            if not isinstance(self.delta, Mapping):
+                raise TypeError(f"a delta must be a mapping, not {type(self.delta).__name__}")
+            object.__setattr__(self, "delta", _Delta(
+                (field, change if isinstance(change, AuditFieldChange)
+                 else AuditFieldChange._made(_record(change)))
                 for field, change in self.delta.items()
-            })
+            ))
 
     @classmethod
     def from_create(cls, after: Any) -> "AuditPayload":
@@ -554,22 +806,17 @@ class AuditPayload:
         """For a record that is gone: a mapping, or a model object."""
         return cls(before=_record(before))
 
+    def _values(self) -> Dict[str, Any]:
+        return {"before": self.before, "after": self.after, "delta": self.delta, **self.extra}
+
     @classmethod
-    def _from_dict(cls, payload: Mapping[str, Any]) -> "AuditPayload":
-        rest = dict(payload)
+    def _made(cls, values: Mapping[str, Any]) -> "AuditPayload":
+        rest = dict(values)
         return cls(rest.pop("before", None), rest.pop("after", None), rest.pop("delta", None), rest)
 
-    def model_dump(self, **_: Any) -> Dict[str, Any]:
-        """As a dict, in the order of the event line, without what is None."""
-        payload: Dict[str, Any] = {}
-        if self.before is not None:
-            payload["before"] = self.before
-        if self.after is not None:
-            payload["after"] = self.after
-        if self.delta is not None:
-            payload["delta"] = {k: change.model_dump() for k, change in self.delta.items()}
-        payload.update(self.extra)
-        return payload
+    @classmethod
+    def _names(cls) -> Tuple[str, ...]:
+        return ("before", "after", "delta")
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -581,9 +828,11 @@ def _same(a: Any, b: Any) -> bool:
     )
 
 
-class AuditEvent:
+class AuditEvent(_Model):
     """An event of a trail. Its fields are those of its line; a field that the
-    line leaves out is None.
+    line leaves out is None. ``domain`` and ``operation`` are strings; where they
+    are among :class:`AuditDomain` and :class:`AuditOperation`, they are members
+    of these, which are strings too.
 
     An event that came from a trail keeps its line, and takes it apart when a
     field is first asked for.
@@ -606,8 +855,8 @@ class AuditEvent:
                  model_name: Text, operation: Text, logical_user_id: Text,
                  request_id: Optional[Text] = None, payload: Any = None) -> None:
         self._set({
-            "event_id": event_id,
-            "timestamp": timestamp,
+            "event_id": _lax_whole("event_id", event_id),
+            "timestamp": _lax_whole("timestamp", timestamp),
             "domain": _plain_text(domain, "domain"),
             "category": _plain_text(category, "category"),
             "model_name": _plain_text(model_name, "model_name"),
@@ -618,6 +867,17 @@ class AuditEvent:
         })
 
     @classmethod
+    def new(cls, *, event_id: int, domain: Text, category: Text, model_name: Text,
+            operation: Text, logical_user_id: Text, timestamp: Optional[int] = None,
+            request_id: Optional[Text] = None, payload: Any = None) -> "AuditEvent":
+        """An event that is in no trail; without a timestamp it is now."""
+        return cls(
+            event_id=event_id, timestamp=timestamp or int(time.time()), domain=domain,
+            category=category, model_name=model_name, operation=operation,
+            logical_user_id=logical_user_id, request_id=request_id, payload=payload,
+        )
+
+    @classmethod
     def from_line(cls, line: bytes) -> "AuditEvent":
         """The event of a line, as it is on disk."""
         event = cls.__new__(cls)
@@ -625,15 +885,17 @@ class AuditEvent:
         return event
 
     def _set(self, fields: Mapping[str, Any]) -> None:
-        for name in self.FIELDS:
-            self.__dict__[name] = fields.get(name)
-        payload = self.__dict__["payload"]
+        values = {name: fields.get(name) for name in self.FIELDS}
+        values["domain"] = _DOMAINS.get(values["domain"], values["domain"])
+        values["operation"] = _OPERATIONS.get(values["operation"], values["operation"])
+        payload = values["payload"]
         if payload is not None and not isinstance(payload, AuditPayload):
-            self.__dict__["payload"] = AuditPayload._from_dict(_record(payload))
+            values["payload"] = AuditPayload._made(_record(payload))
+        self.__dict__.update(values)
 
     def __getattr__(self, name: str) -> Any:
         if name in self.FIELDS and "line" in self.__dict__:
-            self._set(json.loads(self.__dict__["line"]))
+            self._set(_decode(self.__dict__["line"]))
             return self.__dict__[name]
         raise AttributeError(f"AuditEvent has no {name}")
 
@@ -649,22 +911,40 @@ class AuditEvent:
         return hash((self.event_id, self.domain, self.category, self.timestamp))
 
     def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={value!r}" for name, value in self.model_dump().items())
+        fields = ", ".join(f"{name}={value!r}" for name, value in
+                           self.model_dump(exclude_none=True).items())
         return f"AuditEvent({fields})"
 
     def __reduce__(self) -> Any:
-        return (_event_from_dict, (self.model_dump(),))
+        return (_event_from_dict, (self.model_dump(exclude_none=True),))
 
-    def model_dump(self, **_: Any) -> Dict[str, Any]:
-        """As a dict, in the order of the event line, without what is None."""
-        fields = {name: getattr(self, name) for name in self.FIELDS}
-        if self.payload is not None:
-            fields["payload"] = self.payload.model_dump()
-        return {name: value for name, value in fields.items() if value is not None}
+    def _values(self) -> Dict[str, Any]:
+        return {name: getattr(self, name) for name in self.FIELDS}
+
+    @classmethod
+    def _made(cls, values: Mapping[str, Any]) -> "AuditEvent":
+        return cls(**{name: values[name] for name in cls.FIELDS if name in values})
+
+    @classmethod
+    def _names(cls) -> Tuple[str, ...]:
+        return cls.FIELDS
+
+
+_DOMAINS: Dict[Any, AuditDomain] = {str(member.value): member for member in AuditDomain}
+_OPERATIONS: Dict[Any, AuditOperation] = {str(member.value): member for member in AuditOperation}
 
 
 def _event_from_dict(fields: Mapping[str, Any]) -> AuditEvent:
     return AuditEvent(**fields)
+
+
+def _lax_whole(name: str, number: Any) -> int:
+    """A whole number, which may be the text of one or a float without a fraction."""
+    if isinstance(number, str):
+        number = int(number)
+    elif isinstance(number, float) and number.is_integer():
+        number = int(number)
+    return _whole(name, number, _MIN_TIME, _MAX_ID)
 
 
 # -- Writing -------------------------------------------------------------------
@@ -749,25 +1029,30 @@ class Trail:
             on_warning(_WARNINGS.get(kind, str(kind)), message.decode("utf-8", "replace"))
 
         self._warned = _Warned(warned)  # kept as long as the library may call it
+        if not isinstance(shared, bool):
+            raise TypeError(f"shared must be True or False, not {type(shared).__name__}")
         numbers = {
-            "durability": int(durability),
-            "shared": int(shared),
             "max_segment_bytes": max_segment_bytes,
             "max_event_bytes": max_event_bytes,
             "buffer_bytes": buffer_bytes,
-            "flush_interval_ms": None if flush_interval is None else round(flush_interval * 1000),
+            "flush_interval_ms": None if flush_interval is None else
+            _milliseconds("flush_interval", flush_interval),
             "max_open_files": max_open_files,
         }
         with _Builder("options") as options:
+            options.set("set_durability", _whole("durability", durability, 0, 2))
+            options.set("set_shared", int(shared))
             for name, number in numbers.items():
                 if number is not None:
-                    _not_negative(name, number)
-                    options.set(f"set_{name}", number)
+                    options.set(f"set_{name}", _whole(name, number))
             for name, names in (("domain", domains), ("operation", operations)):
-                if names == "*":
+                if isinstance(names, str) and names == "*":
                     options.set(f"set_any_{name}")
                 elif names is not None:
-                    for one in [names] if isinstance(names, str) else names:
+                    chosen = _texts(names)
+                    if not chosen:
+                        raise ValueError(f"{name}s: an empty list would allow no event")
+                    for one in chosen:
                         options.set_text(f"add_{name}", one)
             options.set("set_warning_callback", self._warned, None)
             call = _Call()
@@ -845,6 +1130,8 @@ class Trail:
         """
         if isinstance(events, (bytes, str)):
             text = _bytes(events)
+        elif isinstance(events, Mapping):
+            raise TypeError("a batch must be a list of events, not one event")
         else:
             lines = [_bytes(one) if isinstance(one, (bytes, str)) else
                      _encode(one if isinstance(one, dict) else _record(one)).encode()
@@ -962,14 +1249,6 @@ def _bytes(text: Union[str, bytes]) -> bytes:
     return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
 
 
-def _not_negative(name: str, number: int) -> None:
-    # ctypes would hand a negative number over as a huge one.
-    if operator.index(number) < 0:
-        raise ValueError(f"{name} cannot be negative")
-    if number >= 1 << 64:
-        raise ValueError(f"{name} is too large")
-
-
 # -- Reading -------------------------------------------------------------------
 
 
@@ -984,7 +1263,6 @@ class Order(enum.IntEnum):
     """By falling id, over all streams."""
 
 
-_MAX_ID, _MIN_TIME, _MAX_TIME = (1 << 64) - 1, -(1 << 63), (1 << 63) - 1
 _TURN = 0.2
 
 Names = Union[None, Text, Iterable[Text]]
@@ -1004,27 +1282,25 @@ def _filter(
     max_timestamp: Optional[int] = None,
     order: Order = Order.STREAM,
     limit: Optional[int] = None,
-) -> Optional[_Builder]:
-    """The filter of the library; None where no event can pass it."""
-    ids = (max(min_event_id or 0, 0), _MAX_ID if max_event_id is None else max_event_id)
-    times = (
-        _MIN_TIME if min_timestamp is None else min_timestamp,
-        _MAX_TIME if max_timestamp is None else max_timestamp,
+) -> _Builder:
+    """The filter of the library. It lets nothing through that was not asked for."""
+    ids = (
+        0 if min_event_id is None else _whole("min_event_id", min_event_id),
+        _MAX_ID if max_event_id is None else _whole("max_event_id", max_event_id),
     )
-    # ctypes would cut them to their lower 64 bits, without a word.
-    for what, bounds, lowest, highest in (("an event id", ids, _MIN_TIME, _MAX_ID),
-                                          ("a timestamp", times, _MIN_TIME, _MAX_TIME),
-                                          ("limit", (limit or 0,), _MIN_TIME, _MAX_ID)):
-        for bound in bounds:
-            if not lowest <= bound <= highest:
-                raise ValueError(f"{what} must have 64 bits at most, unlike {bound}")
+    times = (
+        _MIN_TIME if min_timestamp is None else
+        _whole("min_timestamp", min_timestamp, _MIN_TIME, _MAX_TIME),
+        _MAX_TIME if max_timestamp is None else
+        _whole("max_timestamp", max_timestamp, _MIN_TIME, _MAX_TIME),
+    )
     chosen: Dict[str, List[Text]] = {}
     for name, some in (("domain", domains), ("category", categories), ("model_name", model_names),
                        ("operation", operations), ("user", users)):
         if some is not None:
-            chosen[name] = [some] if isinstance(some, (str, enum.Enum)) else list(some)
-    if ids[0] > ids[1] or times[0] > times[1] or limit == 0 or [] in chosen.values():
-        return None
+            chosen[name] = _texts(some)
+    if limit is not None:
+        limit = _whole("limit", limit)
     built = _Builder("filter")
     try:
         for name, texts in chosen.items():
@@ -1033,10 +1309,12 @@ def _filter(
         if request_id is not None:
             built.set_text("set_request_id", request_id)
         built.set("set_event_ids", *ids)
+        if limit == 0 or [] in chosen.values():
+            # To the library an empty list is no list, and a limit of 0 no limit.
+            built.set("set_event_ids", 0, 0)  # ids begin at 1
         built.set("set_timestamps", *times)
-        built.set("set_order", int(order))
-        if limit is not None:
-            _not_negative("limit", limit)
+        built.set("set_order", _whole("order", order, 0, 2))
+        if limit:
             built.set("set_limit", limit)
     except BaseException:
         built.__exit__()
@@ -1058,20 +1336,17 @@ class Reader:
 
     ``domains``, ``categories``, ``model_names``, ``operations`` and ``users``
     are each None (all of them), one text, or some (none of them: no event).
-    Ids and timestamps are inclusive. For one thread at a time.
+    Ids and timestamps are inclusive. A ``limit`` of 0 lets no event through.
+    For one thread at a time.
     """
 
     def __init__(self, root: PathLike, **filters: Any) -> None:
-        self._handle: Optional[int] = None  # None, too, where no event can pass
-        self._closed = False
+        self._handle: Optional[int] = None
         self._using = threading.Lock()
         self._call = call = _Call()
         self._number, self._pointer, self._count = call.number, call.pointer, call.count
         self._next = _library().reader_next
-        chosen = _filter(**filters)
-        if chosen is None:
-            return
-        with chosen:
+        with _filter(**filters) as chosen:
             if _library().reader_open(
                 _path(root), chosen.handle, call.at_pointer, call.at_error
             ):
@@ -1081,6 +1356,16 @@ class Reader:
     def follow(self, timeout: Optional[float] = None) -> Iterator[AuditEvent]:
         """The events that are left and those that come, until none has come for
         ``timeout`` seconds; without one, for ever."""
+        if timeout is not None:
+            if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+                raise TypeError(f"timeout must be a number of seconds, not {type(timeout).__name__}")
+            if not timeout >= 0:
+                raise ValueError("timeout must be a number of seconds from 0 up")
+        with self._alone():
+            self._open()
+        return self._follow(timeout)
+
+    def _follow(self, timeout: Optional[float]) -> Iterator[AuditEvent]:
         while True:
             end = None if timeout is None else time.monotonic() + timeout
             while True:
@@ -1089,7 +1374,7 @@ class Reader:
                 line = self._line(max(round(left * 1000), 0))
                 if line is not None:
                     break
-                if end is not None and time.monotonic() >= end or self._handle is None:
+                if end is not None and time.monotonic() >= end:
                     return
             yield AuditEvent.from_line(line)
 
@@ -1098,10 +1383,11 @@ class Reader:
         """The file of the event that was read last, and the byte in it at which
         its line begins."""
         with self._alone():
-            path = None if self._handle is None else _library().reader_path(self._handle)
+            handle = self._open()
+            path = _library().reader_path(handle)
             if path is None:
                 return None
-            return os.fsdecode(path), _library().reader_offset(self._handle)
+            return os.fsdecode(path), _library().reader_offset(handle)
 
     @property
     def damage(self) -> List[Damage]:
@@ -1109,8 +1395,9 @@ class Reader:
         found: List[Damage] = []
         path, reason, call = ctypes.c_char_p(), ctypes.c_char_p(), _Call()
         with self._alone():
-            while self._handle is not None and not _library().reader_damage(
-                self._handle, len(found), ctypes.addressof(path), call.at_number,
+            handle = self._open()
+            while not _library().reader_damage(
+                handle, len(found), ctypes.addressof(path), call.at_number,
                 ctypes.addressof(reason), call.at_error
             ):
                 found.append(Damage(os.fsdecode(path.value or b""), call.number.value,
@@ -1126,9 +1413,9 @@ class Reader:
             yield line
 
     def close(self) -> None:
-        """Lets the files go. A second call does nothing; to read on is a ValueError."""
+        """Lets the files go; later calls raise ValueError. A second call does nothing."""
         with self._alone():
-            handle, self._handle, self._closed = self._handle, None, True
+            handle, self._handle = self._handle, None
             if handle is not None:
                 _library().reader_close(handle)
 
@@ -1157,18 +1444,20 @@ class Reader:
             raise ValueError("the reader is in use by another thread")
         return self._using
 
+    def _open(self) -> int:
+        if self._handle is None:
+            raise ValueError("the reader is closed")
+        return self._handle
+
     def _line(self, wait_ms: Optional[int] = None) -> Optional[bytes]:
         with self._alone():
-            if self._closed:
-                raise ValueError("the reader is closed")
-            if self._handle is None:
-                return None
+            handle = self._open()
             call = self._call
             places = call.at_pointer, call.at_count, call.at_number, call.at_error
             if wait_ms is None:
-                status = self._next(self._handle, *places)
+                status = self._next(handle, *places)
             else:
-                status = _library().reader_follow(self._handle, wait_ms, *places)
+                status = _library().reader_follow(handle, wait_ms, *places)
             if status == _END:
                 return None
             if status:
@@ -1200,20 +1489,17 @@ def replay(
 ) -> ReplayResult:
     """The records of a domain and category as its events leave them; with a
     largest id or timestamp, as they were then."""
-    chosen = _filter(
+    call = _Call()
+    with _filter(
         model_names=model_names, min_event_id=min_event_id, max_event_id=max_event_id,
         min_timestamp=min_timestamp, max_timestamp=max_timestamp,
-    )
-    if chosen is None:
-        return ReplayResult({}, None, 0)
-    call = _Call()
-    with chosen:
+    ) as chosen:
         if _library().replay(
             _path(root), _name(domain, "domain"), _name(category, "category"), chosen.handle,
             call.at_pointer, call.at_error
         ):
             call.error.raised()
-    result = json.loads(_buffer(call.pointer))
+    result = _decode(_buffer(call.pointer))
     return ReplayResult(result["state"], result["last_event_id"], result["applied_events"])
 
 
@@ -1222,17 +1508,17 @@ def history(
 ) -> List[Dict[str, Any]]:
     """What happened to one record: an entry for each of its events, with who,
     when, and ``changes``, field by field."""
-    chosen = _filter(**filters)
-    if chosen is None:
-        return []
+    for name in ("domains", "categories", "model_names"):
+        if name in filters:
+            raise TypeError(f"the history of one record has no filter {name}")
     call = _Call()
-    with chosen:
+    with _filter(**filters) as chosen:
         if _library().history(
             _path(root), _name(domain, "domain"), _name(category, "category"),
             _name(model_name, "model_name"), chosen.handle, call.at_pointer, call.at_error
         ):
             call.error.raised()
-    entries: List[Dict[str, Any]] = json.loads(_buffer(call.pointer))
+    entries: List[Dict[str, Any]] = _decode(_buffer(call.pointer))
     return entries
 
 
@@ -1241,7 +1527,7 @@ def check(root: PathLike) -> Dict[str, Any]:
     call = _Call()
     if _library().check(_path(root), call.at_pointer, call.at_error):
         call.error.raised()
-    report: Dict[str, Any] = json.loads(_buffer(call.pointer))
+    report: Dict[str, Any] = _decode(_buffer(call.pointer))
     return report
 
 
@@ -1285,7 +1571,7 @@ class AuditTrailWriter:
         fields: Dict[str, Any] = dict(
             domain=domain, category=category, model_name=model_name, operation=operation,
             logical_user_id=logical_user_id, payload=payload, request_id=request_id,
-            timestamp=timestamp,
+            timestamp=_lax_whole("timestamp", timestamp) if timestamp else None,
         )
         try:
             return self._trail.append_event(**fields)
@@ -1305,6 +1591,43 @@ class AuditTrailWriter:
         self.close()
 
 
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
+
+
+def _old_filters(
+    names: Mapping[str, Names], limits: Mapping[str, Optional[float]]
+) -> Optional[Dict[str, Any]]:
+    """The filters of the classes of before, by their own rules: an empty
+    collection lets everything through, and a limit may be any number, with which
+    ids and timestamps are compared. None where no event can pass."""
+    filters: Dict[str, Any] = {}
+    for name, some in names.items():
+        texts = None if some is None or some == "" else _texts(some)
+        if not texts:
+            continue
+        filters[name] = texts
+        if name != "model_names":
+            # Names that no folder can have match nothing.
+            filters[name] = [one for one in filters[name] if _NAME.fullmatch(_plain_text(one, name))]
+    for name, limit in limits.items():
+        if limit is None:
+            continue
+        least = name.startswith("min_")
+        if isinstance(limit, float) and math.isinf(limit):
+            whole = _MAX_ID if limit > 0 else _MIN_TIME
+        else:
+            whole = math.ceil(limit) if least else math.floor(limit)
+        lowest, highest = (0, _MAX_ID) if name.endswith("_id") else (_MIN_TIME, _MAX_TIME)
+        if whole > highest if least else whole < lowest:
+            return None
+        filters[name] = min(max(whole, lowest), highest)
+    for what in ("event_id", "timestamp"):
+        least, most = filters.get(f"min_{what}"), filters.get(f"max_{what}")
+        if least is not None and most is not None and least > most:
+            return None
+    return filters
+
+
 class AuditTrailReader:
     """Reads the trail at ``root_path``, which need not be there yet."""
 
@@ -1322,13 +1645,17 @@ class AuditTrailReader:
         min_timestamp: Optional[int] = None,
         max_timestamp: Optional[int] = None,
     ) -> Iterator[AuditEvent]:
-        """The events that pass, stream after stream; all limits are inclusive."""
+        """The events that pass, stream after stream; all limits are inclusive. An
+        empty collection lets everything through, as it did before; in the rest of
+        this module it lets nothing through."""
+        filters = _old_filters(
+            dict(domains=domains, categories=categories, model_names=model_names),
+            dict(min_event_id=min_event_id, max_event_id=max_event_id,
+                 min_timestamp=min_timestamp, max_timestamp=max_timestamp))
+        if filters is None:
+            return
         try:
-            reader = Reader(
-                self.root_path, domains=domains, categories=categories, model_names=model_names,
-                min_event_id=min_event_id, max_event_id=max_event_id,
-                min_timestamp=min_timestamp, max_timestamp=max_timestamp,
-            )
+            reader = Reader(self.root_path, **filters)
         except NotFoundError:
             return
         with reader:
@@ -1352,11 +1679,15 @@ class AuditReplayer:
         min_event_id: Optional[int] = None,
         max_event_id: Optional[int] = None,
     ) -> ReplayResult:
-        """The records of a domain and category as its events leave them."""
+        """The records of a domain and category as its events leave them; an empty
+        collection of names means all of them."""
+        filters = _old_filters(
+            dict(model_names=model_names),
+            dict(min_event_id=min_event_id, max_event_id=max_event_id))
+        where = _old_filters(dict(domains=domain, categories=category), {}) or {}
+        if filters is None or [] in where.values():
+            return ReplayResult({}, None, 0)
         try:
-            return replay(
-                self.reader.root_path, domain=domain, category=category, model_names=model_names,
-                min_event_id=min_event_id, max_event_id=max_event_id,
-            )
+            return replay(self.reader.root_path, domain=domain, category=category, **filters)
         except NotFoundError:
             return ReplayResult({}, None, 0)

@@ -196,7 +196,10 @@ module Auditrail
           C.call!(:"options_set_any_#{kind}", options) if names == :any
           next if names == :any || names.nil?
 
-          C.texts(:"#{kind}s", names).each { |name| C.call!(:"options_add_#{kind}", options, name, name.bytesize) }
+          names = C.texts(:"#{kind}s", names)
+          raise ArgumentError, "#{kind}s: an empty list would allow no event" if names.empty?
+
+          names.each { |name| C.call!(:"options_add_#{kind}", options, name, name.bytesize) }
         end
         numbers.each do |name, number|
           unless %i[max_segment_bytes max_event_bytes buffer_bytes flush_interval_ms max_open_files].include?(name)
@@ -322,6 +325,7 @@ module Auditrail
       texts.each { |text| C.call!(:"filter_add_#{kind}", filter, text, text.bytesize) }
       first = last = 0 if texts.empty? # ids begin at 1: nothing passes
     end
+    first = last = 0 if limit&.zero?
     C.call!(:filter_set_request_id, filter, request_id, request_id.bytesize) if request_id
     C.call!(:filter_set_event_ids, filter, first, last)
     C.call!(:filter_set_timestamps, filter, *bounds(timestamps, -2**63, 2**63 - 1).map { |time| C.timestamp(time) })

@@ -120,6 +120,7 @@ do -- reading
     -- A filter never lets more through than was asked for.
     same(ids {domains = "legacy"}, "2 4 6 8 10")
     same(ids {domains = {}}, "")
+    same(ids {limit = 0}, "")
     same(ids {domains = {"v2"}, users = {}, min_event_id = 2, follow = 0}, "")
     same(ids {max_event_id = 2ULL, max_timestamp = 1001LL}, "1")
     for _, wrong in ipairs {{colours = {}}, {domain = "v2"}, {domains = 7}, {domains = {7}}, {domains = {nil, "v2"}},
@@ -131,6 +132,7 @@ do -- reading
     fails(nil, auditrail.replay, root, "v2\0other", "image")
     fails(nil, auditrail.history, root, "v2", "image", "m1\0other")
     fails(nil, auditrail.open, scratch .. "/options", {domains = {v2 = true}})
+    fails(nil, auditrail.open, scratch .. "/options", {domains = {}})
     fails(nil, auditrail.encode, {1, 2, y = 3})
     fails(nil, auditrail.encode, auditrail.array {y = 3})
     local state, last, applied = auditrail.replay(root, "v2", "image", {max_event_id = 7})

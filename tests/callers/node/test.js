@@ -104,6 +104,7 @@ async function reading(root) {
   // A filter never lets more through than was asked for.
   assert.deepEqual(ids({ domains: 'legacy' }), [2, 4, 6, 8, 10]);
   assert.deepEqual(ids({ domains: [] }), []);
+  assert.deepEqual(ids({ limit: 0 }), []);
   assert.deepEqual(ids({ domains: ['v2'], users: [], minEventId: 2 }), []);
   assert.deepEqual(ids({ minEventId: null, maxEventId: 2n ** 64n - 1n, maxTimestamp: 1001n }), [1]);
   for (const wrong of [{ colours: [] }, { domain: 'v2' }, { domains: 7 }, { domains: [7] }]) {
@@ -114,6 +115,7 @@ async function reading(root) {
     assert.throws(() => ids(wrong), RangeError);
   }
   assert.deepEqual(Array.from(auditrail.readLines(pathToFileURL(root), { limit: 1 })).length, 1);
+  assert.throws(() => auditrail.open(root, { domains: [] }), RangeError);
   for (const wrong of [undefined, null, 7]) {
     assert.throws(() => auditrail.open(wrong), TypeError);
     assert.throws(() => auditrail.replay(root, wrong, 'image'), TypeError);

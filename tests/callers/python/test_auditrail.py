@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+import typing
 import unittest
 import warnings
 
@@ -102,8 +103,14 @@ class Writing(Case):
             for name in ("domain", "category", "model_name", "operation", "logical_user_id"):
                 with self.assertRaises(TypeError, msg=name):
                     trail.append(**{**EVENT, name: 7})
+            for bad in (1.5, True, "5", 0.0):
+                with self.assertRaises(TypeError, msg=repr(bad)):
+                    trail.append(**{**EVENT, "timestamp": bad})
+            for bad in (1 << 63, 10 ** 5000):
+                with self.assertRaises(ValueError):
+                    trail.append(**{**EVENT, "timestamp": bad})
             with self.assertRaises(TypeError):
-                trail.append(**{**EVENT, "timestamp": 1.5})
+                trail.append_batch(EVENT)
             with self.assertRaises(ValueError):
                 trail.append_batch([text() + "\n" + text()])
             self.assertEqual(trail.append_batch([]), range(0))
@@ -137,6 +144,21 @@ class Writing(Case):
                     dict(domains=["../x"]), dict(shared=True, durability=Durability.BUFFERED)):
             with self.assertRaises(ValueError, msg=repr(bad)):
                 Trail(self.root, **bad)
+        for bad in (dict(max_segment_bytes=1 << 64), dict(max_open_files=1 << 70), dict(flush_interval=-1),
+                    dict(flush_interval=float("nan")), dict(flush_interval=float("inf")), dict(buffer_bytes=-1),
+                    dict(domains=[]), dict(operations=()), dict(durability=-1)):
+            with self.assertRaises(ValueError, msg=repr(bad)):
+                Trail(self.root, **bad)
+        for bad in (dict(max_segment_bytes=1.5), dict(max_segment_bytes=True), dict(max_open_files="7"),
+                    dict(durability=1.0), dict(durability=True), dict(durability="synced"), dict(shared="no"),
+                    dict(shared=2), dict(domains=7), dict(domains=[7]), dict(flush_interval="1"),
+                    dict(colour="blue")):
+            with self.assertRaises(TypeError, msg=repr(bad)):
+                Trail(self.root, **bad)
+        with Trail(self.folder / "one", domains="a", operations="rename") as trail:
+            self.assertEqual(trail.append(**{**EVENT, "domain": "a", "operation": "rename"}), 1)
+            with self.assertRaises(auditrail.InvalidEventError):
+                trail.append(**EVENT)
         with self.assertRaises(ValueError):
             Trail("a\0b")
 
@@ -203,7 +225,7 @@ class Same(Case):
                 first, second, third, fourth, fifth = map(json.loads, lines[at:at + 5])
                 self.assertEqual(trail.append(**first), at + 1)
                 self.assertEqual(trail.append_json(lines[at + 1]), at + 2)
-                self.assertEqual(trail.append_event(**third).model_dump(), {"event_id": at + 3, **third})
+                self.assertEqual(trail.append_event(**third).model_dump(exclude_none=True), {"event_id": at + 3, **third})
                 self.assertEqual(trail.append_batch([fourth, lines[at + 4]]), range(at + 4, at + 6))
 
 
@@ -403,7 +425,7 @@ class Payloads(unittest.TestCase):
             def model_dump(self):
                 return {"name": "m"}
 
-        self.assertEqual(AuditPayload.from_create({"a": 1}).model_dump(), {"after": {"a": 1}})
+        self.assertEqual(AuditPayload.from_create({"a": 1}).model_dump(exclude_none=True), {"after": {"a": 1}})
         self.assertEqual(AuditPayload.from_create(Record("m", [])).after, {"name": "m", "tags": []})
         self.assertEqual(AuditPayload.from_delete(Model()).before, {"name": "m", "mode": "json"})
         self.assertEqual(AuditPayload.from_delete(OldModel()).before, {"name": "m"})
@@ -473,8 +495,20 @@ class Predecessor(Case):
         self.assertEqual(ids(min_event_id=3, max_event_id=9), list(range(3, 10)))
         self.assertEqual(ids(min_timestamp=1003, max_timestamp=1009), list(range(3, 10)))
         self.assertEqual(ids(min_event_id=9, max_event_id=3), [])
-        self.assertEqual(ids(model_names=set()), [])
         self.assertEqual(ids(model_names={"none"}), [])
+        self.assertEqual(ids(categories={"no folder", "c0"}), [i for i in every if i % 3 == 0])
+        self.assertEqual(ids(categories={"../x"}), [])
+        # Of these classes alone: an empty collection means everything.
+        for empty in (set(), [], (), {}, ""):
+            self.assertEqual(ids(domains=empty, categories=empty, model_names=empty), list(every))
+        # And a limit is any number, with which ids and times are compared.
+        self.assertEqual(ids(min_event_id=-5, max_event_id=1 << 70), list(every))
+        self.assertEqual(ids(max_event_id=-1), [])
+        self.assertEqual(ids(min_event_id=1 << 70), [])
+        self.assertEqual(ids(min_timestamp=1002.5, max_timestamp=1009.5), list(range(3, 10)))
+        self.assertEqual(ids(max_timestamp=float("inf")), list(every))
+        with self.assertRaises(ValueError):
+            ids(max_timestamp=float("nan"))
         # Stream after stream, as before.
         streams = [(event.domain, event.category) for event in reader.iter_events()]
         self.assertEqual(streams, sorted(streams))
@@ -523,11 +557,105 @@ class Predecessor(Case):
         for point in (1, 99, 101, 249):
             self.assertEqual(replayer.reconstruct_state(**where, max_event_id=point).state,
                              history[point], msg=point)
+        self.assertEqual(replayer.reconstruct_state(**where, model_names=[]).state, expected)
+        self.assertEqual(replayer.reconstruct_state(domain="v2", category="no folder").state, {})
         some = names[:3]
         self.assertEqual(replayer.reconstruct_state(**where, model_names=some).state,
                          {name: record for name, record in expected.items() if name in some})
         self.assertEqual(len(list(AuditTrailReader(self.root).iter_events())), 250)
         writer.close()
+
+
+class Models(Case):
+    """What a service did with the models of before."""
+
+    FIELDS = dict(event_id=7, domain="v2", category="image", model_name="m", operation="create",
+                  logical_user_id="u")
+
+    def test_a_new_event(self):
+        before = int(time.time())
+        event = AuditEvent.new(**self.FIELDS, payload=AuditPayload.from_create({"a": 1}))
+        self.assertTrue(before <= event.timestamp <= time.time())
+        self.assertEqual(AuditEvent.new(**self.FIELDS, timestamp=5).timestamp, 5)
+        self.assertEqual((event.event_id, event.request_id, event.payload.after), (7, None, {"a": 1}))
+        with self.assertRaises(TypeError):
+            AuditEvent.new(event_id=1)
+
+    def test_operations_and_domains_are_members(self):
+        with Trail(self.root, operations="*", domains="*") as trail:
+            event = trail.append_event(**EVENT)
+            other = trail.append_event(**{**EVENT, "domain": "v3", "operation": "rename"})
+        self.assertIs(event.operation, AuditOperation.CREATE)
+        self.assertEqual((event.operation.value, event.domain.value), ("create", "v2"))
+        self.assertEqual((f"{event.operation}", json.dumps(event.operation)), ("create", '"create"'))
+        self.assertEqual((other.operation, other.domain), ("rename", "v3"))
+
+    def test_dumps(self):
+        event = AuditEvent.new(**self.FIELDS, timestamp=5, payload=AuditPayload(
+            before={"é": None}, delta={"a": AuditFieldChange(None, 1)}))
+        full = {
+            "event_id": 7, "timestamp": 5, "domain": "v2", "category": "image", "model_name": "m",
+            "operation": "create", "logical_user_id": "u", "request_id": None,
+            "payload": {"before": {"é": None}, "after": None, "delta": {"a": {"old": None, "new": 1}}}}
+        self.assertEqual(event.model_dump(), full)
+        self.assertEqual(dict(event)["payload"], event.payload)
+        self.assertIs(event.model_dump()["operation"], AuditOperation.CREATE)
+        self.assertIs(type(event.model_dump(mode="json")["operation"]), str)
+        short = json.loads(json.dumps(full))
+        del short["request_id"], short["payload"]["after"]
+        self.assertEqual(event.model_dump(exclude_none=True), short)
+        self.assertEqual(event.model_dump_json(), json.dumps(full, ensure_ascii=False, separators=(",", ":")))
+        self.assertEqual(json.loads(event.model_dump_json(exclude_none=True, indent=2)), short)
+        self.assertEqual(event.model_dump(include={"event_id"}), {"event_id": 7})
+        self.assertEqual(event.model_dump(include={"payload": {"after"}}), {"payload": {"after": None}})
+        self.assertEqual(list(event.model_dump(exclude={"payload": {"delta", "after"}})["payload"]), ["before"])
+        event.model_dump()["payload"]["before"]["é"] = "changed"
+        self.assertEqual(event.payload.before, {"é": None})
+
+    def test_copies(self):
+        event = AuditEvent.new(**self.FIELDS, payload={"after": {"a": [1]}})
+        same, deep = event.model_copy(), event.model_copy(deep=True)
+        self.assertEqual((event, event), (same, deep))
+        self.assertIs(same.payload.after["a"], event.payload.after["a"])
+        self.assertIsNot(deep.payload.after["a"], event.payload.after["a"])
+        changed = event.model_copy(update={"event_id": 8, "operation": "delete"})
+        self.assertEqual((changed.event_id, changed.operation.value, event.event_id), (8, "delete", 7))
+        self.assertEqual(event.payload.model_copy(update={"before": {}}).before, {})
+
+    def test_validation(self):
+        event = AuditEvent.new(**self.FIELDS, payload={"delta": {"a": {"old": 1, "new": None}}, "note": 1})
+        self.assertIs(AuditEvent.model_validate(event), event)
+        self.assertEqual(AuditEvent.model_validate(event.model_dump()), event)
+        self.assertEqual(AuditEvent.model_validate({**event.model_dump(), "unknown": 1}), event)
+        self.assertEqual(AuditEvent.model_validate_json(event.model_dump_json()), event)
+        self.assertEqual(AuditEvent.model_validate_json(event.model_dump_json().encode()), event)
+        self.assertEqual(AuditEvent.model_validate_strings({**self.FIELDS, "event_id": "7", "timestamp": "5"}),
+                         AuditEvent.new(**self.FIELDS, timestamp=5))
+        self.assertEqual(AuditPayload.model_validate({"after": {"a": 1}}), AuditPayload.from_create({"a": 1}))
+        self.assertEqual(AuditFieldChange.model_validate({"old": 1, "new": 2}), AuditFieldChange(1, 2))
+        good = event.model_dump()
+        for bad in ("[]", "no JSON", '{"event_id":1}'):
+            with self.assertRaises(ValueError, msg=bad):
+                AuditEvent.model_validate_json(bad)
+        for bad in (7, None, {**good, "event_id": "x"}, {**good, "event_id": 1.5}, {**good, "domain": 1},
+                    {**good, "event_id": True}, {**good, "payload": 1}, {**good, "payload": {"after": 1}},
+                    {**good, "payload": {"delta": []}}, {**good, "timestamp": None}):
+            with self.assertRaises(ValueError, msg=bad):
+                AuditEvent.model_validate(bad)
+
+    @unittest.skipUnless(importlib.util.find_spec("pydantic"), "pydantic is not here")
+    def test_models_of_pydantic_may_hold_them(self):
+        import pydantic
+
+        Page = pydantic.create_model("Page", events=(typing.List[AuditEvent], ...))
+        event = AuditEvent.new(**self.FIELDS, payload={"after": {"a": 1}})
+        page = Page(events=[event, event.model_dump()])
+        self.assertEqual(page.events, [event, event])
+        self.assertEqual(Page.model_validate_json(page.model_dump_json()), page)
+        self.assertNotIn("request_id", page.model_dump(exclude_none=True)["events"][0])
+        self.assertIn("properties", Page.model_json_schema())
+        with self.assertRaises(pydantic.ValidationError):
+            Page(events=[1])
 
 
 class Reading(Case):
@@ -551,12 +679,84 @@ class Reading(Case):
         self.assertEqual(ids(users="u-1"), [4, 10, 1, 7])
         self.assertEqual(ids(request_id="r-7"), [7])
         self.assertEqual(ids(operations=["delete"]), [])
-        # A filter never lets more through than was asked for.
-        self.assertEqual(ids(domains=[], min_event_id=2), [])
-        for wrong in ({"min_event_id": 1 << 70}, {"max_event_id": 1 << 64}, {"min_timestamp": -(1 << 70)},
-                      {"max_timestamp": 1 << 63}, {"limit": 1 << 64}, {"limit": -1}):
-            with self.subTest(wrong), self.assertRaises(ValueError):
-                ids(**wrong)
+
+    def test_filters_let_nothing_through_that_was_not_asked_for(self):
+        self.fill()
+
+        def ids(**filters):
+            with Reader(self.root, **filters) as reader:
+                return sorted(event.event_id for event in reader)
+
+        self.assertEqual(ids(domains=None, users=None, limit=None, max_event_id=None), list(range(1, 11)))
+        for name, text, found in (("domains", "v2", 5), ("categories", "image", 10), ("model_names", "m", 10),
+                                  ("operations", "create", 10), ("users", "u-1", 4)):
+            self.assertEqual(len(ids(**{name: text})), found)
+            self.assertEqual(ids(**{name: text}), ids(**{name: [text]}))
+            for empty in ([], set(), (), iter([])):
+                self.assertEqual(ids(**{name: empty}), [])
+            for bad in ([7], 7, [None], b"v2", {1: 1}):
+                with self.assertRaises(TypeError, msg=f"{name} {bad}"):
+                    ids(**{name: bad})
+        for name in ("min_event_id", "max_event_id", "limit"):
+            for bad in (-1, 1 << 64, 1 << 70, 10 ** 5000):
+                with self.assertRaises(ValueError, msg=f"{name} {bad > 0}"):
+                    ids(**{name: bad})
+        for name in ("min_timestamp", "max_timestamp"):
+            for bad in (1 << 63, -1 << 64, 1 << 70):
+                with self.assertRaises(ValueError, msg=f"{name} {bad}"):
+                    ids(**{name: bad})
+        for name in ("min_event_id", "max_event_id", "limit", "min_timestamp", "max_timestamp", "order"):
+            for bad in (True, False, 1.0, float("nan"), float("inf"), "1", [1]):
+                with self.assertRaises(TypeError, msg=f"{name} {bad}"):
+                    ids(**{name: bad})
+        for bad in (dict(min_event_id=3, max_event_id=2), dict(min_timestamp=3, max_timestamp=2), dict(order=3)):
+            with self.assertRaises(ValueError, msg=bad):
+                ids(**bad)
+        for bad in ({"colours": []}, {"domain": "v2"}):
+            with self.assertRaises(TypeError, msg=bad):
+                ids(**bad)
+        where = dict(domain="v2", category="image")
+        self.assertEqual(auditrail.replay(self.root, **where, model_names=[]), ({}, None, 0))
+        self.assertEqual(auditrail.history(self.root, **where, model_name="m", users=[]), [])
+        self.assertEqual(auditrail.history(self.root, **where, model_name="m", limit=0), [])
+        with self.assertRaises(TypeError):  # not passed over
+            auditrail.history(self.root, **where, model_name="m", domains="legacy")
+        with self.assertRaises(auditrail.NotFoundError):
+            Reader(self.folder / "nothing", domains=[])
+        with Reader(self.root) as reader:
+            for bad in (-1, float("nan")):
+                with self.assertRaises(ValueError):
+                    reader.follow(timeout=bad)
+            for bad in (True, "1"):
+                with self.assertRaises(TypeError):
+                    reader.follow(timeout=bad)
+
+    def test_integers_of_any_length(self):
+        long = 10 ** 5000 + 7
+        text = "1" + "0" * 4999 + "7"
+        payload = {"after": {"n": [long, -long, 7, 1.5, True, None], "kind": AuditOperation.CREATE, 3: "é"}}
+        with Trail(self.root) as trail:
+            event = trail.append_event(**EVENT, payload=payload)
+            trail.append_batch([{**EVENT, "payload": payload}])
+            self.assertIn(f"[{text},-{text},7,1.5,true,null]".encode(), event.line)
+            self.assertEqual([line.split(b'"payload"')[1] for line in self.lines()][0],
+                             [line.split(b'"payload"')[1] for line in self.lines()][1])
+            for read in trail.read():
+                numbers = read.payload.after["n"]
+                self.assertEqual([int(numbers[0]), int(numbers[1]), *numbers[2:]],
+                                 [long, -long, 7, 1.5, True, None])
+                self.assertEqual(read.payload.after["3"], "é")
+            # What was read can be written again.
+            trail.append(**{**EVENT, "model_name": "again"}, payload=read.payload)
+        self.assertEqual(self.lines()[2].split(b'"payload"')[1], self.lines()[0].split(b'"payload"')[1])
+        state = auditrail.replay(self.root, domain="v2", category="image").state
+        self.assertEqual(int(state["m"]["n"][0]), long)
+        [change] = auditrail.history(self.root, domain="v2", category="image", model_name="again")
+        self.assertEqual(int(change["changes"]["n"]["new"][1]), -long)
+        loop = []
+        loop.append(loop)
+        with Trail(self.root) as trail, self.assertRaises((ValueError, RecursionError)):
+            trail.append(**EVENT, payload={"after": {"loop": loop}})
 
     def test_a_trail_reads_what_it_has_accepted(self):
         with Trail(self.root, durability=Durability.BUFFERED) as trail:
@@ -570,9 +770,19 @@ class Reading(Case):
         next(reader)
         reader.close()
         reader.close()
-        for read_on in (lambda: next(reader), lambda: list(reader.lines()), lambda: list(reader.follow(0))):
+        for use in (lambda: next(reader), lambda: list(reader), lambda: list(reader.lines()),
+                    lambda: reader.follow(timeout=0), lambda: reader.position, lambda: reader.damage):
             with self.assertRaisesRegex(ValueError, "closed"):
-                read_on()
+                use()
+        with Reader(self.root) as reader:
+            following = reader.follow(timeout=5)
+            next(following)
+        with self.assertRaisesRegex(ValueError, "closed"):
+            next(following)
+        trail = Trail(self.root)
+        trail.close()
+        with self.assertRaisesRegex(ValueError, "closed"):
+            trail.read()
         with self.assertRaises(auditrail.NotFoundError):
             Reader(self.folder / "nothing")
         with self.assertRaises(auditrail.NotFoundError):

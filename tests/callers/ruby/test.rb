@@ -111,6 +111,7 @@ same ids.call(users: ["nobody"]), []
 # A filter never lets more through than was asked for.
 same ids.call(domains: "legacy"), [2, 4, 6, 8, 10]
 same ids.call(domains: []), []
+same ids.call(limit: 0), []
 same ids.call(domains: ["v2"], users: [], event_ids: (2..)), []
 same ids.call(event_ids: 0...(2**64), timestamps: (-2**63)..1001), [1]
 [{ colours: [] }, { domain: "v2" }, { domains: 7 }, { domains: { v2: 1 } }, { event_ids: -1.. },
@@ -128,6 +129,7 @@ same Auditrail.read(root, event_ids: (10..), follow: 0).count, 2
 
 # What is dropped, or still open at the end, is closed.
 fails(ArgumentError) { Trail.open("#{$scratch}/options", domains: 7) }
+fails(ArgumentError) { Trail.open("#{$scratch}/options", operations: []) }
 binding_path = File.expand_path("../../../bindings/ruby/auditrail", __dir__)
 check system(RbConfig.ruby, "-e", <<~RUBY, binding_path, "#{$scratch}/exit")
   require ARGV[0]
