@@ -4,7 +4,8 @@
  *
  * Copy this one file; it needs the shared library and the package koffi
  * (npm install koffi). The library is looked for at $AUDITRAIL_LIB, then under
- * its usual names.
+ * its usual names. Packages of either type load it: `require('./auditrail.cjs')`,
+ * or `import * as auditrail from './auditrail.cjs'`.
  *
  *     const auditrail = require('./auditrail.cjs');
  *     const trail = auditrail.open('audit');
@@ -16,11 +17,13 @@
  *     trail.close();
  *
  * Each method waits; those that end in Async do not: they work in a thread of
- * koffi's and return a promise. Appends that wait for the disk at the same time
- * wait together. A worker opens its own trail, shared with the others.
+ * koffi's and return a promise. Any number may be under way; they begin in the
+ * order of the calls, but which of those that are at work at the same time is
+ * given the lower id is open. Appends that wait for the disk at the same time wait
+ * together. A worker opens its own trail, shared with the others.
  */
-const { fileURLToPath } = require('node:url');
 const koffi = require('koffi');
+const { fileURLToPath } = require('node:url');
 
 const library = (() => {
   const names = process.env.AUDITRAIL_LIB
@@ -116,57 +119,84 @@ function call(name, ...parameters) {
   return status;
 }
 
-// koffi rejects more than some 256 calls at a time; what is beyond waits here, in order.
-const MOST_CALLS = 128;
-const waiting = [];
-let underWay = 0;
+const MAX_ID = 2n ** 64n - 1n;
+const MIN_TIME = -(2n ** 63n);
+const MAX_TIME = 2n ** 63n - 1n;
 
-function ended() {
-  underWay--;
-  waiting.shift()?.();
-}
+/** How many calls are handed to koffi at most, which refuses more than 256. */
+const MOST_AT_WORK = 64;
+let atWork = 0;
+let first = null; // the calls that wait for their turn, each with the next one
+let last = null;
 
 /** The same in another thread. */
 function callAsync(name, ...parameters) {
-  const error = Buffer.alloc(512);
   return new Promise((resolve, reject) => {
-    const start = () => {
-      underWay++;
-      try {
-        C[name].async(...parameters, error, (failure, status) => {
-          ended();
-          if (failure) reject(failure);
-          else if (status < 0) reject(new AuditrailError(error));
-          else resolve(status);
-        });
-      } catch (reason) {
-        ended();
-        reject(reason);
-      }
-    };
-    if (underWay < MOST_CALLS) start();
-    else waiting.push(start);
+    const waiting = { name, parameters, resolve, reject, next: null };
+    if (first === null) first = waiting;
+    else last.next = waiting;
+    last = waiting;
+    begin();
   });
 }
 
-// Writers and readers that are dropped without being closed give back their files.
-const droppedWriters = new FinalizationRegistry((writer) => C.writer_close(writer, null));
-const droppedReaders = new FinalizationRegistry((reader) => C.reader_close(reader));
-
-/** A reader of the library, until it is closed or nobody holds it. */
-class Handle {
-  constructor(root, filters) {
-    const out = [null];
-    withFilter(filters, (filter) => call('reader_open', path(root), filter, out));
-    [this.reader] = out;
-    droppedReaders.register(this, this.reader, this);
-  }
-
-  close() {
-    droppedReaders.unregister(this);
-    C.reader_close(this.reader);
+function begin() {
+  while (first !== null && atWork < MOST_AT_WORK) {
+    const { name, parameters, resolve, reject } = first;
+    const error = Buffer.alloc(512);
+    try {
+      C[name].async(...parameters, error, (failure, status) => {
+        atWork -= 1;
+        begin();
+        if (failure) reject(failure);
+        else if (status < 0) reject(new AuditrailError(error));
+        // With the parameters: koffi does not keep the buffers that the call works on.
+        else resolve([status, parameters]);
+      });
+    } catch (failure) {
+      if (/too many/i.test(failure.message)) { // others use koffi too
+        if (atWork === 0) setTimeout(begin, 1);
+        return;
+      }
+      reject(failure);
+      atWork -= 1;
+    }
+    atWork += 1;
+    first = first.next;
   }
 }
+
+/** What the library has open, to be closed when whoever had it has dropped it. */
+const opened = new Set();
+const dropped = new FinalizationRegistry((held) => closeHeld(held));
+
+function hold(owner, handle, close) {
+  const held = { handle, close, underWay: new Set() };
+  opened.add(held);
+  dropped.register(owner, held, held);
+  return held;
+}
+
+/** The handle, which is the caller's to close now. */
+function letGo(held) {
+  const { handle } = held;
+  held.handle = null;
+  opened.delete(held);
+  dropped.unregister(held);
+  return handle;
+}
+
+function closeHeld(held) {
+  if (held.handle !== null) C[held.close](letGo(held), ...(held.close === 'writer_close' ? [null] : []));
+}
+
+// A trail that is open at the end is closed, so that what is buffered is not lost.
+process.on('exit', () => {
+  for (const held of opened) {
+    if (held.underWay.size === 0) closeHeld(held);
+    else C.writer_flush(held.handle, null);
+  }
+});
 
 function bytesOf(text) {
   // Buffer.from would put another character for half a surrogate pair.
@@ -174,18 +204,43 @@ function bytesOf(text) {
   return Buffer.from(text);
 }
 
-/** The JSON text of an event, as bytes. */
-function encode(event) {
-  const text = typeof event === 'string' ? event : JSON.stringify(event);
-  if (typeof text !== 'string') throw new TypeError(`a ${typeof event} has no form in JSON`);
-  return bytesOf(text);
+/** Throws for what JSON.stringify would write as null. */
+function refuseLost(key, value) {
+  const lost = (typeof value === 'number' || value instanceof Number) && !Number.isFinite(Number(value))
+    || value === null && this[key] instanceof Date
+    || Array.isArray(this) && ['undefined', 'function', 'symbol'].includes(typeof value);
+  if (lost) throw new TypeError(`${key}: ${String(this[key])} has no form in JSON`);
+  return value;
 }
 
-function path(text) {
-  if (text instanceof URL) text = fileURLToPath(text);
-  if (typeof text !== 'string') throw new TypeError(`a path or name must be a string, not ${text === null ? 'null' : typeof text}`);
-  if (text.includes('\0')) throw new TypeError('a path cannot hold a NUL');
+/** The JSON text of an event. */
+function stringify(event) {
+  if (typeof event === 'string') return event;
+  const text = JSON.stringify(event);
+  if (typeof text !== 'string') throw new TypeError(`a ${typeof event} has no form in JSON`);
+  if (text.includes('null')) JSON.stringify(event, refuseLost);
   return text;
+}
+
+/** The same, as bytes. */
+function encode(event) {
+  return bytesOf(stringify(event));
+}
+
+function name(text, what) {
+  if (typeof text !== 'string') throw new TypeError(`${what} must be a string, not ${kindOf(text)}`);
+  if (text.includes('\0')) throw new TypeError(`${what} cannot hold a NUL`);
+  if (!text.isWellFormed()) throw new TypeError(`${what} has half a surrogate pair`);
+  return text;
+}
+
+/** A path: a string, or a URL with the scheme file. */
+function path(root) {
+  return name(root instanceof URL ? fileURLToPath(root) : root, 'a path');
+}
+
+function kindOf(value) {
+  return value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`;
 }
 
 function text(pointer, length) {
@@ -200,30 +255,38 @@ function take(buffer) {
   }
 }
 
-function natural(name, number) {
-  if (!Number.isSafeInteger(number) || number < 0) throw new RangeError(`${name} must be a whole number from 0`);
-  return number;
-}
-
-/** A whole number of 64 bits, a number or a bigint, as a bigint; `otherwise` where none is given. */
-function whole(name, number, lowest, highest, otherwise) {
-  if (number === undefined || number === null) return otherwise;
-  if (typeof number !== 'bigint' && !Number.isSafeInteger(number)) {
-    throw new RangeError(`${name} must be a whole number, exact as it is`);
+/** The number, if it is a whole one in range: one that is exact, or a bigint. */
+function whole(name, number, lowest = 0n, highest = MAX_ID) {
+  if (typeof number !== 'number' && typeof number !== 'bigint') {
+    throw new TypeError(`${name} must be a number, not ${kindOf(number)}`);
   }
-  const exact = BigInt(number);
-  if (exact < lowest || exact > highest) throw new RangeError(`${name} must be from ${lowest} to ${highest}`);
-  return exact;
+  if (typeof number === 'number' && !Number.isSafeInteger(number) || number < lowest || number > highest) {
+    throw new RangeError(`${name} must be a whole number from ${lowest} to ${highest}, and exact`);
+  }
+  return BigInt(number);
 }
 
-/** One text, or some. */
-function texts(name, value) {
-  const some = typeof value === 'string' ? [value] : value;
-  if (typeof some?.[Symbol.iterator] !== 'function') throw new TypeError(`${name} must be a string or an array of them`);
-  return [...some].map((one) => {
-    if (typeof one !== 'string') throw new TypeError(`${name} must hold only strings`);
-    return one;
-  });
+/** The texts of a list; a text alone is a list of one. */
+function texts(name, some) {
+  if (typeof some === 'string') return [some];
+  if (typeof some?.[Symbol.iterator] !== 'function') {
+    throw new TypeError(`${name} must be a string or strings, not ${kindOf(some)}`);
+  }
+  const list = Array.from(some);
+  for (const one of list) {
+    if (typeof one !== 'string') throw new TypeError(`${name} must hold strings, not ${kindOf(one)}`);
+  }
+  return list;
+}
+
+/** What is given in an object: its own names, without what is undefined or null. */
+function given(kind, object = {}) {
+  // Of a Map, or an object that inherits, no name would be seen: all would be let through.
+  const parent = typeof object === 'object' && object !== null ? Object.getPrototypeOf(object) : undefined;
+  if (parent === undefined || (parent !== null && Object.getPrototypeOf(parent) !== null)) {
+    throw new TypeError(`${kind} must be a plain object`);
+  }
+  return Object.entries(object).filter(([, value]) => value !== undefined && value !== null);
 }
 
 const durabilities = { buffered: 0, written: 1, synced: 2 };
@@ -232,46 +295,52 @@ const stats = ['events', 'bytes', 'batches', 'rotations', 'syncs', 'lastId', 'wr
   'tornTails', 'tornBytes', 'missingIds', 'waiting', 'streams', 'openFiles', 'flushFailures'];
 
 function choose(kind, from, name) {
-  if (!Object.hasOwn(from, name)) throw new RangeError(`${kind} must be one of ${Object.keys(from).join(', ')}`);
+  if (typeof name !== 'string' || !Object.hasOwn(from, name)) {
+    throw new RangeError(`${kind} must be one of ${Object.keys(from).join(', ')}`);
+  }
   return from[name];
+}
+
+function setOption(options, name, value) {
+  if (name === 'durability') {
+    call('options_set_durability', options, choose(name, durabilities, value));
+  } else if (name === 'shared') {
+    if (typeof value !== 'boolean') throw new TypeError(`shared must be true or false, not ${kindOf(value)}`);
+    call('options_set_shared', options, value ? 1 : 0);
+  } else if (name === 'domains' || name === 'operations') {
+    const kind = name.slice(0, -1);
+    if (value === '*') return void call(`options_set_any_${kind}`, options);
+    const list = texts(name, value);
+    if (list.length === 0) throw new RangeError(`${name}: an empty list would allow no event`);
+    for (const one of list) call(`options_add_${kind}`, options, ...sized(one));
+  } else if (Object.hasOwn(numbers, name)) {
+    call(`options_set_${numbers[name]}`, options, whole(name, value));
+  } else {
+    throw new TypeError(`a trail has no option ${name}`);
+  }
 }
 
 /** A trail, open for writing. */
 class Trail {
-  #handle;
-  #underWay = new Set();
+  #held;
+  #closing = null;
 
   /**
-   * Opens the trail in a folder, which is made where it is missing. Options:
-   * durability ('buffered', 'written', 'synced'), shared, domains and operations
-   * (arrays, or '*'), maxSegmentBytes, maxEventBytes, bufferBytes,
-   * flushIntervalMs, maxOpenFiles.
+   * Opens the trail in a folder (a path, or a file URL), which is made where it is
+   * missing. Options: durability ('buffered', 'written', 'synced'), shared, domains
+   * and operations (strings, or '*'), maxSegmentBytes, maxEventBytes, bufferBytes,
+   * flushIntervalMs, maxOpenFiles. A trail that was dropped is closed when it is
+   * collected, and at the end of the process.
    */
-  constructor(root, { durability = 'written', shared = false, domains, operations, ...rest } = {}) {
-    const options = C.options_new();
+  constructor(root, options) {
+    const set = C.options_new();
     try {
-      call('options_set_durability', options, choose('durability', durabilities, durability));
-      call('options_set_shared', options, shared ? 1 : 0);
-      for (const [kind, names] of [['domain', domains], ['operation', operations]]) {
-        if (names === undefined || names === null) continue;
-        if (names === '*') {
-          call(`options_set_any_${kind}`, options);
-          continue;
-        }
-        const allowed = texts(`${kind}s`, names);
-        if (allowed.length === 0) throw new RangeError(`${kind}s: an empty list would allow no event`);
-        for (const name of allowed) call(`options_add_${kind}`, options, ...sized(name));
-      }
-      for (const [name, number] of Object.entries(rest)) {
-        if (!Object.hasOwn(numbers, name)) throw new TypeError(`a trail has no option ${name}`);
-        call(`options_set_${numbers[name]}`, options, natural(name, number));
-      }
+      for (const [name, value] of given('the options', options)) setOption(set, name, value);
       const out = [null];
-      call('writer_open', path(root), options, out);
-      this.#handle = out[0];
-      droppedWriters.register(this, this.#handle, this);
+      call('writer_open', path(root), set, out);
+      this.#held = hold(this, out[0], 'writer_close');
     } finally {
-      C.options_free(options);
+      C.options_free(set);
     }
   }
 
@@ -301,7 +370,10 @@ class Trail {
 
   /** Appends events, all or none; returns their ids. */
   appendBatch(events) {
-    const lines = Array.from(events, (event) => (typeof event === 'string' ? event : JSON.stringify(event)));
+    if (typeof events === 'string' || typeof events?.[Symbol.iterator] !== 'function') {
+      throw new TypeError(`a batch must be an array of events, not ${kindOf(events)}`);
+    }
+    const lines = Array.from(events, stringify);
     if (lines.some((line) => line.includes('\n'))) throw new TypeError('an event of a batch must be one line');
     if (lines.length === 0) return [];
     const json = bytesOf(lines.join('\n'));
@@ -331,137 +403,187 @@ class Trail {
 
   /** Flushes, syncs, and lets the trail go. A second call does nothing. */
   close() {
-    if (this.#underWay.size > 0) throw new Error('calls are under way; closeAsync waits for them');
-    if (this.#handle === null) return;
-    call('writer_close', this.#take());
+    if (this.#held.underWay.size > 0) throw new Error('calls are under way; closeAsync waits for them');
+    if (this.#held.handle !== null) call('writer_close', letGo(this.#held));
   }
 
   /** The same in another thread, after the calls that are under way. */
-  async closeAsync() {
-    if (this.#handle === null) return;
-    const handle = this.#take();
-    await Promise.allSettled(this.#underWay);
-    await callAsync('writer_close', handle);
+  closeAsync() {
+    if (this.#held.handle !== null) {
+      const handle = letGo(this.#held);
+      this.#closing = Promise.allSettled(this.#held.underWay).then(() => callAsync('writer_close', handle));
+    }
+    return Promise.resolve(this.#closing).then(() => {});
   }
 
-  #take() {
-    const handle = this.#handle;
-    this.#handle = null;
-    droppedWriters.unregister(this);
-    return handle;
-  }
-
-  get closed() { return this.#handle === null; }
+  get closed() { return this.#held.handle === null; }
 
   #open() {
-    if (this.#handle === null) throw new Error('the trail is closed');
-    return this.#handle;
+    if (this.#held.handle === null) throw new Error('the trail is closed');
+    return this.#held.handle;
   }
 
   async #async(name, ...parameters) {
     const working = callAsync(name, this.#open(), ...parameters);
-    this.#underWay.add(working);
+    this.#held.underWay.add(working);
     try {
       return await working;
     } finally {
-      this.#underWay.delete(working);
+      this.#held.underWay.delete(working);
     }
   }
 }
 if (Symbol.dispose) Trail.prototype[Symbol.dispose] = Trail.prototype.close;
+if (Symbol.asyncDispose) Trail.prototype[Symbol.asyncDispose] = Trail.prototype.closeAsync;
 
-function sized(name) {
-  const bytes = bytesOf(String(name));
+function sized(text) {
+  const bytes = bytesOf(text);
   return [bytes, bytes.length];
 }
 
-function withFilter(filters, work) {
+
+/**
+ * Calls work with a filter of the library, which lets nothing through that was not
+ * asked for. What has no meaning for the work is not known.
+ */
+function withFilter(filters, work, unknown = []) {
   const filter = C.filter_new();
   try {
-    const { requestId, minEventId, maxEventId, minTimestamp, maxTimestamp, order = 'stream', limit, ...rest } = filters;
-    const [lastId, firstTime, lastTime] = [2n ** 64n - 1n, -(2n ** 63n), 2n ** 63n - 1n];
-    let ids = [whole('minEventId', minEventId, 0n, lastId, 0n), whole('maxEventId', maxEventId, 0n, lastId, lastId)];
-    for (const [name, value] of Object.entries(rest)) {
-      if (!Object.hasOwn(lists, name)) throw new TypeError(`no such filter: ${name}`);
-      if (value === undefined || value === null) continue;
-      const names = texts(name, value);
-      for (const one of names) call(`filter_add_${lists[name]}`, filter, ...sized(one));
-      if (names.length === 0) ids = [0n, 0n]; // ids begin at 1: nothing passes
+    const ids = [0, MAX_ID];
+    const times = [MIN_TIME, MAX_TIME];
+    let none = false;
+    for (const [name, value] of given('the filters', filters)) {
+      if (unknown.includes(name)) throw new TypeError(`no such filter here: ${name}`);
+      if (Object.hasOwn(lists, name)) {
+        const list = texts(name, value);
+        none ||= list.length === 0;
+        for (const one of list) call(`filter_add_${lists[name]}`, filter, ...sized(one));
+      } else if (name === 'requestId') {
+        if (typeof value !== 'string') throw new TypeError(`requestId must be a string, not ${kindOf(value)}`);
+        call('filter_set_request_id', filter, ...sized(value));
+      } else if (name === 'order') {
+        call('filter_set_order', filter, choose('order', orders, value));
+      } else if (name === 'limit') {
+        none ||= whole('limit', value) === 0n;
+        call('filter_set_limit', filter, value);
+      } else if (name === 'minEventId' || name === 'maxEventId') {
+        ids[name === 'minEventId' ? 0 : 1] = whole(name, value);
+      } else if (name === 'minTimestamp' || name === 'maxTimestamp') {
+        times[name === 'minTimestamp' ? 0 : 1] = whole(name, value, MIN_TIME, MAX_TIME);
+      } else {
+        throw new TypeError(`no such filter: ${name}`);
+      }
     }
-    if (limit === 0) ids = [0n, 0n];
-    if (requestId !== undefined) call('filter_set_request_id', filter, ...sized(requestId));
     call('filter_set_event_ids', filter, ...ids);
-    call('filter_set_timestamps', filter, whole('minTimestamp', minTimestamp, firstTime, lastTime, firstTime),
-      whole('maxTimestamp', maxTimestamp, firstTime, lastTime, lastTime));
-    call('filter_set_order', filter, choose('order', orders, order));
-    if (limit !== undefined) call('filter_set_limit', filter, natural('limit', limit));
+    // To the library an empty list is no list, and a limit of 0 no limit; ids begin at 1.
+    if (none) call('filter_set_event_ids', filter, 0, 0);
+    call('filter_set_timestamps', filter, ...times);
     return work(filter);
   } finally {
     C.filter_free(filter);
   }
 }
 
-/**
- * The lines of a trail's events, as JSON text. Filters: domains, categories,
- * modelNames, operations, users (a string or an array; an empty array lets
- * nothing through), requestId, minEventId, maxEventId, minTimestamp,
- * maxTimestamp (numbers or bigints), order ('stream', 'oldestFirst',
- * 'newestFirst'), limit.
- */
-function* readLines(root, filters = {}) {
-  const handle = new Handle(root, filters);
-  const out = [null];
-  const length = Buffer.alloc(8);
-  try {
-    while (call('reader_next', handle.reader, out, length, null) === 0) {
-      yield text(out[0], Number(length.readBigUInt64LE()));
-    }
-  } finally {
-    handle.close();
+/** A reader of the library. Generators hold it: one that is dropped closes it. */
+class Reader {
+  #held;
+  #out = [null];
+  #length = Buffer.alloc(8);
+
+  constructor(root, filters) {
+    const out = [null];
+    withFilter(filters, (filter) => call('reader_open', path(root), filter, out));
+    this.#held = hold(this, out[0], 'reader_close');
+  }
+
+  /** The next line, or null. */
+  next() {
+    return this.#line(call('reader_next', this.#held.handle, this.#out, this.#length, null));
+  }
+
+  /** The same, of those that come within so many milliseconds. */
+  async follow(ms) {
+    const [status] = await callAsync('reader_follow', this.#held.handle, ms, this.#out, this.#length, null);
+    return this.#line(status);
+  }
+
+  close() { closeHeld(this.#held); }
+
+  #line(status) {
+    return status === 0 ? text(this.#out[0], Number(this.#length.readBigUInt64LE())) : null;
   }
 }
 
+function* linesOf(reader) {
+  try {
+    for (let line; (line = reader.next()) !== null;) yield line;
+  } finally {
+    reader.close();
+  }
+}
+
+function* eventsOf(reader) {
+  for (const line of linesOf(reader)) yield JSON.parse(line);
+}
+
+/**
+ * The lines of a trail's events, as JSON text. Filters: domains, categories,
+ * modelNames, operations, users (strings, or one), requestId, minEventId,
+ * maxEventId, minTimestamp, maxTimestamp, order ('stream', 'oldestFirst',
+ * 'newestFirst'), limit. What is undefined or null is not given; an empty array and
+ * a limit of 0 let nothing through.
+ */
+function readLines(root, filters) {
+  return linesOf(new Reader(root, filters));
+}
+
 /** The same events as objects. */
-function* read(root, filters) {
-  for (const line of readLines(root, filters)) yield JSON.parse(line);
+function read(root, filters) {
+  return eventsOf(new Reader(root, filters));
 }
 
 /**
  * The events as they come, for `for await`: those that are there, then those that
  * are written, until none has come for timeoutMs (default: for ever).
  */
-async function* follow(root, filters = {}, timeoutMs = Infinity) {
-  const handle = new Handle(root, filters);
-  const out = [null];
-  const length = Buffer.alloc(8);
+function follow(root, filters, timeoutMs = Infinity) {
+  if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0)) {
+    throw new RangeError('timeoutMs must be a number of milliseconds from 0 up');
+  }
+  return following(new Reader(root, filters), timeoutMs);
+}
+
+async function* following(reader, timeoutMs) {
   try {
     for (let waited = 0; ;) {
       // In short turns, so that a loop that is left is not waited for.
-      const turn = Math.min(timeoutMs - waited, 100);
-      if (await callAsync('reader_follow', handle.reader, turn, out, length, null) === 0) {
+      const turn = Math.ceil(Math.min(timeoutMs - waited, 100));
+      const line = await reader.follow(turn);
+      if (line !== null) {
         waited = 0;
-        yield JSON.parse(text(out[0], Number(length.readBigUInt64LE())));
+        yield JSON.parse(line);
       } else if ((waited += turn) >= timeoutMs) {
         return;
       }
     }
   } finally {
-    handle.close();
+    reader.close();
   }
 }
 
 /** What happened to one record, event by event. */
-function history(root, domain, category, modelName, filters = {}) {
+function history(root, domain, category, modelName, filters) {
+  const names = [path(root), name(domain, 'domain'), name(category, 'category'), name(modelName, 'modelName')];
   const out = [null];
-  withFilter(filters, (filter) => call(
-    'history', path(root), path(domain), path(category), path(modelName), filter, out));
+  withFilter(filters, (filter) => call('history', ...names, filter, out), ['domains', 'categories', 'modelNames']);
   return JSON.parse(take(out[0]));
 }
 
 /** The records of a domain and category as their events leave them: state, last_event_id, applied_events. */
-function replay(root, domain, category, filters = {}) {
+function replay(root, domain, category, filters) {
+  const names = [path(root), name(domain, 'domain'), name(category, 'category')];
   const out = [null];
-  withFilter(filters, (filter) => call('replay', path(root), path(domain), path(category), filter, out));
+  withFilter(filters, (filter) => call('replay', ...names, filter, out), ['domains', 'categories', 'order']);
   return JSON.parse(take(out[0]));
 }
 
@@ -472,12 +594,13 @@ function check(root) {
   return JSON.parse(take(out[0]));
 }
 
-/** The same as new Trail. */
+/** Opens a trail: see Trail. */
 function open(root, options) {
   return new Trail(root, options);
 }
 
+/** The version of the shared library. */
 const version = C.version();
 
-// Bare names only, which `import { open }` finds.
+// Names alone, so that an import finds them.
 module.exports = { open, Trail, AuditrailError, read, readLines, follow, replay, history, check, version };
