@@ -122,54 +122,91 @@ module Auditrail
       buffer_free(buffer)
     end
 
-    def path(root)
-      root = root.to_s
-      raise ArgumentError, "a path cannot hold a NUL" if root.include?("\0")
-
-      root
+    # The text in UTF-8, and not the caller's own string: another thread could
+    # change that while the library reads it.
+    def utf8(text)
+      known = [Encoding::UTF_8, Encoding::US_ASCII, Encoding::BINARY].include?(text.encoding)
+      known ? text.dup : text.encode(Encoding::UTF_8)
     end
 
-    def natural(name, number)
-      raise ArgumentError, "#{name} must be a number from 0 to 2**64-1" unless (0...2**64).cover?(Integer(number))
+    # A string, or a symbol, as text.
+    def text(name, value)
+      return utf8(value.to_s) if value.is_a?(String) || value.is_a?(Symbol)
+
+      raise TypeError, "#{name} must be a string, not #{value.class}"
+    end
+
+    # The same, where it ends at a NUL.
+    def terminated(what, value)
+      value = text(what, value)
+      raise ArgumentError, "#{what} cannot hold a NUL" if value.b.include?("\0")
+
+      value
+    end
+
+    def path(root) = terminated("a path", root.respond_to?(:to_path) ? root.to_path : root)
+
+    # The texts of a list; a text alone is a list of one.
+    def texts(name, some)
+      return [text(name, some)] if some.is_a?(String) || some.is_a?(Symbol)
+      raise TypeError, "#{name} must be a string or strings, not #{some.class}" if some.is_a?(Hash) || !some.respond_to?(:each)
+
+      some.each_entry.map { |one| text(name, one) }
+    end
+
+    def choose(kind, from, name)
+      from.fetch(name) { raise ArgumentError, "#{kind} must be one of #{from.keys.map(&:inspect).join(", ")}" }
+    end
+
+    # The number, if it is a whole one in range; Fiddle would make another of it.
+    def whole(name, number, range = 0...2**64)
+      raise TypeError, "#{name} must be an Integer, not #{number.class}" unless number.is_a?(Integer)
+      raise ArgumentError, "#{name} must be a number from #{range.begin} to #{range.max}" unless range.cover?(number)
 
       number
-    end
-
-    def timestamp(number)
-      raise ArgumentError, "a timestamp must be from -2**63 to 2**63-1" unless (-2**63...2**63).cover?(Integer(number))
-
-      number
-    end
-
-    # What closes a handle whose owner is gone. It must not be made where it can
-    # hold the owner.
-    def closer(name, *arguments)
-      proc { public_send(name, *arguments) }
-    end
-
-    # One text, or some.
-    def texts(name, value)
-      return [value.to_s] if value.is_a?(String) || value.is_a?(Symbol)
-      raise ArgumentError, "#{name} must be a string or an array of them" unless value.is_a?(Enumerable) && !value.is_a?(Hash)
-
-      value.map(&:to_s)
     end
   end
+
+  # What the library has open. Whoever holds it and is dropped has it closed.
+  class Held
+    def initialize(owner, pointer, close)
+      @cell = [pointer]
+      ObjectSpace.define_finalizer(owner, self.class.closing(@cell, close))
+    end
+
+    # Apart, so that the finalizer does not keep the owner alive.
+    def self.closing(cell, close)
+      proc do
+        pointer = cell.pop
+        C.public_send(close, pointer, *([nil] if close == :writer_close)) if pointer
+      end
+    end
+
+    def pointer = @cell.first
+
+    # The pointer, which is the caller's to close now.
+    def take(owner)
+      ObjectSpace.undefine_finalizer(owner)
+      @cell.pop
+    end
+  end
+  private_constant :Held
 
   # The version of the shared library.
   def self.version = C.version.to_s
 
   # An event's JSON text. What is JSON text already stays as it is.
   def self.json(event)
-    return event if event.is_a?(String)
+    return C.utf8(event) if event.is_a?(String)
 
     event = event.compact if event.is_a?(Hash)
-    JSON.generate(event)
+    JSON.generate(event, max_nesting: 0) # the library has its own limit
   end
 
   # A trail, open for writing.
   class Trail
     DURABILITIES = { buffered: 0, written: 1, synced: 2 }.freeze
+    NUMBERS = %i[max_segment_bytes max_event_bytes buffer_bytes flush_interval_ms max_open_files].freeze
     STATS = %i[events bytes batches rotations syncs last_id written_id synced_id torn_tails torn_bytes
                missing_ids waiting streams open_files flush_failures].freeze
 
@@ -187,30 +224,21 @@ module Auditrail
 
     # durability: :buffered, :written or :synced; shared: whether many processes
     # write to the trail; domains:, operations: the names that are allowed, or :any.
+    # A trail that is dropped is closed when it is collected.
     def initialize(root, durability: :written, shared: false, domains: nil, operations: nil, **numbers)
       options = C.options_new
       begin
-        C.call!(:options_set_durability, options, DURABILITIES.fetch(durability))
+        C.call!(:options_set_durability, options, C.choose("durability", DURABILITIES, durability))
+        raise TypeError, "shared must be true or false, not #{shared.class}" unless [true, false].include?(shared)
+
         C.call!(:options_set_shared, options, shared ? 1 : 0)
-        { domain: domains, operation: operations }.each do |kind, names|
-          C.call!(:"options_set_any_#{kind}", options) if names == :any
-          next if names == :any || names.nil?
-
-          names = C.texts(:"#{kind}s", names)
-          raise ArgumentError, "#{kind}s: an empty list would allow no event" if names.empty?
-
-          names.each { |name| C.call!(:"options_add_#{kind}", options, name, name.bytesize) }
-        end
+        { domain: domains, operation: operations }.each { |kind, names| allow(options, kind, names) unless names.nil? }
         numbers.each do |name, number|
-          unless %i[max_segment_bytes max_event_bytes buffer_bytes flush_interval_ms max_open_files].include?(name)
-            raise ArgumentError, "a trail has no option #{name}"
-          end
+          raise ArgumentError, "a trail has no option #{name}" unless NUMBERS.include?(name)
 
-          C.call!(:"options_set_#{name}", options, C.natural(name, number))
+          C.call!(:"options_set_#{name}", options, C.whole(name, number)) unless number.nil?
         end
-        @handle = C.make!(:writer_open, C.path(root), options)
-        # A trail that is dropped, or still open at the end, is closed as well.
-        ObjectSpace.define_finalizer(self, C.closer(:writer_close, @handle, nil))
+        @held = Held.new(self, C.make!(:writer_open, C.path(root), options), :writer_close)
       ensure
         C.options_free(options)
       end
@@ -223,7 +251,7 @@ module Auditrail
 
     # Appends an event, a hash or JSON text, and returns its id.
     def append(event = nil, **fields)
-      text = Auditrail.json(event || fields)
+      text = one(event, fields)
       id = "\0".b * 8
       use { |handle| C.call!(:writer_append, handle, text, text.bytesize, id) }
       id.unpack1("Q")
@@ -231,12 +259,14 @@ module Auditrail
 
     # Appends an event and returns it as it was persisted.
     def append_returning(event = nil, **fields)
-      text = Auditrail.json(event || fields)
-      JSON.parse(use { |handle| C.take(C.make!(:writer_append_returning, handle, text, text.bytesize)) })
+      text = one(event, fields)
+      Auditrail.parse(use { |handle| C.take(C.make!(:writer_append_returning, handle, text, text.bytesize)) })
     end
 
     # Appends events, all or none, and returns the range of their ids.
     def append_batch(events)
+      raise TypeError, "a batch must be an array of events, not a #{events.class}" if events.is_a?(Hash) || !events.respond_to?(:map)
+
       lines = events.map { |event| Auditrail.json(event) }
       raise ArgumentError, "an event of a batch must be one line" if lines.any? { |line| line.include?("\n") }
       return (1...1) if lines.empty?
@@ -270,15 +300,14 @@ module Auditrail
 
     # Flushes, syncs and lets the trail go. A second call does nothing.
     def close
-      ObjectSpace.undefine_finalizer(self)
       if Process.pid != @process
         # The parent's threads are not here, and there is nothing to flush.
-        handle, @handle = @handle, nil
+        handle = @held.take(self)
         C.writer_close(handle, nil) if handle
         return
       end
       handle = @lock.synchronize do
-        taken, @handle = @handle, nil
+        taken = @held.take(self)
         @idle.wait(@lock) until @calls.zero?
         taken
       end
@@ -286,16 +315,37 @@ module Auditrail
       nil
     end
 
-    def closed? = @handle.nil?
+    def closed? = @held.pointer.nil?
 
     private
 
+    def initialize_copy(_other)
+      raise TypeError, "a trail cannot be copied"
+    end
+
+    def allow(options, kind, names)
+      return C.call!(:"options_set_any_#{kind}", options) if [:any, "*"].include?(names)
+
+      names = C.texts("#{kind}s", names)
+      raise ArgumentError, "#{kind}s: an empty list would allow no event" if names.empty?
+
+      names.each { |name| C.call!(:"options_add_#{kind}", options, name, name.bytesize) }
+    end
+
+    # The JSON text of an event that is given as a whole or by its fields.
+    def one(event, fields)
+      raise ArgumentError, "an event is given as a whole or by its fields, not both" unless event.nil? || fields.empty?
+
+      Auditrail.json(event.nil? ? fields : event)
+    end
+
     def use
       handle = @lock.synchronize do
-        raise IOError, "closed trail" unless @handle
+        pointer = @held.pointer
+        raise IOError, "closed trail" unless pointer
 
         @calls += 1
-        @handle
+        pointer
       end
       begin
         yield handle
@@ -313,61 +363,119 @@ module Auditrail
   ORDERS = { stream: 0, oldest_first: 1, newest_first: 2 }.freeze
   private_constant :LISTS, :ORDERS
 
-  # Yields a filter of the library.
-  def self.with_filter(request_id: nil, event_ids: nil, timestamps: nil, order: :stream, limit: nil, **lists)
-    filter = C.filter_new
-    first, last = bounds(event_ids, 0, 2**64 - 1).map { |id| C.natural(:event_ids, id) }
-    lists.each do |name, value|
-      next if value.nil?
+  IDS = (0...2**64).freeze
+  TIMES = (-2**63...2**63).freeze
+  private_constant :IDS, :TIMES
 
+  # Yields a filter of the library, which lets nothing through that was not asked
+  # for. What has no meaning where it is used is not known.
+  def self.with_filter(unknown = [], request_id: nil, event_ids: nil, timestamps: nil, order: nil, limit: nil, **lists)
+    raise ArgumentError, "no such filter here: order" if order && unknown.include?(:order)
+
+    filter = C.filter_new
+    none = limit == 0
+    lists.each do |name, some|
       kind = LISTS.fetch(name) { raise ArgumentError, "no such filter: #{name}" }
-      texts = C.texts(name, value)
+      raise ArgumentError, "no such filter here: #{name}" if unknown.include?(name)
+      next if some.nil?
+
+      texts = C.texts(name, some)
+      none ||= texts.empty?
       texts.each { |text| C.call!(:"filter_add_#{kind}", filter, text, text.bytesize) }
-      first = last = 0 if texts.empty? # ids begin at 1: nothing passes
     end
-    first = last = 0 if limit&.zero?
-    C.call!(:filter_set_request_id, filter, request_id, request_id.bytesize) if request_id
-    C.call!(:filter_set_event_ids, filter, first, last)
-    C.call!(:filter_set_timestamps, filter, *bounds(timestamps, -2**63, 2**63 - 1).map { |time| C.timestamp(time) })
-    C.call!(:filter_set_order, filter, ORDERS.fetch(order) { raise ArgumentError, "no such order: #{order}" })
-    C.call!(:filter_set_limit, filter, C.natural(:limit, limit)) if limit
+    unless request_id.nil?
+      request_id = C.text("request_id", request_id)
+      C.call!(:filter_set_request_id, filter, request_id, request_id.bytesize)
+    end
+    C.call!(:filter_set_event_ids, filter, *bounds("event_ids", event_ids, IDS)) unless event_ids.nil?
+    C.call!(:filter_set_timestamps, filter, *bounds("timestamps", timestamps, TIMES)) unless timestamps.nil?
+    C.call!(:filter_set_order, filter, C.choose("order", ORDERS, order)) unless order.nil?
+    C.call!(:filter_set_limit, filter, C.whole("limit", limit)) unless limit.nil?
+    # To the library an empty list is no list, and a limit of 0 no limit; ids begin at 1.
+    C.call!(:filter_set_event_ids, filter, 0, 0) if none
     yield filter
   ensure
-    C.filter_free(filter)
+    C.filter_free(filter) if filter
   end
 
-  # The first and the last of a range, which may have no begin and no end.
-  def self.bounds(range, lowest, highest)
-    return [lowest, highest] if range.nil?
+  # The lowest and the highest number of a range, which may be open.
+  def self.bounds(name, range, possible)
+    raise TypeError, "#{name} must be a Range, not #{range.class}" unless range.is_a?(Range)
 
-    last = range.end || highest
-    [range.begin || lowest, range.end && range.exclude_end? ? last - 1 : last]
+    first = range.begin.nil? ? possible.begin : C.whole(name, range.begin, possible)
+    return [first, possible.max] if range.end.nil?
+
+    last = range.end
+    last -= 1 if last.is_a?(Integer) && range.exclude_end?
+    [first, C.whole(name, last, possible)]
   end
+
+  # What the library gives as JSON, which it has checked.
+  def self.parse(text) = JSON.parse(text, max_nesting: 0)
   private_class_method :with_filter, :bounds
+
+  # A reader of the library, which closes it when it is dropped.
+  class Reader
+    # In short turns, so that the thread can be interrupted.
+    TURN = 0.2
+
+    def initialize(pointer, follow)
+      @held = Held.new(self, pointer, :reader_close)
+      @follow = follow
+      @text = "\0".b * 8
+      @length = "\0".b * 8
+    end
+
+    # The next line, or nil.
+    def line
+      until (found = status.zero?)
+        break unless @ends && Process.clock_gettime(Process::CLOCK_MONOTONIC) < @ends
+      end
+      @ends = nil
+      Fiddle::Pointer.new(@text.unpack1("Q"))[0, @length.unpack1("Q")].force_encoding("UTF-8") if found
+    end
+
+    def close
+      pointer = @held.take(self)
+      C.reader_close(pointer) if pointer
+    end
+
+    private
+
+    def status
+      return C.call!(:reader_next, @held.pointer, @text, @length, nil) unless @follow
+
+      now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+      @ends ||= now + @follow
+      wait = [[@ends - now, TURN].min, 0].max
+      C.call!(:reader_follow, @held.pointer, (wait * 1000).ceil, @text, @length, nil)
+    end
+  end
+  private_constant :Reader
 
   # Yields the events of a trail, as hashes, and their lines; without a block, an
   # enumerator. Filters: domains:, categories:, model_names:, operations:, users:
-  # (a string or an array; an empty array lets nothing through), request_id:, event_ids: and timestamps: (ranges, such as 7..), order:
-  # (:stream, :oldest_first, :newest_first), limit:. With follow:, it waits at the
+  # (strings, or one), request_id:, event_ids: and timestamps: (ranges, such as 7..),
+  # order: (:stream, :oldest_first, :newest_first), limit:. What is nil is not given;
+  # an empty list and a limit of 0 let nothing through. With follow:, it waits at the
   # end for so many seconds for an event that comes.
   def self.read(root, follow: nil, **filters)
-    return enum_for(:read, root, follow: follow, **filters) unless block_given?
+    unless follow.nil?
+      raise TypeError, "follow must be a number of seconds, not #{follow.class}" unless follow.is_a?(Integer) || follow.is_a?(Float)
+      raise ArgumentError, "follow must be a number of seconds from 0 up" unless follow >= 0
+    end
+    unless block_given?
+      with_filter(**filters) { nil } # so that what is wrong is told at once
+      return enum_for(:read, root, follow: follow, **filters)
+    end
 
-    reader = with_filter(**filters) { |filter| C.make!(:reader_open, C.path(root), filter) }
-    # An enumerator that is left at a `next` never gets to the end of this method.
-    owner = Object.new
-    ObjectSpace.define_finalizer(owner, C.closer(:reader_close, reader))
-    text = "\0".b * 8
-    length = "\0".b * 8
+    reader = with_filter(**filters) { |filter| Reader.new(C.make!(:reader_open, C.path(root), filter), follow) }
     begin
-      call = follow ? [:reader_follow, reader, (follow * 1000).to_i] : [:reader_next, reader]
-      while C.call!(*call, text, length, nil).zero?
-        line = Fiddle::Pointer.new(text.unpack1("Q"))[0, length.unpack1("Q")].force_encoding("UTF-8")
-        yield JSON.parse(line), line
+      while (line = reader.line)
+        yield parse(line), line
       end
     ensure
-      ObjectSpace.undefine_finalizer(owner)
-      C.reader_close(reader)
+      reader.close
     end
   end
 
@@ -375,19 +483,19 @@ module Auditrail
 
   # The records of a domain and category as their events leave them.
   def self.replay(root, domain, category, **filters)
-    names = [root, domain, category].map { |name| C.path(name) }
-    with_filter(**filters) do |filter|
-      result = JSON.parse(C.take(C.make!(:replay, *names, filter)))
+    names = [C.path(root), C.terminated("domain", domain), C.terminated("category", category)]
+    with_filter(%i[domains categories order], **filters) do |filter|
+      result = parse(C.take(C.make!(:replay, *names, filter)))
       Replayed.new(*result.values_at("state", "last_event_id", "applied_events"))
     end
   end
 
   # What happened to one record, event by event.
   def self.history(root, domain, category, model_name, **filters)
-    names = [root, domain, category, model_name].map { |name| C.path(name) }
-    with_filter(**filters) { |filter| JSON.parse(C.take(C.make!(:history, *names, filter))) }
+    names = [C.path(root), C.terminated("domain", domain), C.terminated("category", category), C.terminated("model_name", model_name)]
+    with_filter(%i[domains categories model_names], **filters) { |filter| parse(C.take(C.make!(:history, *names, filter))) }
   end
 
   # Goes through a trail without changing it, and reports what it found.
-  def self.check(root) = JSON.parse(C.take(C.make!(:check, C.path(root))))
+  def self.check(root) = parse(C.take(C.make!(:check, C.path(root))))
 end

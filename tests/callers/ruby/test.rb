@@ -2,6 +2,9 @@
 
 # auditrail.rb against the built library: ruby test.rb CORPUS SCRATCH
 require_relative "../../../bindings/ruby/auditrail"
+require "pathname"
+require "set"
+require "timeout"
 
 corpus, $scratch = ARGV
 $checks = 0
@@ -54,7 +57,28 @@ fails(Auditrail::Error) { Trail.open("#{$scratch}/errors", max_segment_bytes: 0)
 fails(ArgumentError) { Trail.open("#{$scratch}/errors", max_segment_bytes: -1) }
 fails(ArgumentError) { Trail.open("#{$scratch}/errors", colour: 1) }
 fails(ArgumentError) { Trail.open("a\0b") }
-fails(KeyError) { Trail.open("#{$scratch}/errors", durability: :eternal) }
+[nil, 7, [], :"a\0b".to_proc, %w[a]].each { |bad| fails(TypeError) { Trail.open(bad) } }
+[{ max_segment_bytes: "7" }, { max_open_files: 7.9 }, { buffer_bytes: true }, { shared: "no" }, { shared: nil }, { domains: 7 },
+ { domains: [7] }, { domains: { a: 1 } }, { operations: [nil] }].each do |bad|
+  fails(TypeError) { Trail.open("#{$scratch}/errors", **bad) }
+end
+[{ max_segment_bytes: 2**64 }, { flush_interval_ms: -1 }, { domains: [] }, { operations: [] }, { durability: "synced" },
+ { durability: 1 }].each do |bad|
+  fails(ArgumentError) { Trail.open("#{$scratch}/errors", **bad) }
+end
+Trail.open(Pathname.new("#{$scratch}/one"), domains: "a", operations: :rename, buffer_bytes: nil) do |t|
+  same t.append(**Event, domain: "a", operation: "rename"), 1
+  fails(Auditrail::InvalidEvent) { t.append(**Event) }
+end
+Trail.open("#{$scratch}/any", domains: "*", operations: :any) { |t| same t.append(**Event, domain: "a", operation: "x"), 1 }
+fails(ArgumentError) { trail.append(Event, request_id: "passed over") }
+[Event, "{}", nil, 7].each { |bad| fails(TypeError) { trail.append_batch(bad) } }
+fails(Auditrail::InvalidEvent) { trail.append(**Event, payload: { after: { "a" => 1, a: 2 } }) }
+fails(JSON::GeneratorError) { trail.append(**Event, model_name: "\xff") }
+fails(TypeError) { trail.dup }
+fails(TypeError) { trail.clone }
+fails(TypeError) { Marshal.dump(trail) }
+fails(ArgumentError) { Trail.open("#{$scratch}/errors", durability: :eternal) }
 fails(JSON::GeneratorError) { trail.append(**Event, payload: { after: { x: Float::NAN } }) }
 fails(Auditrail::InvalidEvent) { trail.append_batch([Event, {}, Event]) }
 fails(ArgumentError) { trail.append_batch(["{}\n{}"]) }
@@ -73,6 +97,35 @@ Trail.open("#{$scratch}/options", durability: :buffered, flush_interval_ms: 0, d
   same t.stats.values_at(:written_id, :last_id, :waiting), [0, 1, 1]
 end
 same Auditrail.read("#{$scratch}/options").count, 1
+
+# Deep, large and odd values; encodings.
+Trail.open("#{$scratch}/odd") do |t|
+  deep = (1..120).inject([]) { |inner, _| [inner] }
+  back = t.append_returning(**Event, payload: { after: { deep: deep, big: 10**5000, zero: -0.0, nul: "\0" } })
+  same back["payload"]["after"], { "deep" => deep, "big" => 10**5000, "zero" => -0.0, "nul" => "\0" }
+  check (1 / back["payload"]["after"]["zero"]).negative?
+  same Auditrail.read("#{$scratch}/odd").first[0], back
+  t.append(JSON.generate(Event.merge(model_name: "\u00e9")).encode("UTF-16LE"))
+  same Auditrail.read("#{$scratch}/odd", model_names: "\u00e9".encode("ISO-8859-1")).count, 1
+  fails(Auditrail::Error) { t.append(**Event, payload: { after: { text: "x" * (2 << 20) } }) }
+end
+
+# A text is the library's own while it works on it: here it waits for its turn.
+Trail.open("#{$scratch}/changed", shared: true) do |t|
+  t.append(**Event)
+  text = JSON.generate(Event.merge(payload: { after: { text: "x" * 100_000 } }))
+  File.open("#{$scratch}/changed/.auditrail/commit-lock") do |lock|
+    lock.flock(File::LOCK_EX)
+    appending = Thread.new { t.append(text) }
+    sleep 0.1
+    text.replace("y" * 200_000)
+    GC.start
+    GC.compact if GC.respond_to?(:compact)
+    lock.flock(File::LOCK_UN)
+    same appending.value, 2
+  end
+  same Auditrail.read("#{$scratch}/changed", event_ids: 2..2).first[0]["payload"]["after"]["text"], "x" * 100_000
+end
 
 # Threads share a trail, and closing waits for them.
 Trail.open("#{$scratch}/threads", durability: :synced) do |t|
@@ -108,16 +161,48 @@ same ids.call(domains: ["v2"], event_ids: 3..7), [3, 5, 7]
 same ids.call(model_names: %w[m0 m2], timestamps: (1008..), order: :oldest_first), [8, 9]
 same ids.call(event_ids: (...3)), [2, 1]
 same ids.call(users: ["nobody"]), []
-# A filter never lets more through than was asked for.
-same ids.call(domains: "legacy"), [2, 4, 6, 8, 10]
-same ids.call(domains: []), []
-same ids.call(limit: 0), []
-same ids.call(domains: ["v2"], users: [], event_ids: (2..)), []
-same ids.call(event_ids: 0...(2**64), timestamps: (-2**63)..1001), [1]
-[{ colours: [] }, { domain: "v2" }, { domains: 7 }, { domains: { v2: 1 } }, { event_ids: -1.. },
- { event_ids: ..(2**64) }, { timestamps: ..(2**63) }, { limit: -1 }, { limit: 2**64 }, { order: :none }].each do |wrong|
-  fails(ArgumentError) { ids.call(**wrong) }
+# A filter lets nothing through that was not asked for.
+same ids.call(domains: nil, users: nil, request_id: nil, event_ids: nil, timestamps: nil, order: nil, limit: nil), ids.call
+{ domains: ["v2", 5], categories: ["image", 10], model_names: ["m0", 3], operations: ["create", 10],
+  users: ["u", 10] }.each do |name, (one, found)|
+  same ids.call(name => one).size, found
+  [[one], [one.to_sym], one.to_sym, Set[one], [one].each].each { |list| same ids.call(name => list), ids.call(name => one) }
+  [[], Set[], [].each].each { |empty| same ids.call(name => empty), [] }
+  [5, [5], [nil], [[one]], true, { one => one }].each { |bad| fails(TypeError) { ids.call(name => bad) } }
 end
+same ids.call(limit: 0), []
+same ids.call(event_ids: 10...2**64), [10]
+[-1, 2**64, 2**70].each do |bad|
+  fails(ArgumentError) { ids.call(limit: bad) }
+  fails(ArgumentError) { ids.call(event_ids: bad..) }
+  fails(ArgumentError) { ids.call(event_ids: ..bad) }
+end
+[2**63, -2**64].each do |bad|
+  fails(ArgumentError) { ids.call(timestamps: bad..) }
+  fails(ArgumentError) { ids.call(timestamps: ..bad) }
+end
+fails(ArgumentError) { ids.call(event_ids: ...0) }
+same ids.call(timestamps: -1..).size, 10
+[1.0, "1", true, Float::NAN, Float::INFINITY, [1]].each { |bad| fails(TypeError) { ids.call(limit: bad) } }
+%i[event_ids timestamps].each do |name|
+  [1.5..3, 1..3.0, 1..Float::INFINITY, "a".."b", 7, [1, 2], "1..2"].each { |bad| fails(TypeError) { ids.call(name => bad) } }
+end
+fails(TypeError) { ids.call(request_id: 7) }
+[{ colours: [] }, { domain: "v2" }, { order: :random }, { order: 1 }, { order: "stream" }, { follow: -1 },
+ { follow: Float::NAN }].each do |bad|
+  fails(ArgumentError) { Auditrail.read(root, **bad) } # at once, not when it is first read
+end
+["1", true, [1]].each { |bad| fails(TypeError) { Auditrail.read(root, follow: bad) } }
+same fails(Auditrail::Error) { ids.call(event_ids: 3..2) }.name, "AUDITRAIL_ERR_INVALID_ARGUMENT"
+fails(Auditrail::NotFound) { Auditrail.read("#{$scratch}/nothing", users: []) { nil } }
+same Auditrail.replay(root, "v2", "image", users: []).to_a, [{}, nil, 0]
+same Auditrail.history(root, "v2", "image", "m1", limit: 0), []
+fails(ArgumentError) { Auditrail.replay(root, "v2", "image", domains: ["legacy"]) }
+fails(ArgumentError) { Auditrail.replay(root, "v2", "image", order: :newest_first) }
+fails(ArgumentError) { Auditrail.history(root, "v2", "image", "m1", model_names: ["m2"]) }
+fails(ArgumentError) { Auditrail.replay(root, "v2", "image\0") }
+fails(TypeError) { Auditrail.replay(root, nil, "image") }
+fails(ArgumentError) { Auditrail.history(root, "v2", "image", "m1\0") }
 replayed = Auditrail.replay(root, "v2", "image", event_ids: (..7))
 same [replayed.state["m1"]["n"], replayed.last_event_id, replayed.applied_events], [7, 7, 4]
 same Auditrail.history(root, "v2", "image", "m1").first["changes"], { "n" => { "new" => 1 } }
@@ -127,24 +212,42 @@ same Auditrail.read(root, event_ids: (10..), follow: 30).take(2).map { |event, _
 later.join
 same Auditrail.read(root, event_ids: (10..), follow: 0).count, 2
 
-# What is dropped, or still open at the end, is closed.
-fails(ArgumentError) { Trail.open("#{$scratch}/options", domains: 7) }
-fails(ArgumentError) { Trail.open("#{$scratch}/options", operations: []) }
-binding_path = File.expand_path("../../../bindings/ruby/auditrail", __dir__)
-check system(RbConfig.ruby, "-e", <<~RUBY, binding_path, "#{$scratch}/exit")
-  require ARGV[0]
-  root = ARGV[1]
-  trail = Auditrail::Trail.open(root, durability: :buffered, flush_interval_ms: 3_600_000)
-  2.times { trail.append(domain: "v2", category: "c", model_name: "m", operation: "create", logical_user_id: "u") }
-  trail.flush
-  def drop(depth, root) = depth.zero? ? 50.times { Auditrail.read(root).next } : drop(depth - 1, root)
-  drop(50, root)
-  20.times { GC.start }
-  files = Dir.children("/proc/self/fd").count { |fd| (File.readlink("/proc/self/fd/\#{fd}") rescue "").end_with?(".jsonl") }
-  abort "\#{files} files are still open" if files > 25
-  trail.append(domain: "v2", category: "c", model_name: "m", operation: "create", logical_user_id: "u")
-RUBY
-same Auditrail.read("#{$scratch}/exit").count, 3
+# A thread that follows can be interrupted.
+started = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+fails(Timeout::Error) { Timeout.timeout(0.3) { Auditrail.read(root, event_ids: (100..), follow: Float::INFINITY) { nil } } }
+check Process.clock_gettime(Process::CLOCK_MONOTONIC) - started < 5
+
+# What is dropped gives back its files.
+def open_files(root)
+  Dir.children("/proc/self/fd").count do |fd|
+    File.readlink("/proc/self/fd/#{fd}").start_with?(root)
+  rescue Errno::ENOENT
+    false # that of the listing itself
+  end
+end
+
+def drop(root)
+  Trail.open("#{root}/trail", durability: :buffered, flush_interval_ms: 0).append(**Event)
+  20.times { Auditrail.read("#{$scratch}/same").next }
+  check open_files(root).positive? && open_files("#{$scratch}/same").positive?
+end
+Thread.new { drop("#{$scratch}/dropped") }.join # whose stack is gone
+50.times do
+  break if open_files("#{$scratch}/dropped").zero? && open_files("#{$scratch}/same").zero?
+
+  GC.start
+  sleep 0.01
+end
+same open_files("#{$scratch}/dropped"), 0
+check open_files("#{$scratch}/same") < 3 # the stack is searched conservatively
+Trail.open("#{$scratch}/dropped/trail") { |t| same t.stats[:last_id], 1 }
+
+# Nothing is lost at the end without close.
+system(RbConfig.ruby, "-r", File.expand_path("../../../bindings/ruby/auditrail", __dir__), "-e", <<~CODE, exception: true)
+  trail = Auditrail::Trail.open("#{$scratch}/end", durability: :buffered, flush_interval_ms: 0)
+  10.times { trail.append('#{JSON.generate(Event)}') }
+CODE
+same Auditrail.read("#{$scratch}/end").count, 10
 
 # Fork.
 Trail.open("#{$scratch}/fork", shared: true) do |t|
