@@ -15,7 +15,8 @@
 -- What fails raises an error that is a table: status, name, errno, offset and
 -- message, and prints as the message. Events are tables or JSON text. In tables,
 -- auditrail.null stands for null and auditrail.array(t) for a list that may be
--- empty; keys are written in the order of the alphabet.
+-- empty; keys are written in the order of the alphabet. A table that is neither a
+-- list without holes nor has string keys only is refused.
 
 local ffi = require "ffi"
 
@@ -113,41 +114,63 @@ local function check(status)
     }, Error), 0)
 end
 
--- What goes over as a C string: a NUL would cut it.
-local function path(name)
-    if type(name) ~= "string" then error("a path or name must be a string, not a " .. type(name), 3) end
-    if name:find("\0", 1, true) then error("a path or name cannot hold a NUL", 3) end
-    return name
+local function kind_of(value) return value == nil and "nil" or "a " .. type(value) end
+
+--- A text that the library takes up to its NUL.
+local function name(what, text)
+    if type(text) ~= "string" then error(what .. " must be a string, not " .. kind_of(text), 3) end
+    if text:find("\0", 1, true) then error(what .. " cannot hold a NUL", 3) end
+    return text
 end
 
--- A whole number as the library takes it; a cdata integer where 2^53 is too little.
-local function whole(name, value, signed)
-    local exact
-    if type(value) == "number" then
-        exact = value % 1 == 0 and value <= 2^53 and value >= (signed and -2^53 or 0)
-    elseif ffi.istype("int64_t", value) then
-        exact = signed or value >= 0
-    elseif ffi.istype("uint64_t", value) then
-        exact = not signed or value <= 0x7fffffffffffffffULL
-    end
-    if exact then return value end
-    error(("%s must be a whole number%s, not %s"):format(name, signed and "" or " from 0", tostring(value)), 0)
-end
+local function path(root) return name("a path", root) end
 
--- A list of texts; one text is a list of one. A key that is no index, or a hole,
--- would be left out without a word.
-local function texts(name, value)
-    if type(value) == "string" then return {value} end
-    if type(value) ~= "table" then error(name .. " must be a string or a list of them", 0) end
+--- How many values a list has; an error where it is none, has holes or other keys.
+local function length_of(what, list)
     local count = 0
-    for _, text in pairs(value) do
+    for key in pairs(list) do
+        if type(key) ~= "number" or key < 1 or key % 1 ~= 0 then
+            error(what .. " must be a list, but has the key " .. tostring(key), 0)
+        end
         count = count + 1
-        if type(text) ~= "string" then error(name .. " must hold only strings", 0) end
     end
     for index = 1, count do
-        if value[index] == nil then error(name .. " must be a list without holes and keys", 0) end
+        if list[index] == nil then error(what .. " must be a list without holes", 0) end
+    end
+    return count
+end
+
+--- The texts of a list; a text alone is a list of one.
+local function texts(what, some)
+    if type(some) == "string" then return {some} end
+    if type(some) ~= "table" then error(what .. " must be a string or a list, not " .. kind_of(some), 0) end
+    for index = 1, length_of(what, some) do
+        if type(some[index]) ~= "string" then error(what .. " must hold strings, not " .. kind_of(some[index]), 0) end
+    end
+    return some
+end
+
+local int64, uint64 = ffi.typeof("int64_t"), ffi.typeof("uint64_t")
+
+--- The number, if it is a whole one in range: a Lua number that is exact, or an
+-- int64_t or uint64_t. The ffi would make another of any other.
+local function whole(what, value, signed)
+    if type(value) == "number" then
+        if value % 1 ~= 0 or value >= 2^53 or value <= -2^53 or (value < 0 and not signed) then
+            error(what .. " must be a whole number " .. (signed and "below 2^53" or "from 0 to 2^53"), 0)
+        end
+    elseif ffi.istype(int64, value) then
+        if value < 0 and not signed then error(what .. " cannot be negative", 0) end
+    elseif ffi.istype(uint64, value) then
+        if signed and value > 0x7fffffffffffffffULL then error(what .. " is too large", 0) end
+    else
+        error(what .. " must be a number, not " .. kind_of(value), 0)
     end
     return value
+end
+
+local function one_of(what, from, value)
+    return type(value) == "string" and from[value] or error("no such " .. what .. ": " .. tostring(value), 0)
 end
 
 -- JSON ------------------------------------------------------------------------
@@ -166,6 +189,7 @@ local function quoted(text)
 end
 
 local function number(value)
+    if value == 0 then return 1 / value < 0 and "-0.0" or "0" end
     if value % 1 == 0 and value > -2^53 and value < 2^53 then return ("%d"):format(value) end
     for digits = 15, 17 do -- the shortest text that is this number
         local text = ("%%.%dg"):format(digits):format(value)
@@ -192,16 +216,11 @@ function encode(value)
     if kind == "string" then return quoted(value) end
     if kind == "number" then return number(value) end
     if kind == "boolean" or value == auditrail.null then return tostring(value) end
-    if kind == "cdata" then return (tostring(value):gsub("U?LL$", "")) end
+    if ffi.istype(int64, value) or ffi.istype(uint64, value) then return (tostring(value):gsub("U?LL$", "")) end
     if kind ~= "table" then error("a " .. kind .. " has no form in JSON", 0) end
-    if getmetatable(value) ~= Array and #value == 0 then return members(value) end
+    if getmetatable(value) ~= Array and value[1] == nil then return members(value) end
     local parts = {}
-    for index = 1, #value do parts[index] = encode(value[index]) end
-    for key in pairs(value) do
-        if type(key) ~= "number" or parts[key] == nil then
-            error("a table is a list or has keys, not both: " .. tostring(key), 0)
-        end
-    end
+    for index = 1, length_of("an array", value) do parts[index] = encode(value[index]) end
     return "[" .. table.concat(parts, ",") .. "]"
 end
 
@@ -284,7 +303,11 @@ end
 
 auditrail.encode, auditrail.decode = encode, decode
 
-local function json(event) return type(event) == "string" and event or members(event) end
+local function json(event)
+    if type(event) == "string" then return event end
+    if type(event) ~= "table" then error("an event must be a table or JSON text, not " .. kind_of(event), 3) end
+    return members(event)
+end
 
 local function buffer_text(made)
     local text = ffi.string(C.auditrail_buffer_data(made), C.auditrail_buffer_length(made))
@@ -297,41 +320,48 @@ end
 local durabilities = {buffered = 0, written = 1, synced = 2}
 local numbers = {"max_segment_bytes", "max_event_bytes", "buffer_bytes", "flush_interval_ms", "max_open_files"}
 
+local setters = {}
+for _, kind in ipairs {"domain", "operation"} do
+    setters[kind .. "s"] = function(options, names)
+        if names == "*" then return check(C["auditrail_options_set_any_" .. kind](options, details)) end
+        names = texts(kind .. "s", names)
+        if #names == 0 then error(kind .. "s: an empty list would allow no event", 0) end
+        for _, one in ipairs(names) do check(C["auditrail_options_add_" .. kind](options, one, #one, details)) end
+    end
+end
+for _, option in ipairs(numbers) do
+    setters[option] = function(options, value)
+        check(C["auditrail_options_set_" .. option](options, whole(option, value), details))
+    end
+end
+function setters.durability(options, value)
+    check(C.auditrail_options_set_durability(options, one_of("durability", durabilities, value), details))
+end
+function setters.shared(options, value)
+    if type(value) ~= "boolean" then error("shared must be true or false, not " .. kind_of(value), 0) end
+    check(C.auditrail_options_set_shared(options, value and 1 or 0, details))
+end
+
+--- Gives each of what is wanted to its setter, and refuses what has none.
+local function set_all(what, known, target, wanted)
+    if wanted ~= nil and type(wanted) ~= "table" then error(what .. "s must be a table, not " .. kind_of(wanted), 0) end
+    for option, value in pairs(wanted or {}) do
+        local set = known[option] or error("no such " .. what .. ": " .. tostring(option), 0)
+        set(target, value)
+    end
+    return target
+end
+
 local function options_of(wanted)
-    local options = ffi.gc(C.auditrail_options_new(), C.auditrail_options_free)
-    local known = {durability = true, shared = true, domains = true, operations = true}
-    for _, name in ipairs(numbers) do
-        known[name] = true
-        if wanted[name] then
-            check(C["auditrail_options_set_" .. name](options, whole(name, wanted[name]), details))
-        end
-    end
-    for name in pairs(wanted) do
-        if not known[name] then error("a trail has no option " .. tostring(name), 3) end
-    end
-    if wanted.durability then
-        local durability = durabilities[wanted.durability]
-            or error("no durability: " .. tostring(wanted.durability), 3)
-        check(C.auditrail_options_set_durability(options, durability, details))
-    end
-    check(C.auditrail_options_set_shared(options, wanted.shared and 1 or 0, details))
-    for _, kind in ipairs {"domain", "operation"} do
-        local names = wanted[kind .. "s"]
-        if names == "*" then
-            check(C["auditrail_options_set_any_" .. kind](options, details))
-        elseif names ~= nil then
-            names = texts(kind .. "s", names)
-            if #names == 0 then error(kind .. "s: an empty list would allow no event", 3) end
-            for _, name in ipairs(names) do
-                check(C["auditrail_options_add_" .. kind](options, name, #name, details))
-            end
-        end
-    end
-    return options
+    return set_all("option", setters, ffi.gc(C.auditrail_options_new(), C.auditrail_options_free), wanted)
 end
 
 local Trail = {}
 Trail.__index = Trail
+
+-- What a trail needs, by the trail: a copy of one has no handle, so that none is
+-- used after it was freed.
+local inner = setmetatable({}, {__mode = "k"})
 
 --- Opens the trail in a folder, which is made where it is missing. Options:
 -- durability ("buffered", "written", "synced"), shared, domains and operations
@@ -339,52 +369,63 @@ Trail.__index = Trail
 -- flush_interval_ms, max_open_files.
 function auditrail.open(root, options)
     local out = ffi.new("auditrail_writer *[1]")
-    check(C.auditrail_writer_open(path(root), options_of(options or {}), out, details))
-    local handle = ffi.gc(out[0], function(writer) C.auditrail_writer_close(writer, nil) end)
-    return setmetatable({handle = handle, id = ffi.new("uint64_t[1]"), count = ffi.new("size_t[1]")}, Trail)
+    check(C.auditrail_writer_open(path(root), options_of(options), out, details))
+    local trail = setmetatable({}, Trail)
+    inner[trail] = {
+        handle = ffi.gc(out[0], function(writer) C.auditrail_writer_close(writer, nil) end),
+        id = ffi.new("uint64_t[1]"), count = ffi.new("size_t[1]"),
+    }
+    return trail
 end
 
-local function open_handle(trail) return trail.handle or error("the trail is closed", 3) end
+--- The handle of a trail, and what belongs to it.
+local function open_handle(trail)
+    local own = inner[trail] or error("this is no trail", 3)
+    return own.handle or error("the trail is closed", 3), own
+end
 
 --- Appends an event, a table or JSON text, and returns its id.
 function Trail:append(event)
     local text = json(event)
-    check(C.auditrail_writer_append(open_handle(self), text, #text, self.id, details))
-    return tonumber(self.id[0])
+    local handle, own = open_handle(self)
+    check(C.auditrail_writer_append(handle, text, #text, own.id, details))
+    return tonumber(own.id[0])
 end
 
 --- Appends an event and returns it as it was persisted, and its line.
 function Trail:append_returning(event)
     local text = json(event)
     local out = ffi.new("auditrail_buffer *[1]")
-    check(C.auditrail_writer_append_returning(open_handle(self), text, #text, out, details))
+    check(C.auditrail_writer_append_returning((open_handle(self)), text, #text, out, details))
     local line = buffer_text(out[0])
     return decode(line), line
 end
 
 --- Appends a list of events, all or none; returns the first id and their number.
 function Trail:append_batch(events)
+    local handle, own = open_handle(self)
+    if type(events) ~= "table" then error("a batch must be a list of events, not " .. kind_of(events), 2) end
     local lines = {}
-    for index, event in ipairs(events) do
-        lines[index] = json(event)
+    for index = 1, length_of("a batch", events) do
+        lines[index] = json(events[index])
         if lines[index]:find("\n", 1, true) then error("an event of a batch must be one line", 2) end
     end
     if #lines == 0 then return nil, 0 end
     local text = table.concat(lines, "\n")
-    check(C.auditrail_writer_append_batch(open_handle(self), text, #text, self.id, self.count, details))
-    return tonumber(self.id[0]), tonumber(self.count[0])
+    check(C.auditrail_writer_append_batch(handle, text, #text, own.id, own.count, details))
+    return tonumber(own.id[0]), tonumber(own.count[0])
 end
 
 --- Gives all events that were accepted to the operating system.
-function Trail:flush() check(C.auditrail_writer_flush(open_handle(self), details)) end
+function Trail:flush() check(C.auditrail_writer_flush((open_handle(self)), details)) end
 
 --- Brings all events that were accepted to disk.
-function Trail:sync() check(C.auditrail_writer_sync(open_handle(self), details)) end
+function Trail:sync() check(C.auditrail_writer_sync((open_handle(self)), details)) end
 
 --- What the writer has done and where it is.
 function Trail:stats()
     local stats = ffi.new("auditrail_stats", {size = ffi.sizeof("auditrail_stats")})
-    check(C.auditrail_writer_stats(open_handle(self), stats, details))
+    check(C.auditrail_writer_stats((open_handle(self)), stats, details))
     local result = {}
     for _, name in ipairs {"events", "bytes", "batches", "rotations", "syncs", "last_id", "written_id",
         "synced_id", "torn_tails", "torn_bytes", "missing_ids", "waiting", "streams", "open_files",
@@ -396,9 +437,10 @@ end
 
 --- Flushes, syncs and lets the trail go. A second call does nothing.
 function Trail:close()
-    local handle = self.handle
+    local own = inner[self] or error("this is no trail", 2)
+    local handle = own.handle
     if not handle then return end
-    self.handle = nil
+    own.handle = nil
     ffi.gc(handle, nil)
     check(C.auditrail_writer_close(handle, details))
 end
@@ -409,59 +451,74 @@ local orders = {stream = 0, oldest_first = 1, newest_first = 2}
 local lists = {domains = "domain", categories = "category", model_names = "model_name",
     operations = "operation", users = "user"}
 
-local filters_beside_lists = {request_id = true, min_event_id = true, max_event_id = true,
-    min_timestamp = true, max_timestamp = true, order = true, limit = true}
-
-local function filter_of(wanted)
-    local filter = ffi.gc(C.auditrail_filter_new(), C.auditrail_filter_free)
-    local limit = whole("limit", wanted.limit or 0)
-    local first_id = whole("min_event_id", wanted.min_event_id or 0)
-    local last_id = whole("max_event_id", wanted.max_event_id or 0xffffffffffffffffULL)
-    for name, value in pairs(wanted) do
-        if lists[name] then
-            local wanted_texts = texts(name, value)
-            for _, text in ipairs(wanted_texts) do
-                check(C["auditrail_filter_add_" .. lists[name]](filter, text, #text, details))
-            end
-            if #wanted_texts == 0 then first_id, last_id = 0, 0 end -- ids begin at 1: nothing passes
-        elseif not filters_beside_lists[name] then
-            error("no such filter: " .. tostring(name), 3)
+local choosers = {}
+for plural, kind in pairs(lists) do
+    choosers[plural] = function(state, some)
+        some = texts(plural, some)
+        if #some == 0 then state.none = true end
+        for _, one in ipairs(some) do
+            check(C["auditrail_filter_add_" .. kind](state.filter, one, #one, details))
         end
     end
-    if wanted.limit and limit == 0 then first_id, last_id = 0, 0 end
-    local request_id = wanted.request_id
-    if request_id ~= nil then
-        if type(request_id) ~= "string" then error("request_id must be a string", 3) end
-        check(C.auditrail_filter_set_request_id(filter, request_id, #request_id, details))
+end
+for _, bound in ipairs {"min_event_id", "max_event_id"} do
+    choosers[bound] = function(state, value) state[bound] = whole(bound, value) end
+end
+for _, bound in ipairs {"min_timestamp", "max_timestamp"} do
+    choosers[bound] = function(state, value) state[bound] = whole(bound, value, true) end
+end
+function choosers.request_id(state, text)
+    if type(text) ~= "string" then error("request_id must be a string, not " .. kind_of(text), 0) end
+    check(C.auditrail_filter_set_request_id(state.filter, text, #text, details))
+end
+function choosers.order(state, value)
+    check(C.auditrail_filter_set_order(state.filter, one_of("order", orders, value), details))
+end
+function choosers.limit(state, value)
+    if whole("limit", value) == 0 then state.none = true end
+    check(C.auditrail_filter_set_limit(state.filter, value, details))
+end
+function choosers.follow(state, seconds)
+    if type(seconds) ~= "number" or not (seconds >= 0) then
+        error("follow must be a number of seconds from 0 up", 0)
     end
-    check(C.auditrail_filter_set_event_ids(filter, first_id, last_id, details))
-    check(C.auditrail_filter_set_timestamps(filter,
-        whole("min_timestamp", wanted.min_timestamp or -0x7fffffffffffffffLL - 1LL, true),
-        whole("max_timestamp", wanted.max_timestamp or 0x7fffffffffffffffLL, true), details))
-    local order = orders[wanted.order or "stream"] or error("no order: " .. tostring(wanted.order), 3)
-    check(C.auditrail_filter_set_order(filter, order, details))
-    check(C.auditrail_filter_set_limit(filter, limit, details))
-    return filter
+    state.wait = seconds < 1e12 and math.ceil(seconds * 1000) or 0xffffffffffffffffULL -- for ever
+end
+
+local function without(...)
+    local known = {}
+    for filter, choose in pairs(choosers) do known[filter] = choose end
+    for _, filter in ipairs {...} do known[filter] = nil end
+    return known
+end
+local for_replay = without("domains", "categories", "order", "follow")
+local for_history = without("domains", "categories", "model_names", "follow")
+
+local last_id = 0xffffffffffffffffULL
+
+--- A filter of the library, which lets nothing through that was not asked for, and
+-- how long to wait at the end.
+local function filter_of(wanted, known)
+    local filter = ffi.gc(C.auditrail_filter_new(), C.auditrail_filter_free)
+    local state = set_all("filter", known or choosers, {filter = filter}, wanted)
+    check(C.auditrail_filter_set_event_ids(filter, state.min_event_id or 0, state.max_event_id or last_id, details))
+    -- To the library an empty list is no list, and a limit of 0 no limit; ids begin at 1.
+    if state.none then check(C.auditrail_filter_set_event_ids(filter, 0, 0, details)) end
+    check(C.auditrail_filter_set_timestamps(filter, state.min_timestamp or -0x7fffffffffffffffLL - 1LL,
+        state.max_timestamp or 0x7fffffffffffffffLL, details))
+    return filter, state.wait
 end
 
 --- Goes through the events of a trail: for event, line in auditrail.read(root)
 -- do … end. Filters: domains, categories, model_names, operations, users
--- (a string or a list; an empty list lets nothing through), request_id,
--- min_event_id, max_event_id, min_timestamp, max_timestamp, order ("stream",
--- "oldest_first", "newest_first"), limit; and follow: for how many
--- seconds to wait at the end for an event that comes.
+-- (lists, or one text), request_id, min_event_id, max_event_id, min_timestamp,
+-- max_timestamp, order ("stream", "oldest_first", "newest_first"), limit; and
+-- follow: for how many seconds to wait at the end for an event that comes. An empty
+-- list and a limit of 0 let nothing through.
 function auditrail.read(root, filters)
-    local chosen, wait = {}, nil
-    for name, value in pairs(filters or {}) do
-        if name == "follow" then
-            wait = type(value) == "number" and whole("follow", math.floor(value * 1000))
-                or error("follow must be a number of seconds", 2)
-        else
-            chosen[name] = value
-        end
-    end
     local out = ffi.new("auditrail_reader *[1]")
-    check(C.auditrail_reader_open(path(root), filter_of(chosen), out, details))
+    local filter, wait = filter_of(filters)
+    check(C.auditrail_reader_open(path(root), filter, out, details))
     local handle = ffi.gc(out[0], C.auditrail_reader_close)
     local text, length = ffi.new("const char *[1]"), ffi.new("size_t[1]")
     return function()
@@ -486,7 +543,8 @@ end
 -- from names to records, the last id (or null), and how many were applied.
 function auditrail.replay(root, domain, category, filters)
     local out = ffi.new("auditrail_buffer *[1]")
-    check(C.auditrail_replay(path(root), path(domain), path(category), filter_of(filters or {}), out, details))
+    check(C.auditrail_replay(path(root), name("domain", domain), name("category", category),
+        (filter_of(filters, for_replay)), out, details))
     local result = decode(buffer_text(out[0]))
     return result.state, result.last_event_id, result.applied_events
 end
@@ -494,8 +552,8 @@ end
 --- What happened to one record, event by event.
 function auditrail.history(root, domain, category, model_name, filters)
     local out = ffi.new("auditrail_buffer *[1]")
-    check(C.auditrail_history(path(root), path(domain), path(category), path(model_name),
-        filter_of(filters or {}), out, details))
+    check(C.auditrail_history(path(root), name("domain", domain), name("category", category),
+        name("model_name", model_name), (filter_of(filters, for_history)), out, details))
     return decode(buffer_text(out[0]))
 end
 

@@ -5,7 +5,7 @@ local auditrail = require "auditrail"
 local ffi = require "ffi"
 local corpus, scratch = arg[1], arg[2]
 
-ffi.cdef "int fork(void); int waitpid(int, int *, int); void _exit(int);"
+ffi.cdef "ptrdiff_t readlink(const char *, char *, size_t); int fork(void); int waitpid(int, int *, int); void _exit(int);"
 
 local checks = 0
 local function check(condition, what)
@@ -50,7 +50,19 @@ do -- JSON
     same(auditrail.encode(2^63), "9.223372036854776e+18")
     same(auditrail.encode(9007199254740993LL), "9007199254740993")
     fails(nil, auditrail.encode, print)
-    fails(nil, auditrail.encode, {[1] = 1, a = 2} and {[true] = 1})
+    -- A table that is no list and no object is refused: something of it would be lost.
+    for _, bad in ipairs {{[true] = 1}, {1, 2, y = 3}, {1, nil, 3}, {[2] = 1}, {[1.5] = 1}, {[0] = 1, 2},
+        auditrail.array {a = 1}, auditrail.array {[2] = 1}, {a = {1, y = 2}}} do
+        fails(nil, auditrail.encode, bad)
+    end
+    same(auditrail.encode {auditrail.null, 2, auditrail.array {}, {}}, "[null,2,[],{}]")
+    same(auditrail.encode(-0.0), "-0.0")
+    same(1 / auditrail.decode "-0.0", -math.huge)
+    same(auditrail.encode(18446744073709551615ULL), "18446744073709551615")
+    -- No text of somebody's own making gets into the JSON.
+    local forged = ffi.metatype(ffi.typeof "struct { int x; }", {__tostring = function() return '1,"forged":2' end})
+    fails(nil, auditrail.encode, {a = forged()})
+    fails(nil, auditrail.encode, ffi.new "int *")
 end
 
 do -- errors
@@ -68,7 +80,28 @@ do -- errors
     fails("AUDITRAIL_ERR_INVALID_ARGUMENT", auditrail.open, root, {max_segment_bytes = 0})
     fails(nil, auditrail.open, root, {colour = "blue"})
     fails(nil, auditrail.open, root, {durability = "eternal"})
-    fails(nil, auditrail.open, "a\0b")
+    for _, bad in ipairs {"a\0b", 7, {}, true} do fails(nil, auditrail.open, bad) end
+    fails(nil, auditrail.open, nil)
+    for _, bad in ipairs {{max_segment_bytes = "7"}, {max_open_files = 1.5}, {buffer_bytes = true}, {buffer_bytes = false},
+        {max_event_bytes = 1 / 0}, {max_event_bytes = 0 / 0}, {max_event_bytes = 2^53}, {flush_interval_ms = -1},
+        {flush_interval_ms = -1LL}, {shared = 1}, {shared = "no"}, {domains = 7}, {domains = {7}}, {domains = {}},
+        {operations = {}}, {domains = {"a", x = "b"}}, {durability = 1}, {"shared"}, "shared", 7} do
+        local err = fails(nil, auditrail.open, root, bad)
+        check(type(err) == "string" and not err:find("written by", 1, true), err)
+    end
+    local one = auditrail.open(scratch .. "/one", {domains = "a", operations = "rename", max_open_files = 7ULL})
+    fails("AUDITRAIL_ERR_INVALID_EVENT", one.append, one, event)
+    one:close()
+    for _, bad in ipairs {7, true, {1, 2}} do fails(nil, trail.append, trail, bad) end
+    for _, bad in ipairs {"{}", 7, event, {event, nil, event}, {event, x = event}, {[2] = event}} do
+        fails(nil, trail.append_batch, trail, bad)
+    end
+    -- A copy of a trail is none: it could use what was freed.
+    local copy = {}
+    for key, value in pairs(trail) do copy[key] = value end
+    setmetatable(copy, getmetatable(trail))
+    fails(nil, copy.append, copy, event)
+    fails(nil, copy.close, copy)
     event.payload = {after = {x = 0 / 0}}
     fails("AUDITRAIL_ERR_INVALID_EVENT", trail.append, trail, event)
     event.payload = nil
@@ -117,24 +150,47 @@ do -- reading
     same(ids {domains = {"v2"}, min_event_id = 3, max_event_id = 7}, "3 5 7")
     same(ids {model_names = {"m0", "m2"}, min_timestamp = 1008, order = "oldest_first"}, "8 9")
     same(ids {users = {"nobody"}}, "")
-    -- A filter never lets more through than was asked for.
-    same(ids {domains = "legacy"}, "2 4 6 8 10")
-    same(ids {domains = {}}, "")
-    same(ids {limit = 0}, "")
-    same(ids {domains = {"v2"}, users = {}, min_event_id = 2, follow = 0}, "")
-    same(ids {max_event_id = 2ULL, max_timestamp = 1001LL}, "1")
-    for _, wrong in ipairs {{colours = {}}, {domain = "v2"}, {domains = 7}, {domains = {7}}, {domains = {nil, "v2"}},
-        {domains = {"v2", also = "legacy"}}, {request_id = 7}, {min_event_id = -1}, {min_event_id = 1.5},
-        {max_event_id = math.huge}, {max_event_id = -1LL}, {max_timestamp = 2^63}, {min_timestamp = 0 / 0},
-        {min_timestamp = 0xffffffffffffffffULL}, {limit = -1}, {order = "none"}, {follow = -1}, {follow = "x"}} do
-        fails(nil, auditrail.read, root, wrong)
+    -- A filter lets nothing through that was not asked for.
+    for name, one in pairs {domains = "v2", categories = "image", model_names = "m0", operations = "create",
+        users = "u"} do
+        check(#ids {[name] = one} > 0)
+        same(ids {[name] = one}, ids {[name] = {one}})
+        same(ids {[name] = {}}, "")
+        for _, bad in ipairs {5, {5}, {{one}}, true, false, {[2] = one}, {one, x = one}, {[one] = true}} do
+            fails(nil, ids, {[name] = bad})
+        end
     end
-    fails(nil, auditrail.replay, root, "v2\0other", "image")
-    fails(nil, auditrail.history, root, "v2", "image", "m1\0other")
-    fails(nil, auditrail.open, scratch .. "/options", {domains = {v2 = true}})
-    fails(nil, auditrail.open, scratch .. "/options", {domains = {}})
-    fails(nil, auditrail.encode, {1, 2, y = 3})
-    fails(nil, auditrail.encode, auditrail.array {y = 3})
+    same(ids {limit = 0}, "")
+    same(ids {limit = 0ULL}, "")
+    same(ids {min_event_id = 9LL, min_timestamp = -1}, "10 9")
+    for _, name in ipairs {"min_event_id", "max_event_id", "limit", "min_timestamp", "max_timestamp"} do
+        for _, bad in ipairs {1.5, 1 / 0, -1 / 0, 0 / 0, 2^53, -2^53, 2^70, "1", true, false, {1}, ffi.new "int[1]"} do
+            fails(nil, ids, {[name] = bad})
+        end
+    end
+    for _, name in ipairs {"min_event_id", "max_event_id", "limit"} do
+        fails(nil, ids, {[name] = -1})
+        fails(nil, ids, {[name] = -1LL})
+    end
+    for _, bad in ipairs {{colours = {}}, {domain = "v2"}, {"v2"}, "v2", 7, {order = "random"}, {order = 1}, {request_id = 7},
+        {follow = -1}, {follow = 0 / 0}, {follow = "1"}} do
+        fails(nil, ids, bad)
+    end
+    fails("AUDITRAIL_ERR_INVALID_ARGUMENT", ids, {min_event_id = 3, max_event_id = 2})
+    fails("AUDITRAIL_ERR_NOT_FOUND", auditrail.read, scratch .. "/nothing", {users = {}})
+    same(select(3, auditrail.replay(root, "v2", "image", {users = {}})), 0)
+    same(#auditrail.history(root, "v2", "image", "m1", {limit = 0}), 0)
+    for _, bad in ipairs {{domains = {"legacy"}}, {order = "stream"}, {follow = 1}} do
+        fails(nil, auditrail.replay, root, "v2", "image", bad)
+    end
+    fails(nil, auditrail.history, root, "v2", "image", "m1", {model_names = {"m2"}})
+    for _, bad in ipairs {"image\0", "image\0x", 7} do
+        fails(nil, auditrail.replay, root, "v2", bad)
+        fails(nil, auditrail.replay, root, bad, "image")
+        fails(nil, auditrail.history, root, "v2", "image", bad)
+        fails(nil, auditrail.check, bad)
+    end
+    fails(nil, auditrail.replay, root, "v2", nil)
     local state, last, applied = auditrail.replay(root, "v2", "image", {max_event_id = 7})
     same(state.m1.n, 7)
     same(last, 7)
@@ -152,6 +208,22 @@ do -- reading
     same(seen, 2)
     same(auditrail.check(root).events, 11)
     trail:close()
+end
+
+do -- a reader that is dropped gives back its file
+    local function open_files()
+        local count, target = 0, ffi.new("char[4096]")
+        for fd = 0, 255 do
+            local length = tonumber(ffi.C.readlink("/proc/self/fd/" .. fd, target, 4096))
+            if length > 0 and ffi.string(target, length):find("/reading/", 1, true) then count = count + 1 end
+        end
+        return count
+    end
+    for _ = 1, 20 do auditrail.read(scratch .. "/reading")() end
+    check(open_files() > 0, "readers have files open")
+    collectgarbage()
+    collectgarbage()
+    same(open_files(), 0)
 end
 
 do -- fork
