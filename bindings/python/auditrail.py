@@ -59,6 +59,7 @@ from typing import (
     NamedTuple,
     NoReturn,
     Optional,
+    Set,
     Tuple,
     Type,
     TypeVar,
@@ -337,7 +338,7 @@ class _Call:
     that each is used again and again; never by two calls at once."""
 
     __slots__ = ("error", "number", "count", "pointer", "at_error", "at_number", "at_count",
-                 "at_pointer", "handle", "thread")
+                 "at_pointer", "busy", "thread")
 
     def __init__(self) -> None:
         self.error = _CError()
@@ -348,7 +349,7 @@ class _Call:
         self.at_number = ctypes.addressof(self.number)
         self.at_count = ctypes.addressof(self.count)
         self.at_pointer = ctypes.addressof(self.pointer)
-        self.handle: Optional[int] = None
+        self.busy = False  # whether it may be using the trail's handle
         self.thread = 0
 
 
@@ -403,6 +404,13 @@ def _milliseconds(name: str, seconds: Any) -> int:
 def _texts(some: "Names") -> "List[Text]":
     """The texts of a list; a text alone is a list of one."""
     return [some] if isinstance(some, (str, enum.Enum)) else list(some)
+
+
+class _NotCopied:
+    """What owns memory of the library: a copy would free it again."""
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"a {type(self).__name__} cannot be copied or pickled")
 
 
 class _Builder:
@@ -989,7 +997,7 @@ def _log_warning(kind: str, message: str) -> None:
     _log.warning("%s: %s", kind, message)
 
 
-class Trail:
+class Trail(_NotCopied):
     """A trail, open for writing. Many threads may use it at once.
 
     ``root`` is the trail's folder; it is made where it is missing. A ``shared``
@@ -1025,10 +1033,23 @@ class Trail:
         self._process = os.getpid()
         self._warn_unclosed = True
 
+        telling: Set[int] = set()  # the threads that are in the handler
+
         def warned(_: Any, kind: int, message: bytes) -> None:
-            on_warning(_WARNINGS.get(kind, str(kind)), message.decode("utf-8", "replace"))
+            thread = threading.get_ident()
+            outer = thread in telling
+            telling.add(thread)
+            try:
+                on_warning(_WARNINGS.get(kind, str(kind)), message.decode("utf-8", "replace"))
+            finally:
+                if not outer:
+                    telling.discard(thread)
+
+        self._telling = telling
 
         self._warned = _Warned(warned)  # kept as long as the library may call it
+        if not callable(on_warning):
+            raise TypeError(f"on_warning must be callable, not {type(on_warning).__name__}")
         if not isinstance(shared, bool):
             raise TypeError(f"shared must be True or False, not {type(shared).__name__}")
         numbers = {
@@ -1090,10 +1111,12 @@ class Trail:
         text = event if type(event) is bytes else _bytes(event)
         call = self._take()
         try:
-            if self._append(call.handle, text, len(text), call.at_number, call.at_error):
+            call.busy = True
+            if self._append(self._open(), text, len(text), call.at_number, call.at_error):
                 call.error.raised()
             return call.number.value
         finally:
+            call.busy = False
             self._free.append(call)
 
     def append_event(
@@ -1114,12 +1137,14 @@ class Trail:
         )
         call = self._take()
         try:
+            call.busy = True
             if _library().writer_append_returning(
-                call.handle, text, len(text), call.at_pointer, call.at_error
+                self._open(), text, len(text), call.at_pointer, call.at_error
             ):
                 call.error.raised()
             return AuditEvent.from_line(_buffer(call.pointer))
         finally:
+            call.busy = False
             self._free.append(call)
 
     def append_batch(self, events: Union[bytes, str, Iterable[Any]]) -> range:
@@ -1144,13 +1169,15 @@ class Trail:
             return range(0)
         call = self._take()
         try:
+            call.busy = True
             if _library().writer_append_batch(
-                call.handle, text, len(text), call.at_number, call.at_count, call.at_error
+                self._open(), text, len(text), call.at_number, call.at_count, call.at_error
             ):
                 call.error.raised()
             first = call.number.value
             return range(first, first + call.count.value)
         finally:
+            call.busy = False
             self._free.append(call)
 
     def flush(self) -> None:
@@ -1182,14 +1209,18 @@ class Trail:
             handle, self._handle = self._handle, None
             _library().writer_close(handle, None)
             return
+        if threading.get_ident() in self._telling:
+            # Closing waits for the thread that flushes, which may be this one.
+            raise RuntimeError("a trail cannot be closed by its own warning handler")
         with self._closing:
             handle, self._handle = self._handle, None
             if handle is None:
                 return
-            while len(self._free) < len(self._calls):
-                free = set(map(id, self._free))
-                if any(call.thread == threading.get_ident() for call in self._calls
-                       if id(call) not in free):
+            while True:
+                busy = [call for call in list(self._calls) if call.busy]
+                if not busy:
+                    break
+                if any(call.thread == threading.get_ident() for call in busy):
                     # A signal handler that interrupted a call of its own thread.
                     self._handle = handle
                     raise RuntimeError("a trail cannot be closed in the midst of an append")
@@ -1221,27 +1252,32 @@ class Trail:
         return f"<{'closed ' if self.closed else ''}auditrail.Trail {self.root!r}>"
 
     def _take(self) -> _Call:
-        """A free :class:`_Call`, to be given back to ``_free``. One that is not
-        given back keeps the trail from being closed: no handle is used that
-        was freed."""
+        """A free :class:`_Call`. It is made busy before the handle is asked for,
+        and is no longer after it was used: close() waits for those that are busy,
+        so that no handle is used that was freed. A signal's exception may come
+        anywhere; one that is lost on the way is not busy."""
         try:
             call = self._free.pop()
         except IndexError:
             call = _Call()
             self._calls.append(call)
         call.thread = threading.get_ident()
-        call.handle = self._handle
-        if call.handle is None:
-            self._free.append(call)
-            raise ValueError("the trail is closed")
         return call
+
+    def _open(self) -> int:
+        handle = self._handle
+        if handle is None:
+            raise ValueError("the trail is closed")
+        return handle
 
     def _do(self, function: Any, *arguments: Any) -> None:
         call = self._take()
         try:
-            if function(call.handle, *arguments, call.at_error):
+            call.busy = True
+            if function(self._open(), *arguments, call.at_error):
                 call.error.raised()
         finally:
+            call.busy = False
             self._free.append(call)
 
 
@@ -1331,7 +1367,7 @@ class Damage(NamedTuple):
     reason: str
 
 
-class Reader:
+class Reader(_NotCopied):
     """The events of a trail that pass a filter, as an iterator.
 
     ``domains``, ``categories``, ``model_names``, ``operations`` and ``users``

@@ -1,5 +1,6 @@
 """The Python module against the built library: what a service does with it."""
 
+import copy
 import dataclasses
 import enum
 import fcntl
@@ -12,9 +13,11 @@ import pathlib
 import pickle
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import time
 import typing
@@ -151,7 +154,7 @@ class Writing(Case):
                 Trail(self.root, **bad)
         for bad in (dict(max_segment_bytes=1.5), dict(max_segment_bytes=True), dict(max_open_files="7"),
                     dict(durability=1.0), dict(durability=True), dict(durability="synced"), dict(shared="no"),
-                    dict(shared=2), dict(domains=7), dict(domains=[7]), dict(flush_interval="1"),
+                    dict(shared=2), dict(domains=7), dict(domains=[7]), dict(flush_interval="1"), dict(on_warning=None),
                     dict(colour="blue")):
             with self.assertRaises(TypeError, msg=repr(bad)):
                 Trail(self.root, **bad)
@@ -198,6 +201,69 @@ class Writing(Case):
             gc.collect()
         self.assertEqual([one.category for one in caught], [ResourceWarning])
         Trail(self.root).close()
+
+    def test_an_exception_in_the_midst_of_an_append_leaves_a_trail_that_closes(self):
+        class Hit(Exception):
+            pass
+
+        def hit(*_):
+            raise Hit
+
+        before = signal.signal(signal.SIGALRM, hit)
+        self.addCleanup(signal.signal, signal.SIGALRM, before)
+        for step in range(200):
+            trail = Trail(self.root, durability=Durability.BUFFERED)
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0005 + step * 1e-6)
+                while True:
+                    trail.append(**EVENT)
+            except Hit:
+                pass
+            trail.close()
+
+    def test_trails_and_readers_are_not_copied(self):
+        with Trail(self.root) as trail, trail.read() as reader:
+            for one in (trail, reader):
+                for copying in (copy.copy, copy.deepcopy, pickle.dumps):
+                    with self.assertRaises(TypeError):
+                        copying(one)
+            self.assertEqual(trail.append(**EVENT), 1)
+
+    def test_a_warning_handler_that_fails_or_closes_does_no_harm(self):
+        """In the thread that flushes: the file may not grow, so that it warns."""
+        code = textwrap.dedent(f"""
+            import auditrail, resource, signal, sys, time
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            told = []
+            def warned(kind, message):
+                told.append(kind)
+                if len(told) == 1:
+                    try:
+                        trail.close()
+                    except RuntimeError as error:
+                        told.append(str(error))
+                raise KeyError("of the handler")
+            sys.unraisablehook = lambda raised: told.append(raised.exc_type.__name__)
+            trail = auditrail.Trail(sys.argv[1], durability=0, flush_interval=0.05, on_warning=warned)
+            trail.append(**{EVENT})
+            trail.flush()
+            soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+            for _ in range(10):
+                trail.append(**{EVENT})
+            until = time.monotonic() + 20
+            while len(told) < 3 and time.monotonic() < until:
+                time.sleep(0.01)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            trail.close()
+            print(told[0], "|", told[1], "|", told[2])
+            """)
+        result = subprocess.run([sys.executable, "-c", code, str(self.root)], stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True, timeout=60,
+                                env={**os.environ, "PYTHONPATH": str(MODULE.parent)})
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertRegex(result.stdout, "flush failed.*warning handler.*KeyError")
+        self.assertEqual(len(self.lines()), 11)
 
     def test_what_recovery_finds_is_told(self):
         with Trail(self.root) as trail:
