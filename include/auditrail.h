@@ -114,8 +114,10 @@ typedef int32_t auditrail_warning;
  * Called with a warning: its sort and a message for a person (UTF-8,
  * NUL-terminated, valid during the call). It may be called from any thread
  * that uses the writer and from the flusher's, from one at a time, with no lock
- * held; it must return normally. It may use the writer: what it causes is told by
- * a later call, never from within the handler.
+ * held; it must return normally. It may use the writer, but not close it: what it
+ * causes is told by a later call, never from within the handler. While the writer
+ * is being closed, what it asks for may be refused with
+ * AUDITRAIL_ERR_INVALID_ARGUMENT.
  */
 typedef void (*auditrail_warning_callback)(void *user_data,
                                            auditrail_warning warning,
@@ -662,8 +664,10 @@ auditrail_status auditrail_writer_stats(struct auditrail_writer *writer,
 /**
  * Flushes, syncs, marks the trail as closed whole, lets it go, and frees the
  * writer, whatever it returns; an error says what could not be done. No other
- * call may use the writer any more. In a forked child it only frees what the
- * child has, and says AUDITRAIL_ERR_FORKED. NULL is accepted.
+ * call may use the writer any more, but for its warning handler until this
+ * returns. In a forked child it only frees what the child has, and says
+ * AUDITRAIL_ERR_FORKED. From within the writer's own warning handler it does
+ * nothing, frees nothing, and says AUDITRAIL_ERR_INVALID_ARGUMENT. NULL is accepted.
  */
 auditrail_status auditrail_writer_close(struct auditrail_writer *writer,
                                         struct auditrail_error *error);

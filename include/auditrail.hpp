@@ -391,7 +391,10 @@ public:
         return auditrail_writer_sync(get(), &why);
     }
     auditrail_status close(auditrail_error &why) noexcept {
-        return auditrail_writer_close(handle_.release(), &why);
+        const auditrail_status status = auditrail_writer_close(get(), &why);
+        if (status != AUDITRAIL_ERR_INVALID_ARGUMENT) // by its own warning handler: still open
+            (void)handle_.release();
+        return status;
     }
 
 #if AUDITRAIL_EXCEPTIONS

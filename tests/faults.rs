@@ -524,6 +524,32 @@ fn a_warning_handler_that_appends_does_not_run_within_itself() {
     assert_eq!(deepest.load(Ordering::Relaxed), 1);
 }
 
+#[test]
+fn a_warning_handler_that_drops_the_last_of_its_writer_closes_it() {
+    let memory = Memory::new();
+    let last: Arc<Mutex<Option<Arc<Writer>>>> = Arc::default();
+    let (told, dropped) = std::sync::mpsc::channel();
+    let mut options = Options::default();
+    options
+        .durability(Durability::Buffered)
+        .flush_interval(Duration::from_millis(1));
+    let (held, disk) = (last.clone(), memory.clone());
+    options.on_warning(move |_| {
+        disk.fail_no_more();
+        // On the flusher's thread.
+        drop(held.lock().unwrap().take());
+        told.send(()).unwrap();
+    });
+    let writer = Writer::open_on(Arc::new(memory.clone()), Path::new(ROOT), &options).unwrap();
+    memory.fail(InjectedFault::new(libc::ENOSPC).call(Call::Append).always());
+    let event = ledger::json(0, "v2/a", 40);
+    let appended = (last.lock().unwrap().insert(Arc::new(writer))).append(event.as_bytes());
+    assert_eq!(appended.unwrap(), 1);
+    dropped.recv_timeout(Duration::from_mins(1)).unwrap();
+    let segment = Path::new(ROOT).join("v2/a/audit-000001.jsonl");
+    assert!(memory.files(Path::new("/data")).contains_key(&segment));
+}
+
 /// No descriptor is left: files can be neither opened nor created.
 fn no_descriptors(memory: &Memory) {
     for call in [Call::Open, Call::SyncDir] {

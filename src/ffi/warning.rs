@@ -31,8 +31,10 @@ pub const AUDITRAIL_WARNING_SEGMENT_GONE: auditrail_warning = 8;
 /// Called with a warning: its sort and a message for a person (UTF-8,
 /// NUL-terminated, valid during the call). It may be called from any thread
 /// that uses the writer and from the flusher's, from one at a time, with no lock
-/// held; it must return normally. It may use the writer: what it causes is told by
-/// a later call, never from within the handler.
+/// held; it must return normally. It may use the writer, but not close it: what it
+/// causes is told by a later call, never from within the handler. While the writer
+/// is being closed, what it asks for may be refused with
+/// AUDITRAIL_ERR_INVALID_ARGUMENT.
 pub type auditrail_warning_callback = Option<
     unsafe extern "C" fn(
         user_data: *mut c_void,

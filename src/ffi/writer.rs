@@ -6,6 +6,7 @@ use super::{
     Bytes, CText, NewHandle, Nothing, Out, Owned, Shared, auditrail_buffer, auditrail_error,
     auditrail_options, auditrail_status, call,
 };
+use crate::error::Error;
 use crate::write::Options;
 use crate::write::Writer;
 use std::ffi::c_char;
@@ -211,19 +212,33 @@ pub unsafe extern "C" fn auditrail_writer_stats(
 
 /// Flushes, syncs, marks the trail as closed whole, lets it go, and frees the
 /// writer, whatever it returns; an error says what could not be done. No other
-/// call may use the writer any more. In a forked child it only frees what the
-/// child has, and says AUDITRAIL_ERR_FORKED. NULL is accepted.
+/// call may use the writer any more, but for its warning handler until this
+/// returns. In a forked child it only frees what the child has, and says
+/// AUDITRAIL_ERR_FORKED. From within the writer's own warning handler it does
+/// nothing, frees nothing, and says AUDITRAIL_ERR_INVALID_ARGUMENT. NULL is accepted.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auditrail_writer_close(
     writer: *mut auditrail_writer,
     error: *mut auditrail_error,
 ) -> auditrail_status {
-    // SAFETY: by the header NULL or a writer that nobody uses any more.
-    let writer = unsafe { Owned::new(writer) };
+    // SAFETY: by the header NULL or a writer that is not yet closed.
+    let lent = unsafe { Shared::from_mut(&writer, "writer") };
+    // SAFETY: by the header NULL or a writer that nobody but its warning handler uses
+    // any more; it is taken when that has ended.
+    let owned = unsafe { Owned::new(writer) };
     // SAFETY: by the header NULL or the caller's to be written to.
     let error = unsafe { Out::new(&error) };
-    call(error, Nothing, || match writer.take() {
-        Some(writer) => writer.writer.close(),
-        None => Ok(()),
+    call(error, Nothing, || {
+        let Some(lent) = lent.optional() else {
+            return Ok(());
+        };
+        if lent.writer.is_in_handler() {
+            return Err(Error::argument(
+                "a writer cannot be closed by its own warning handler",
+            ));
+        }
+        let result = lent.writer.close_in_place();
+        drop(owned.take());
+        result
     })
 }

@@ -21,7 +21,8 @@ use crate::warning::WarningKind;
 use std::cell::RefCell;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
 /// An open trail for writing; any number of threads may use it at the same time.
@@ -30,10 +31,16 @@ use std::thread::JoinHandle;
 #[derive(Debug)]
 pub struct Writer {
     core: Arc<Core>,
+    /// `None` once the writer is closed.
+    threads: Mutex<Option<Threads>>,
+}
+
+/// The writer's own threads.
+#[derive(Debug)]
+struct Threads {
     flusher: Option<JoinHandle<()>>,
     /// Hashes written events for the proof.
     hasher: Option<JoinHandle<()>>,
-    closed: bool,
 }
 
 /// What the writer shares with its threads.
@@ -44,6 +51,8 @@ struct Core {
     prover: Option<Prover>,
     /// Held while the warning handler runs.
     delivering: Mutex<()>,
+    /// The thread that the warning handler runs on, as [`this_thread`] names it; or 0.
+    handler_thread: AtomicUsize,
     /// `os::fork_generation` of the process that opened the writer.
     fork_generation: u64,
     _lock: WriteLock,
@@ -51,6 +60,13 @@ struct Core {
 
 thread_local! {
     static RENDERER: RefCell<Renderer> = RefCell::default();
+    static HERE: u8 = const { 0 };
+}
+
+/// A number that no other thread has as long as this one lives; not 0. Unlike
+/// `thread::current` it allocates nothing in a program's own threads.
+fn this_thread() -> usize {
+    HERE.with(|here| std::ptr::from_ref(here).addr())
 }
 
 impl Writer {
@@ -80,6 +96,7 @@ impl Writer {
             options: options.clone(),
             prover,
             delivering: Mutex::default(),
+            handler_thread: AtomicUsize::new(0),
             fork_generation: os::fork_generation(),
             _lock: lock,
         });
@@ -89,9 +106,7 @@ impl Writer {
         let hasher = start_hasher(&core);
         Ok(Self {
             core,
-            flusher,
-            hasher,
-            closed: false,
+            threads: Mutex::new(Some(Threads { flusher, hasher })),
         })
     }
 
@@ -197,28 +212,39 @@ impl Writer {
     /// Flushes, syncs, marks the trail as cleanly closed, and releases it. The error
     /// tells what failed; the writer is closed in any case. In a forked child it only
     /// drops the child's copy and touches nothing of the parent's.
-    pub fn close(mut self) -> Result<()> {
-        self.close_once()
+    pub fn close(self) -> Result<()> {
+        self.close_in_place()
     }
 
-    fn close_once(&mut self) -> Result<()> {
-        if std::mem::replace(&mut self.closed, true) {
+    /// Whether the caller is the writer's warning handler, or was called by it.
+    pub(crate) fn is_in_handler(&self) -> bool {
+        self.core.handler_thread.load(Ordering::Relaxed) == this_thread()
+    }
+
+    /// The same as [`Writer::close`], for who keeps the writer until the warning handler
+    /// has ended. Later calls are refused; a second close does nothing.
+    pub(crate) fn close_in_place(&self) -> Result<()> {
+        let threads = self.threads.lock();
+        let Some(threads) = threads.unwrap_or_else(PoisonError::into_inner).take() else {
             return Ok(());
-        }
+        };
         if let Err(error) = self.core.check_process() {
             // These threads exist only in the parent and cannot be joined.
-            std::mem::forget(self.flusher.take());
-            std::mem::forget(self.hasher.take());
+            std::mem::forget(threads);
             return Err(error);
         }
         if let Some(prover) = &self.core.prover {
             prover.end();
         }
-        if let Some(hasher) = self.hasher.take() {
+        if let Some(hasher) = threads.hasher {
             let _ = hasher.join();
         }
         self.core.committer.close();
-        if let Some(flusher) = self.flusher.take() {
+        if let Some(flusher) = threads.flusher
+            // On the flusher's thread a handler that drops the last `Arc` of its writer
+            // would wait for itself.
+            && !self.is_in_handler()
+        {
             // If it panicked during a flush, the committer has failed and `finish` returns that.
             let _ = flusher.join();
         }
@@ -234,7 +260,7 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         // Callers that need the error use `close`.
-        let _ = self.close_once();
+        let _ = self.close_in_place();
     }
 }
 
@@ -313,9 +339,12 @@ impl Core {
         };
         let warnings = self.committer.take_warnings();
         if let Some(handler) = &self.options.on_warning {
+            // Only this thread asks whether it is this one, so no order is needed.
+            self.handler_thread.store(this_thread(), Ordering::Relaxed);
             for warning in &warnings {
                 handler(warning);
             }
+            self.handler_thread.store(0, Ordering::Relaxed);
         }
     }
 }

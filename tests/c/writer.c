@@ -439,6 +439,57 @@ static void recovery_is_told(void) {
     CHECK(strstr(content("torn/v2/c/audit-000001.jsonl"), "}\n{\"event_id\":2,") != NULL);
 }
 
+struct used {
+    auditrail_writer *writer;
+    int calls, refused, after_the_end;
+};
+
+/* A handler that closes its writer, and then appends to it. */
+static void use(void *user_data, auditrail_warning warning, const char *message) {
+    struct used *used = (struct used *)user_data;
+    auditrail_error why;
+    (void)warning;
+    (void)message;
+    if (used->writer == NULL) return;
+    used->calls++;
+    used->refused += auditrail_writer_close(used->writer, &why) == AUDITRAIL_ERR_INVALID_ARGUMENT &&
+                     strstr(why.message, "its own warning handler") != NULL;
+    used->after_the_end += auditrail_writer_append(used->writer, GOOD, strlen(GOOD), NULL, &why) ==
+                               AUDITRAIL_ERR_INVALID_ARGUMENT &&
+                           strstr(why.message, "is closed") != NULL;
+}
+
+/* By whom the handler is called: by the program's own call, by the flusher's thread,
+ * and by closing. */
+static void a_handler_uses_its_writer_and_cannot_close_it(int flusher) {
+    struct used used = {NULL, 0, 0, 0};
+    auditrail_options *options = auditrail_options_new();
+    GIVES(AUDITRAIL_OK, auditrail_options_set_warning_callback(options, use, &used, &error));
+    GIVES(AUDITRAIL_OK, auditrail_options_set_durability(options, AUDITRAIL_DURABILITY_BUFFERED, &error));
+    GIVES(AUDITRAIL_OK, auditrail_options_set_flush_interval_ms(options, flusher ? 1 : 0, &error));
+    auditrail_writer *writer = open_writer(flusher ? "flusher" : "caller", options);
+    auditrail_options_free(options);
+    FILE *in_the_way = fopen(at(flusher ? "flusher/v2" : "caller/v2"), "w"); /* where a folder is wanted */
+    CHECK(in_the_way != NULL);
+    fclose(in_the_way);
+    used.writer = writer;
+    GIVES(AUDITRAIL_OK, append(writer, GOOD, NULL));
+    if (flusher) {
+        auditrail_stats stats;
+        stats.size = sizeof stats;
+        do {
+            CHECK(auditrail_writer_stats(writer, &stats, &error) == AUDITRAIL_OK);
+            checks--;
+        } while (stats.flush_failures == 0);
+    } else {
+        CHECK(auditrail_writer_flush(writer, &error) < 0);
+        CHECK(used.calls == 1 && used.refused == 1 && used.after_the_end == 0);
+    }
+    CHECK(auditrail_writer_close(writer, &error) < 0);
+    SAYS("/v2");
+    CHECK(used.calls > 0 && used.refused == used.calls && used.after_the_end > 0);
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) return 2;
     folder = argv[1];
@@ -448,5 +499,7 @@ int main(int argc, char **argv) {
     what_cannot_be_opened();
     options();
     recovery_is_told();
+    a_handler_uses_its_writer_and_cannot_close_it(0);
+    a_handler_uses_its_writer_and_cannot_close_it(1);
     return CLOSING_LINE(argv[0]);
 }

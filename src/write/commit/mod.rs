@@ -317,10 +317,11 @@ impl Committer {
         self.with_trail(|state| self.flush_buffer(state))
     }
 
-    /// Returns an error if the writer has failed.
+    /// Returns an error if the writer has failed, or is closed.
     fn check(&self) -> Result<()> {
         match self.failed.get() {
             None => Ok(()),
+            Some(closed) if closed.kind() == Kind::InvalidArgument => Err(closed.clone()),
             Some(cause) => Err(cause
                 .clone()
                 .wrap(Kind::Failed, "the writer has failed and must be reopened")),

@@ -75,10 +75,15 @@ impl Committer {
         })
     }
 
-    /// Flushes, syncs, and marks the trail as cleanly closed. Nothing may be appended
-    /// afterwards.
+    /// Flushes, syncs, and marks the trail as cleanly closed. What comes afterwards, from
+    /// a warning handler, is refused.
     pub fn finish(&self) -> Result<()> {
-        self.sync()?;
+        let result = self.sync().and_then(|()| self.finish_trail());
+        let _ = self.failed.set(Error::argument("the writer is closed"));
+        result
+    }
+
+    fn finish_trail(&self) -> Result<()> {
         self.with_trail(|state| {
             let trail = &mut state.trail;
             // Closing may find what there is to warn of.

@@ -348,6 +348,33 @@ static void lists(const std::string &root) {
     CHECK(thrown([&] { auditrail::filter().domains({"v2", "../x"}); }) == AUDITRAIL_ERR_INVALID_ARGUMENT);
 }
 
+// A handler cannot close its trail; the trail stays open, and its own.
+static void closed_by_its_handler(const std::string &root) {
+    struct closing {
+        auditrail::writer *trail;
+        auditrail_status status;
+    } closing = {nullptr, AUDITRAIL_OK};
+    auditrail::options how;
+    how.durability(auditrail::durability::buffered).flush_interval_ms(0).on_warning(
+        [](void *data, auditrail_warning, const char *) {
+            auto *told = static_cast<struct closing *>(data);
+            auditrail_error why;
+            if (told->trail != nullptr)
+                told->status = told->trail->close(why);
+        },
+        &closing);
+    auditrail::writer trail(root, how);
+    std::ofstream(root + "/v2") << "where a folder is wanted";
+    closing.trail = &trail;
+    trail.append(text);
+    CHECK(thrown([&] { trail.flush(); }) != AUDITRAIL_OK);
+    CHECK(closing.status == AUDITRAIL_ERR_INVALID_ARGUMENT);
+    CHECK(std::remove((root + "/v2").c_str()) == 0);
+    trail.flush();
+    CHECK(trail.stats().written_id == 1);
+    trail.close();
+}
+
 static void threads_and_forks(const std::string &root) {
     auditrail::options shared;
     shared.shared();
@@ -389,6 +416,7 @@ int main(int, char **argv) {
     errors(scratch + "/errors");
     options(scratch + "/options");
     reading(scratch + "/reading");
+    closed_by_its_handler(scratch + "/handler");
     threads_and_forks(scratch + "/threads");
 #endif
     std::printf("%d checks\n", checks);
