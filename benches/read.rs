@@ -354,8 +354,8 @@ impl File for CountedFile {
     fn try_lock(&self, lock: Lock) -> io::Result<bool> {
         self.0.try_lock(lock)
     }
-    fn lock(&self) -> io::Result<()> {
-        self.0.lock()
+    fn lock_holder(&self) -> Option<u32> {
+        self.0.lock_holder()
     }
     fn unlock(&self) -> io::Result<()> {
         self.0.unlock()

@@ -407,6 +407,12 @@ typedef void (*auditrail_progress_callback)(void *user_data, uint64_t done, uint
 #define AUDITRAIL_WARNING_SEGMENT_GONE 8
 
 /**
+ * A writer has waited for a second for a lock of the trail that another process
+ * holds, and goes on waiting (see `auditrail_options_set_lock_timeout_ms`).
+ */
+#define AUDITRAIL_WARNING_LOCK_WAIT 9
+
+/**
  * The default, and the cheapest. Stream after stream: domains and categories
  * sorted by name, within each the events as they were written.
  */
@@ -556,6 +562,18 @@ auditrail_status auditrail_options_set_flush_interval_ms(struct auditrail_option
 auditrail_status auditrail_options_set_max_open_files(struct auditrail_options *options,
                                                       uint64_t files,
                                                       struct auditrail_error *error);
+
+/**
+ * For how many milliseconds a call waits for a lock of the trail that another process
+ * holds: the commit lock of a shared trail, at an append, a batch or an opening, or
+ * the lock of the proof's log, at a sync, a close or an opening. Then it gives
+ * AUDITRAIL_ERR_BUSY with the holder's process id, and the trail is as before; calls
+ * that wait together end together. 0, the default: no limit. Either way, a wait of a
+ * second is told by AUDITRAIL_WARNING_LOCK_WAIT.
+ */
+auditrail_status auditrail_options_set_lock_timeout_ms(struct auditrail_options *options,
+                                                       uint64_t milliseconds,
+                                                       struct auditrail_error *error);
 
 /**
  * Who is told what is worth telling and no error: what recovery did and could

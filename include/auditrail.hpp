@@ -330,6 +330,10 @@ public:
     template <typename Number> options &max_open_files(Number files) {
         return set(auditrail_options_set_max_open_files, detail::number<std::uint64_t>(files));
     }
+    template <typename Number> options &lock_timeout_ms(Number milliseconds) {
+        return set(auditrail_options_set_lock_timeout_ms,
+                   detail::number<std::uint64_t>(milliseconds));
+    }
     /** The callback must return normally, for an exception from it ends the program;
      *  user_data must outlive the writer. */
     options &on_warning(auditrail_warning_callback callback, void *user_data = nullptr) {

@@ -33,4 +33,7 @@ pub enum WarningKind {
     /// A segment that was not yet synced was moved or deleted by someone else; its
     /// events are not known to be on disk.
     SegmentGone = 8,
+    /// A writer has waited for a second for a lock of the trail that another process
+    /// holds, and goes on waiting.
+    LockWait = 9,
 }

@@ -11,6 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["event"],
     &["store::storage"],
     &["store::layout", "store::lines"],
+    &["store::lock_wait"],
     &[
         "store::listing",
         "store::index_file",

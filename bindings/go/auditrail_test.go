@@ -15,7 +15,9 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 )
 
 var _ io.Closer = (*Trail)(nil)
@@ -41,6 +43,26 @@ func must[T any](value T, err error) T {
 		panic(err)
 	}
 	return value
+}
+
+func TestAWaitForALockHasAnEnd(t *testing.T) {
+	if _, err := Open(t.TempDir(), WithLockTimeout(-1)); !errors.Is(err, ErrInvalidArgument) {
+		t.Error(err)
+	}
+	root := t.TempDir()
+	trail := open(t, root, WithShared(), WithLockTimeout(20*time.Millisecond))
+	lock := must(os.Open(filepath.Join(root, ".auditrail", "commit-lock")))
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	_, err := trail.Append(sample())
+	if !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
+		t.Error(err)
+	}
+	lock.Close()
+	if id := must(trail.Append(sample())); id != 1 {
+		t.Error(id)
+	}
 }
 
 // What every language writes, for the trees to be compared by the caller.

@@ -89,25 +89,51 @@ func WithMaxOpenFiles(files uint64) Option {
 	})
 }
 
+// WithLockTimeout sets how long a call waits for a lock of the trail that another
+// process holds; then it gives ErrBusy. 0, as without this option: no limit. Others
+// are rounded up to milliseconds.
+func WithLockTimeout(timeout time.Duration) Option {
+	milliseconds, err := wholeMilliseconds("timeout", timeout)
+	if err != nil {
+		return failing(err)
+	}
+	return option(func(o *C.auditrail_options, c *call) C.auditrail_status {
+		return C.auditrail_options_set_lock_timeout_ms(o, milliseconds, &c.err)
+	})
+}
+
 // WithBuffer sets how much is held, and how long, by a trail that is Buffered. An
 // interval of 0: no flush by time; others are rounded up to milliseconds.
 func WithBuffer(bytes uint64, interval time.Duration) Option {
-	if interval < 0 {
-		return func(*Trail, *C.auditrail_options, *call) error {
-			return &Error{Status: ErrInvalidArgument, Offset: -1,
-				Message: fmt.Sprintf("the interval %v is negative", interval)}
-		}
-	}
-	milliseconds := interval / time.Millisecond
-	if interval%time.Millisecond > 0 {
-		milliseconds++
+	milliseconds, err := wholeMilliseconds("interval", interval)
+	if err != nil {
+		return failing(err)
 	}
 	return option(func(o *C.auditrail_options, c *call) C.auditrail_status {
 		if status := C.auditrail_options_set_buffer_bytes(o, C.uint64_t(bytes), &c.err); status != 0 {
 			return status
 		}
-		return C.auditrail_options_set_flush_interval_ms(o, C.uint64_t(milliseconds), &c.err)
+		return C.auditrail_options_set_flush_interval_ms(o, milliseconds, &c.err)
 	})
+}
+
+// wholeMilliseconds rounds up, so that what is not 0, which means something else,
+// does not become it.
+func wholeMilliseconds(name string, duration time.Duration) (C.uint64_t, error) {
+	if duration < 0 {
+		return 0, &Error{Status: ErrInvalidArgument, Offset: -1,
+			Message: fmt.Sprintf("the %s %v is negative", name, duration)}
+	}
+	milliseconds := duration / time.Millisecond
+	if duration%time.Millisecond > 0 {
+		milliseconds++
+	}
+	return C.uint64_t(milliseconds), nil
+}
+
+// failing is an option that cannot be set.
+func failing(err error) Option {
+	return func(*Trail, *C.auditrail_options, *call) error { return err }
 }
 
 // WithDomains allows only events of these domains, instead of legacy and v2;

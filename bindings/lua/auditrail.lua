@@ -48,6 +48,7 @@ int32_t auditrail_options_set_max_event_bytes(auditrail_options *, uint64_t, aud
 int32_t auditrail_options_set_buffer_bytes(auditrail_options *, uint64_t, auditrail_error *);
 int32_t auditrail_options_set_flush_interval_ms(auditrail_options *, uint64_t, auditrail_error *);
 int32_t auditrail_options_set_max_open_files(auditrail_options *, uint64_t, auditrail_error *);
+int32_t auditrail_options_set_lock_timeout_ms(auditrail_options *, uint64_t, auditrail_error *);
 int32_t auditrail_options_set_durability(auditrail_options *, int32_t, auditrail_error *);
 int32_t auditrail_options_set_shared(auditrail_options *, int32_t, auditrail_error *);
 int32_t auditrail_options_add_domain(auditrail_options *, const char *, size_t, auditrail_error *);
@@ -318,7 +319,8 @@ end
 -- Writing ---------------------------------------------------------------------
 
 local durabilities = {buffered = 0, written = 1, synced = 2}
-local numbers = {"max_segment_bytes", "max_event_bytes", "buffer_bytes", "flush_interval_ms", "max_open_files"}
+local numbers = {"max_segment_bytes", "max_event_bytes", "buffer_bytes", "flush_interval_ms", "max_open_files",
+    "lock_timeout_ms"}
 
 local setters = {}
 for _, kind in ipairs {"domain", "operation"} do
@@ -366,7 +368,7 @@ local inner = setmetatable({}, {__mode = "k"})
 --- Opens the trail in a folder, which is made where it is missing. Options:
 -- durability ("buffered", "written", "synced"), shared, domains and operations
 -- (lists, or "*"), max_segment_bytes, max_event_bytes, buffer_bytes,
--- flush_interval_ms, max_open_files.
+-- flush_interval_ms, max_open_files, lock_timeout_ms (0: no limit).
 function auditrail.open(root, options)
     local out = ffi.new("auditrail_writer *[1]")
     check(C.auditrail_writer_open(path(root), options_of(options), out, details))

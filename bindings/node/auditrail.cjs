@@ -78,6 +78,7 @@ const signatures = {
 const numbers = {
   maxSegmentBytes: 'max_segment_bytes', maxEventBytes: 'max_event_bytes', bufferBytes: 'buffer_bytes',
   flushIntervalMs: 'flush_interval_ms', maxOpenFiles: 'max_open_files',
+  lockTimeoutMs: 'lock_timeout_ms',
 };
 const lists = {
   domains: 'domain', categories: 'category', modelNames: 'model_name', operations: 'operation', users: 'user',
@@ -329,8 +330,8 @@ class Trail {
    * Opens the trail in a folder (a path, or a file URL), which is made where it is
    * missing. Options: durability ('buffered', 'written', 'synced'), shared, domains
    * and operations (strings, or '*'), maxSegmentBytes, maxEventBytes, bufferBytes,
-   * flushIntervalMs, maxOpenFiles. A trail that was dropped is closed when it is
-   * collected, and at the end of the process.
+   * flushIntervalMs, maxOpenFiles, lockTimeoutMs (0: no limit). A trail that was
+   * dropped is closed when it is collected, and at the end of the process.
    */
   constructor(root, options) {
     const set = C.options_new();

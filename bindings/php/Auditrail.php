@@ -92,6 +92,7 @@ final class Library
         int32_t auditrail_options_set_buffer_bytes(auditrail_options *o, uint64_t n, auditrail_error *e);
         int32_t auditrail_options_set_flush_interval_ms(auditrail_options *o, uint64_t n, auditrail_error *e);
         int32_t auditrail_options_set_max_open_files(auditrail_options *o, uint64_t n, auditrail_error *e);
+        int32_t auditrail_options_set_lock_timeout_ms(auditrail_options *o, uint64_t n, auditrail_error *e);
         int32_t auditrail_options_set_durability(auditrail_options *o, int32_t n, auditrail_error *e);
         int32_t auditrail_options_set_shared(auditrail_options *o, int32_t n, auditrail_error *e);
         int32_t auditrail_options_add_domain(auditrail_options *o, const char *t, size_t n, auditrail_error *e);
@@ -329,7 +330,8 @@ final class Trail
     use NotCopied;
 
     private const DURABILITIES = ['buffered' => 0, 'written' => 1, 'synced' => 2];
-    private const NUMBERS = ['max_segment_bytes', 'max_event_bytes', 'buffer_bytes', 'flush_interval_ms', 'max_open_files'];
+    private const NUMBERS = ['max_segment_bytes', 'max_event_bytes', 'buffer_bytes', 'flush_interval_ms', 'max_open_files',
+        'lock_timeout_ms'];
     private const STATS = ['events', 'bytes', 'batches', 'rotations', 'syncs', 'last_id', 'written_id', 'synced_id',
         'torn_tails', 'torn_bytes', 'missing_ids', 'waiting', 'streams', 'open_files', 'flush_failures'];
 
@@ -339,7 +341,7 @@ final class Trail
      * Opens the trail in a folder, which is made where it is missing. Options:
      * durability ('buffered', 'written', 'synced'), shared, domains and
      * operations (lists, or '*'), max_segment_bytes, max_event_bytes,
-     * buffer_bytes, flush_interval_ms, max_open_files.
+     * buffer_bytes, flush_interval_ms, max_open_files, lock_timeout_ms (0: no limit).
      */
     public function __construct(string $root, array $options = [])
     {

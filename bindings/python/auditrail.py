@@ -277,7 +277,7 @@ def _signatures() -> Dict[str, Tuple[Any, List[Any]]]:
         "check": (i32, [text, out, error]),
     }
     for name in ("max_segment_bytes", "max_event_bytes", "buffer_bytes", "flush_interval_ms",
-                 "max_open_files"):
+                 "max_open_files", "lock_timeout_ms"):
         table[f"options_set_{name}"] = (i32, [handle, u64, error])
     for name in ("durability", "shared"):
         table[f"options_set_{name}"] = (i32, [handle, i32, error])
@@ -990,7 +990,7 @@ class Stats(NamedTuple):
 
 
 _WARNINGS = {1: "torn tail", 2: "missing ids", 3: "index rebuilt", 4: "damaged line", 5: "redone",
-             6: "flush failed", 7: "proof failed"}
+             6: "flush failed", 7: "proof failed", 8: "segment gone", 9: "lock wait"}
 
 
 def _log_warning(kind: str, message: str) -> None:
@@ -1004,7 +1004,9 @@ class Trail(_NotCopied):
     trail may be open in many processes, if all of them say so; otherwise the
     second gets :class:`BusyError`. ``domains`` and ``operations`` are the names
     that events may have: by default ``legacy`` and ``v2``, and ``create``,
-    ``update`` and ``delete``; ``"*"`` allows any. ``on_warning`` is told, in
+    ``update`` and ``delete``; ``"*"`` allows any. ``lock_timeout`` is for how many
+    seconds a call waits for a lock that another process holds, before it raises
+    :class:`BusyError`; without one it waits as long as it takes. ``on_warning`` is told, in
     whatever thread it happens, what recovery found and that a flush failed: a
     kind and a message. By default they go to the logger ``auditrail``.
     """
@@ -1022,6 +1024,7 @@ class Trail(_NotCopied):
         buffer_bytes: Optional[int] = None,
         flush_interval: Optional[float] = None,
         max_open_files: Optional[int] = None,
+        lock_timeout: Optional[float] = None,
         on_warning: Callable[[str, str], None] = _log_warning,
     ) -> None:
         self._handle: Optional[int] = None
@@ -1052,6 +1055,8 @@ class Trail(_NotCopied):
             raise TypeError(f"on_warning must be callable, not {type(on_warning).__name__}")
         if not isinstance(shared, bool):
             raise TypeError(f"shared must be True or False, not {type(shared).__name__}")
+        if lock_timeout == 0:
+            raise ValueError("lock_timeout must be more than 0 seconds, or None: no limit")
         numbers = {
             "max_segment_bytes": max_segment_bytes,
             "max_event_bytes": max_event_bytes,
@@ -1059,6 +1064,8 @@ class Trail(_NotCopied):
             "flush_interval_ms": None if flush_interval is None else
             _milliseconds("flush_interval", flush_interval),
             "max_open_files": max_open_files,
+            "lock_timeout_ms": None if lock_timeout is None else
+            _milliseconds("lock_timeout", lock_timeout),
         }
         with _Builder("options") as options:
             options.set("set_durability", _whole("durability", durability, 0, 2))

@@ -68,6 +68,7 @@ module Auditrail
       options_set_buffer_bytes: [i32, [pointer, u64, pointer]],
       options_set_flush_interval_ms: [i32, [pointer, u64, pointer]],
       options_set_max_open_files: [i32, [pointer, u64, pointer]],
+      options_set_lock_timeout_ms: [i32, [pointer, u64, pointer]],
       options_add_domain: [i32, text], options_set_any_domain: [i32, [pointer, pointer]],
       options_add_operation: [i32, text], options_set_any_operation: [i32, [pointer, pointer]],
       writer_open: [i32, [pointer] * 4], writer_append: [i32, [pointer, pointer, size, pointer, pointer]],
@@ -206,7 +207,8 @@ module Auditrail
   # A trail, open for writing.
   class Trail
     DURABILITIES = { buffered: 0, written: 1, synced: 2 }.freeze
-    NUMBERS = %i[max_segment_bytes max_event_bytes buffer_bytes flush_interval_ms max_open_files].freeze
+    NUMBERS = %i[max_segment_bytes max_event_bytes buffer_bytes flush_interval_ms max_open_files
+                 lock_timeout_ms].freeze
     STATS = %i[events bytes batches rotations syncs last_id written_id synced_id torn_tails torn_bytes
                missing_ids waiting streams open_files flush_failures].freeze
 

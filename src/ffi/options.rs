@@ -261,6 +261,28 @@ pub unsafe extern "C" fn auditrail_options_set_max_open_files(
     })
 }
 
+/// For how many milliseconds a call waits for a lock of the trail that another process
+/// holds: the commit lock of a shared trail, at an append, a batch or an opening, or
+/// the lock of the proof's log, at a sync, a close or an opening. Then it gives
+/// AUDITRAIL_ERR_BUSY with the holder's process id, and the trail is as before; calls
+/// that wait together end together. 0, the default: no limit. Either way, a wait of a
+/// second is told by AUDITRAIL_WARNING_LOCK_WAIT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn auditrail_options_set_lock_timeout_ms(
+    options: *mut auditrail_options,
+    milliseconds: u64,
+    error: *mut auditrail_error,
+) -> auditrail_status {
+    // SAFETY: by the header NULL or options that no other thread uses now.
+    let options = unsafe { Exclusive::new(&options, "options") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, Nothing, || {
+        let timeout = Duration::from_millis(milliseconds);
+        Ok(options.get()?.options.lock_timeout(timeout))
+    })
+}
+
 fn durability_of(number: auditrail_durability) -> Result<Durability> {
     // A durability that has no number, or another, does not compile.
     let is_it = |durability: &Durability| {

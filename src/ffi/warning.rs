@@ -27,6 +27,9 @@ pub const AUDITRAIL_WARNING_PROOF_FAILED: auditrail_warning = 7;
 /// A segment that was not yet synced was moved or deleted by someone else; its
 /// events are not known to be on disk.
 pub const AUDITRAIL_WARNING_SEGMENT_GONE: auditrail_warning = 8;
+/// A writer has waited for a second for a lock of the trail that another process
+/// holds, and goes on waiting (see `auditrail_options_set_lock_timeout_ms`).
+pub const AUDITRAIL_WARNING_LOCK_WAIT: auditrail_warning = 9;
 
 /// Called with a warning: its sort and a message for a person (UTF-8,
 /// NUL-terminated, valid during the call). It may be called from any thread
@@ -87,5 +90,6 @@ fn warning_of(kind: WarningKind) -> auditrail_warning {
         W::FlushFailed => const { same(AUDITRAIL_WARNING_FLUSH_FAILED, W::FlushFailed as i32) },
         W::ProofFailed => const { same(AUDITRAIL_WARNING_PROOF_FAILED, W::ProofFailed as i32) },
         W::SegmentGone => const { same(AUDITRAIL_WARNING_SEGMENT_GONE, W::SegmentGone as i32) },
+        W::LockWait => const { same(AUDITRAIL_WARNING_LOCK_WAIT, W::LockWait as i32) },
     }
 }

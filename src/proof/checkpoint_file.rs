@@ -3,16 +3,20 @@
 use super::checkpoint::SignedCheckpoint;
 use super::key_limits::with_recorded_limits;
 use super::log_folder::{Durable, LogFolder};
-use super::log_lock::{LogLock, open_lock};
+use super::log_lock::LogLock;
 use super::note::{MAX_NOTE, VerifierKey};
 use super::tile_nodes::goes_on_from;
 use crate::error::{Error, Kind, Result};
 use crate::store::layout::Layout;
+use crate::store::lock_wait::Waiting;
 use crate::store::storage::{Disk, Storage};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+/// How long to wait for a writer that signs: longer than any that is not stopped takes.
+const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The log's folder, under the trail's hidden one.
 pub(crate) const TLOG: &str = "tlog";
@@ -116,8 +120,8 @@ fn cosign(
     let layout = Layout::new(root);
     let storage: Arc<dyn Storage> = Arc::new(Disk);
     let folder = LogFolder::new(storage.clone(), layout.hidden_file(TLOG));
-    let lock = open_lock(&*storage, &layout)?;
-    let _held = LogLock::wait(&*lock, &layout)?;
+    let lock = LogLock::open(&*storage, &layout)?;
+    let _held = lock.acquire(Waiting::at_most(LOCK_TIMEOUT))?;
     let keys = &with_recorded_limits(&folder, keys)?;
     let newest = SignedCheckpoint::open(&newest(&folder)?, keys)?;
     let cosigned = read_named(&folder, COSIGNED, keys)?;

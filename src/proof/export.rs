@@ -236,8 +236,10 @@ mod tests {
     use super::super::proof_options::ProofOptions;
     use super::super::tree_edge::TreeEdge;
     use super::*;
+    use crate::store::lock_wait::Waiting;
     use crate::{Options, Writer};
     use std::fs;
+    use std::time::Duration;
 
     fn trail(root: &Path, key: &Arc<SigningKey>, lengths: &[usize]) -> u64 {
         let writer = Writer::open(root, &Options::default()).unwrap();
@@ -255,9 +257,10 @@ mod tests {
         let mut options = ProofOptions::new(key.clone());
         options.adopt(true);
         let (layout, unsynced) = (Layout::new(root), UnsyncedData::Kept);
+        let waiting = Waiting::at_most(Duration::ZERO);
         let mut log_writer =
-            LogWriter::open(&storage, &layout, &options, last, unsynced, false).unwrap();
-        log_writer.checkpoint(last).unwrap();
+            LogWriter::open(&storage, &layout, &options, last, unsynced, false, waiting).unwrap();
+        log_writer.checkpoint(last, waiting).unwrap();
         last
     }
 

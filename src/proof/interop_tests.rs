@@ -16,12 +16,14 @@ use super::prove::{prove, prove_consistency};
 use super::prover::Prover;
 use super::verify::Verification;
 use crate::store::layout::Layout;
+use crate::store::lock_wait::Waiting;
 use crate::store::storage::{Disk, Storage};
 use crate::{Options, Writer};
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Appends events with proof, and gives the checkpoint's text.
 fn append(root: &Path, key: &Arc<SigningKey>, from: u64, to: u64) -> String {
@@ -126,6 +128,7 @@ fn a_writers_checkpoints_follow_one_another() {
             last,
             UnsyncedData::MaybeLost,
             true,
+            Waiting::at_most(Duration::ZERO),
         )
     };
     let mut one = open(300).unwrap();
@@ -133,11 +136,14 @@ fn a_writers_checkpoints_follow_one_another() {
     // Shared writers go on from each other's checkpoints.
     for (turn, size) in [40, 120, 200, 260, 300].into_iter().enumerate() {
         let log_writer = if turn % 2 == 0 { &mut one } else { &mut two };
-        log_writer.checkpoint(size).unwrap();
+        log_writer
+            .checkpoint(size, Waiting::at_most(Duration::ZERO))
+            .unwrap();
         assert_eq!(log_writer.signed().unwrap().size(), size);
     }
     // One that is behind signs nothing older.
-    two.checkpoint(260).unwrap();
+    two.checkpoint(260, Waiting::at_most(Duration::ZERO))
+        .unwrap();
     assert_eq!(two.signed().unwrap().size(), 300);
     let prover = Prover::new(two);
     assert!(!prover.is_due(349) && prover.is_due(350));

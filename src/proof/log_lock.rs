@@ -3,32 +3,28 @@
 
 use crate::error::{Error, Result};
 use crate::store::layout::Layout;
+use crate::store::lock_wait::{HeldLock, LockWait, Waiting};
 use crate::store::storage::{File, Open, Storage};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-const LOCK: &str = "tlog-lock";
-
-pub(crate) fn open_lock(storage: &dyn Storage, layout: &Layout) -> Result<Arc<dyn File>> {
-    let path = layout.hidden_file(LOCK);
-    storage
-        .open(&path, Open::Create)
-        .map_err(|e| Error::io("open", &path, &e))
+#[derive(Debug)]
+pub(crate) struct LogLock {
+    file: Arc<dyn File>,
+    path: PathBuf,
 }
 
-/// The lock, held: the log's files may be changed while this exists.
-pub(crate) struct LogLock<'a>(&'a dyn File);
-
-impl<'a> LogLock<'a> {
-    pub fn wait(file: &'a dyn File, layout: &Layout) -> Result<Self> {
-        file.lock()
-            .map_err(|e| Error::io("lock", &layout.hidden_file(LOCK), &e))?;
-        Ok(Self(file))
+impl LogLock {
+    pub fn open(storage: &dyn Storage, layout: &Layout) -> Result<Self> {
+        let path = layout.hidden_file("tlog-lock");
+        let file = storage
+            .open(&path, Open::Create)
+            .map_err(|e| Error::io("open", &path, &e))?;
+        Ok(Self { file, path })
     }
-}
 
-impl Drop for LogLock<'_> {
-    fn drop(&mut self) {
-        // If this fails, closing the file releases the lock.
-        let _ = self.0.unlock();
+    /// Waits for the lock; while it is held, the log's files may be changed.
+    pub fn acquire(&self, waiting: Waiting<'_>) -> Result<HeldLock> {
+        LockWait::new(&self.file, &self.path, waiting.limit).acquire(waiting.on_slow)
     }
 }

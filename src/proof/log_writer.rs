@@ -13,17 +13,19 @@ use super::checkpoint::SignedCheckpoint;
 use super::checkpoint_file::{TLOG, read_checkpoint};
 use super::log::Log;
 use super::log_folder::{Durable, LogFolder};
-use super::log_lock::{LogLock, open_lock};
+use super::log_lock::LogLock;
 use super::log_start;
 use super::proof_options::ProofOptions;
 use super::trail_walk::WalkPositions;
 use crate::error::{Error, Kind, Result};
 use crate::store::layout::Layout;
+use crate::store::lock_wait::Waiting;
 use crate::store::state;
-use crate::store::storage::{File, Storage};
+use crate::store::storage::Storage;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Whether what was written to a trail but not synced still exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +48,7 @@ pub(crate) struct LogWriter {
     positions: Option<WalkPositions>,
     /// Whether it is on disk that the trail has a log.
     is_remembered: bool,
-    lock: Arc<dyn File>,
+    lock: LogLock,
 }
 
 impl LogWriter {
@@ -60,9 +62,10 @@ impl LogWriter {
         last_id: u64,
         unsynced: UnsyncedData,
         shared: bool,
+        waiting: Waiting<'_>,
     ) -> Result<Self> {
-        let lock = open_lock(&**storage, layout)?;
-        let held = LogLock::wait(&*lock, layout)?;
+        let lock = LogLock::open(&**storage, layout)?;
+        let held = lock.acquire(waiting)?;
         // Other writers may have appended and signed since `last_id` was read.
         let last_id = match state::read_state(&**storage, layout)? {
             Some(state) if shared => last_id.max(state.written),
@@ -145,9 +148,8 @@ impl LogWriter {
 
     /// Signs the trail up to `synced_id`; all events of this writer up to it must be
     /// on disk. (Those of other writers are synced here.)
-    pub fn checkpoint(&mut self, synced_id: u64) -> Result<()> {
-        let lock = self.lock.clone();
-        let _held = LogLock::wait(&*lock, &self.layout)?;
+    pub fn checkpoint(&mut self, synced_id: u64, waiting: Waiting<'_>) -> Result<()> {
+        let _held = self.lock.acquire(waiting)?;
         self.reopen_if_failed(synced_id)?;
         if self.shared {
             self.adopt_newer_checkpoint(synced_id)?;
@@ -162,10 +164,9 @@ impl LogWriter {
     }
 
     /// Hashes what is written up to this id, ahead of the next checkpoint. Only a loss
-    /// of power may still take these events.
+    /// of power may still take these events. An error if the log is locked.
     pub fn follow(&mut self, written_id: u64) -> Result<()> {
-        let lock = self.lock.clone();
-        let _held = LogLock::wait(&*lock, &self.layout)?;
+        let _held = self.lock.acquire(Waiting::at_most(Duration::ZERO))?;
         self.reopen_if_failed(written_id)?;
         self.catch_up(written_id)
     }

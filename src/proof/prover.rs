@@ -7,6 +7,7 @@ use super::checkpoint::SignedCheckpoint;
 use super::log_writer::LogWriter;
 use crate::error::{Error, Kind, Result};
 use crate::os;
+use crate::store::lock_wait::Waiting;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, TryLockError};
 
@@ -130,26 +131,32 @@ impl Prover {
 
     /// Makes the checkpoint that is due, unless another thread is making one. `sync`
     /// syncs the trail and returns the last id that is on disk.
-    pub fn when_due(&self, sync: impl FnOnce() -> Result<u64>) -> Result<()> {
+    pub fn when_due(&self, sync: impl FnOnce() -> Result<u64>, waiting: Waiting<'_>) -> Result<()> {
         match self.log_writer.try_lock() {
-            Ok(log_writer) => self.sign(log_writer, sync),
+            Ok(log_writer) => self.sign(log_writer, sync, waiting),
             Err(TryLockError::WouldBlock) => Ok(()),
             Err(TryLockError::Poisoned(_)) => Err(interrupted()),
         }
     }
 
     /// Makes a checkpoint of the trail as it is now.
-    pub fn checkpoint(&self, sync: impl FnOnce() -> Result<u64>) -> Result<()> {
-        self.sign(self.log_writer.lock().map_err(|_| interrupted())?, sync)
+    pub fn checkpoint(
+        &self,
+        sync: impl FnOnce() -> Result<u64>,
+        waiting: Waiting<'_>,
+    ) -> Result<()> {
+        let log_writer = self.log_writer.lock().map_err(|_| interrupted())?;
+        self.sign(log_writer, sync, waiting)
     }
 
     fn sign(
         &self,
         mut log_writer: MutexGuard<'_, LogWriter>,
         sync: impl FnOnce() -> Result<u64>,
+        waiting: Waiting<'_>,
     ) -> Result<()> {
         let synced_id = sync()?;
-        let signed = log_writer.checkpoint(synced_id);
+        let signed = log_writer.checkpoint(synced_id, waiting);
         // One that failed is tried again when the next one is due.
         self.schedule(&log_writer, synced_id);
         signed

@@ -12,8 +12,14 @@
 use crate::error::{Error, Kind, Result};
 use crate::os::{self, ReleasedInChild};
 use crate::store::layout::Layout;
+use crate::store::lock_wait::{Attempt, HeldLock, LONGEST_PAUSE, LockWait};
 use crate::store::storage::{File, Lock, Open, Storage, open_file, read_range};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const COMMIT_LOCK: &str = "commit-lock";
+const COMMIT_WAITING: &str = "commit-waiting";
 
 /// An open lock file, which a forked child lets go of.
 #[derive(Debug)]
@@ -70,7 +76,7 @@ impl WriteLock {
     pub fn shared(
         storage: &dyn Storage,
         layout: &Layout,
-        _commit_guard: &CommitGuard<'_>,
+        _commit_lock: &HeldLock,
         initialize: impl FnOnce() -> Result<()>,
     ) -> Result<Self> {
         let lock = Self::open(storage, layout)?;
@@ -136,28 +142,83 @@ impl WriteLock {
 
 /// The lock under which shared writers commit, one at a time.
 #[derive(Debug)]
-pub(crate) struct CommitLock(LockFile);
+pub(crate) struct CommitLock {
+    lock_file: LockFile,
+    path: PathBuf,
+    /// Locked in shared mode by those that wait.
+    waiting_file: LockFile,
+    waiting_path: PathBuf,
+    /// How long to wait; `None`: as long as it takes.
+    timeout: Option<Duration>,
+}
 
-/// Holds the commit lock, for one batch.
-pub(crate) struct CommitGuard<'a>(&'a dyn File);
+/// A writer's wait for the commit lock, and how long it has gone without one.
+#[derive(Debug)]
+pub(crate) struct CommitTurns {
+    wait: Option<(LockWait, Option<HeldLock>)>,
+    /// When it last left the lock to those that waited for it.
+    slice_began: Instant,
+}
 
-impl CommitLock {
-    pub fn open(storage: &dyn Storage, layout: &Layout) -> Result<Self> {
-        LockFile::open(storage, layout, "commit-lock").map(Self)
-    }
-
-    /// Blocks until the lock is free.
-    pub fn acquire(&self, layout: &Layout) -> Result<CommitGuard<'_>> {
-        let file = &*self.0.file;
-        file.lock()
-            .map_err(|e| Error::io("lock", &layout.hidden_file("commit-lock"), &e))?;
-        Ok(CommitGuard(file))
+impl Default for CommitTurns {
+    fn default() -> Self {
+        Self {
+            wait: None,
+            slice_began: Instant::now(),
+        }
     }
 }
 
-impl Drop for CommitGuard<'_> {
-    fn drop(&mut self) {
-        // If this fails, the lock is released when the file is closed.
-        let _ = self.0.unlock();
+/// How long a writer may commit in a row while others wait. Their polling would seldom
+/// find the lock free, for a busy writer acquires it again at once.
+const SLICE: Duration = Duration::from_millis(1);
+
+impl CommitLock {
+    pub fn open(storage: &dyn Storage, layout: &Layout, timeout: Option<Duration>) -> Result<Self> {
+        Ok(Self {
+            lock_file: LockFile::open(storage, layout, COMMIT_LOCK)?,
+            path: layout.hidden_file(COMMIT_LOCK),
+            waiting_file: LockFile::open(storage, layout, COMMIT_WAITING)?,
+            waiting_path: layout.hidden_file(COMMIT_WAITING),
+            timeout,
+        })
+    }
+
+    /// Acquires the lock, or continues to wait for it until that has become slow.
+    pub fn attempt(&self, turns: &mut CommitTurns) -> Result<Attempt> {
+        if turns.wait.is_none() {
+            self.leave_to_others(turns)?;
+            if let Some(held) = HeldLock::exclusive(&self.lock_file.file, &self.path)? {
+                return Ok(Attempt::Acquired(held));
+            }
+        }
+        let waiting = || HeldLock::shared(&self.waiting_file.file, &self.waiting_path);
+        let (wait, _) = match &mut turns.wait {
+            Some(wait) => wait,
+            none => none.insert((self.wait(), waiting()?)),
+        };
+        let attempt = wait.attempt();
+        if !matches!(attempt, Ok(Attempt::Slow(_))) {
+            *turns = CommitTurns::default();
+        }
+        attempt
+    }
+
+    /// Gives those that wait the time to find the lock free, once in a while.
+    fn leave_to_others(&self, turns: &mut CommitTurns) -> Result<()> {
+        if turns.slice_began.elapsed() < SLICE {
+            return Ok(());
+        }
+        let nobody_waits = HeldLock::exclusive(&self.waiting_file.file, &self.waiting_path)?;
+        if nobody_waits.is_none() {
+            std::thread::sleep(2 * LONGEST_PAUSE);
+        }
+        turns.slice_began = Instant::now();
+        Ok(())
+    }
+
+    /// Begins to wait for the lock.
+    pub fn wait(&self) -> LockWait {
+        LockWait::new(&self.lock_file.file, &self.path, self.timeout)
     }
 }

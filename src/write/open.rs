@@ -13,8 +13,10 @@ use crate::store::index_file;
 use crate::store::journal::{self, Journal};
 use crate::store::layout::Layout;
 use crate::store::lock::{CommitLock, WriteLock};
+use crate::store::lock_wait::Waiting;
 use crate::store::state::{Phase, State, StateFile};
 use crate::store::storage::{Storage, ensure_folder, sync_folder};
+use crate::warning::{Warning, WarningKind};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,6 +24,8 @@ use std::sync::Arc;
 /// A trail that is ready for writing.
 pub(super) struct OpenedTrail {
     pub trail: Trail,
+    /// On a shared trail.
+    pub commit_lock: Option<CommitLock>,
     pub prover: Option<Prover>,
     pub lock: WriteLock,
 }
@@ -44,17 +48,26 @@ pub(super) fn open(
 
     let boot = storage.boot().unwrap_or_default();
     let commit_lock = if options.shared {
-        Some(Arc::new(CommitLock::open(&*storage, &layout)?))
+        Some(CommitLock::open(&*storage, &layout, options.lock_timeout)?)
     } else {
         None
     };
     let on_warning = options.on_warning.as_ref();
+    let on_slow = |message| {
+        if let Some(handler) = on_warning {
+            handler(&Warning {
+                kind: WarningKind::LockWait,
+                message,
+            });
+        }
+    };
     let (lock, recovered) = lock_and_recover(
         &*storage,
         &layout,
         &boot,
-        commit_lock.as_deref(),
+        commit_lock.as_ref(),
         on_warning,
+        &on_slow,
     )?;
     let journal = open_journal(&*storage, &layout, options)?;
     let prover = match &options.proof {
@@ -66,6 +79,10 @@ pub(super) fn open(
                 recovered.last_id,
                 recovered.unsynced_data,
                 options.shared,
+                Waiting {
+                    limit: options.lock_timeout,
+                    on_slow: &on_slow,
+                },
             )?;
             Some(Prover::new(log))
         }
@@ -77,11 +94,12 @@ pub(super) fn open(
         mark_batches: options.durability == Durability::Buffered || options.shared,
         state: StateFile::open(&*storage, &layout)?,
         boot,
-        commit_lock,
+        shared: options.shared,
         journal,
     };
     Ok(OpenedTrail {
         trail: Trail::new(storage, layout, config, recovered),
+        commit_lock,
         prover,
         lock,
     })
@@ -93,14 +111,15 @@ fn lock_and_recover(
     boot: &str,
     commit_lock: Option<&CommitLock>,
     on_warning: Option<&WarningHandler>,
+    on_slow: &dyn Fn(String),
 ) -> Result<(WriteLock, RecoveredState)> {
     let Some(commit_lock) = commit_lock else {
         let lock = WriteLock::exclusive(storage, layout)?;
         return Ok((lock, recover(storage, layout, boot, on_warning)?));
     };
-    let commit_guard = commit_lock.acquire(layout)?;
+    let held = commit_lock.wait().acquire(on_slow)?;
     let mut recovered = None;
-    let lock = WriteLock::shared(storage, layout, &commit_guard, || {
+    let lock = WriteLock::shared(storage, layout, &held, || {
         recovered = Some(recover(storage, layout, boot, on_warning)?);
         Ok(())
     })?;

@@ -40,6 +40,7 @@ pub struct Options {
     pub(crate) buffer_bytes: usize,
     pub(crate) flush_interval: Option<Duration>,
     pub(crate) max_open_files: usize,
+    pub(crate) lock_timeout: Option<Duration>,
     pub(crate) journal_bytes: u64,
     pub(crate) on_warning: Option<WarningHandler>,
     pub(crate) proof: Option<ProofOptions>,
@@ -55,6 +56,7 @@ impl Default for Options {
             buffer_bytes: DEFAULT_BUFFER_BYTES,
             flush_interval: Some(Duration::from_secs(1)),
             max_open_files: 128,
+            lock_timeout: None,
             journal_bytes: 16 * 1024 * 1024,
             on_warning: None,
             proof: None,
@@ -72,6 +74,7 @@ impl fmt::Debug for Options {
             .field("buffer_bytes", &self.buffer_bytes)
             .field("flush_interval", &self.flush_interval)
             .field("max_open_files", &self.max_open_files)
+            .field("lock_timeout", &self.lock_timeout)
             .field("proof", &self.proof)
             .finish_non_exhaustive()
     }
@@ -156,6 +159,16 @@ impl Options {
             _ => return Err(Error::argument("max_open_files must be at least 1")),
         }
         Ok(self)
+    }
+
+    /// How long a call waits for a lock of the trail that another process holds, the
+    /// commit lock of [`Options::shared`] or that of the proof's log; then its error is
+    /// [`Kind::Busy`](crate::error::Kind::Busy) and names the holder, and the trail is as
+    /// before. Calls that wait together end together. Zero, the default: no limit. Either
+    /// way a wait of a second is warned of.
+    pub fn lock_timeout(&mut self, timeout: Duration) -> &mut Self {
+        self.lock_timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
+        self
     }
 
     /// The size of the journal's file, so that tests can fill it.

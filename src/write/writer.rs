@@ -16,6 +16,7 @@ use crate::limits::MAX_BATCH_BYTES;
 use crate::os;
 use crate::proof::Prover;
 use crate::store::lock::WriteLock;
+use crate::store::lock_wait::{SLOW, Waiting};
 use crate::store::storage::{Disk, Storage};
 use crate::warning::WarningKind;
 use std::cell::RefCell;
@@ -88,11 +89,12 @@ impl Writer {
             .map_err(|e| Error::io("watch forks with", Path::new("/dev/null"), &e))?;
         let OpenedTrail {
             trail,
+            commit_lock,
             prover,
             lock,
         } = open(storage, root, options)?;
         let core = Arc::new(Core {
-            committer: Committer::new(trail, options.buffer_bytes),
+            committer: Committer::new(trail, commit_lock, options.buffer_bytes),
             options: options.clone(),
             prover,
             delivering: Mutex::default(),
@@ -176,7 +178,10 @@ impl Writer {
             return Err(Error::event(0, "the batch holds no event"));
         }
         let first = match self.core.level() {
-            Some(level) => self.core.committer.append_all(&events, level),
+            Some(level) => {
+                let on_slow = || self.core.deliver_warnings();
+                self.core.committer.append_all(&events, level, &on_slow)
+            }
             None => self.core.committer.buffer_all(&events),
         };
         if let Ok(first) = first {
@@ -287,7 +292,10 @@ impl Core {
 
     fn append(&self, line: &EventLine<'_>) -> Result<u64> {
         let id = match self.level() {
-            Some(level) => self.committer.append(line, level),
+            Some(level) => {
+                let on_slow = || self.deliver_warnings();
+                self.committer.append(line, level, &on_slow)
+            }
             None => self.committer.buffer(line),
         }?;
         self.prove_if_due(id);
@@ -296,7 +304,13 @@ impl Core {
 
     fn sync(&self) -> Result<()> {
         match &self.prover {
-            Some(prover) => prover.checkpoint(|| self.sync_trail()),
+            Some(prover) => prover.checkpoint(
+                || self.sync_trail(),
+                Waiting {
+                    limit: self.options.lock_timeout,
+                    on_slow: &|message| self.committer.warn(WarningKind::LockWait, message),
+                },
+            ),
             None => self.committer.sync(),
         }
     }
@@ -310,9 +324,12 @@ impl Core {
     /// Makes a checkpoint if the event with this id makes one due. The event is in the
     /// trail either way, so a failure is only a warning.
     fn prove_if_due(&self, id: u64) {
+        // An append does not wait long for a lock that it does not need.
+        let limit = self.options.lock_timeout.unwrap_or(SLOW).min(SLOW);
+        let waiting = Waiting::at_most(limit);
         if let Some(prover) = &self.prover
             && prover.is_due(id)
-            && let Err(error) = prover.when_due(|| self.sync_trail())
+            && let Err(error) = prover.when_due(|| self.sync_trail(), waiting)
         {
             let message = format!("the checkpoint that was due failed: {error}");
             self.committer.warn(WarningKind::ProofFailed, message);

@@ -352,6 +352,7 @@ static void options(void) {
     GIVES(AUDITRAIL_OK, auditrail_options_set_max_segment_bytes(options, 1, &error));
     GIVES(AUDITRAIL_OK, auditrail_options_set_max_event_bytes(options, 256, &error));
     GIVES(AUDITRAIL_OK, auditrail_options_set_max_open_files(options, 1, &error));
+    GIVES(AUDITRAIL_OK, auditrail_options_set_lock_timeout_ms(options, 7, &error));
     GIVES(AUDITRAIL_OK, auditrail_options_add_domain(options, "mine", 4, &error));
     GIVES(AUDITRAIL_OK, auditrail_options_add_operation(options, "seen", 4, &error));
     auditrail_writer *writer = open_writer("options", options);

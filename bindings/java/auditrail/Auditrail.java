@@ -118,6 +118,7 @@ public final class Auditrail {
         static native int auditrail_options_set_buffer_bytes(Pointer options, long bytes, Pointer error);
         static native int auditrail_options_set_flush_interval_ms(Pointer options, long ms, Pointer error);
         static native int auditrail_options_set_max_open_files(Pointer options, long files, Pointer error);
+        static native int auditrail_options_set_lock_timeout_ms(Pointer options, long ms, Pointer error);
         static native int auditrail_options_set_durability(Pointer options, int durability, Pointer error);
         static native int auditrail_options_set_shared(Pointer options, int shared, Pointer error);
         static native int auditrail_options_add_domain(Pointer options, byte[] text, long length, Pointer error);
@@ -375,6 +376,12 @@ public final class Auditrail {
         public Options maxOpenFiles(long files) {
             natural(files);
             return add((o, e) -> C.auditrail_options_set_max_open_files(o, files, e));
+        }
+
+        /** How long a call waits for a lock that another process holds; 0: no limit. */
+        public Options lockTimeoutMs(long milliseconds) {
+            natural(milliseconds);
+            return add((o, e) -> C.auditrail_options_set_lock_timeout_ms(o, milliseconds, e));
         }
 
         /** Allows only these domains; without any, all. */

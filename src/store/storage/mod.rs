@@ -126,8 +126,8 @@ pub trait File: Send + Sync + fmt::Debug {
     /// Acquires a lock on the file (flock: it belongs to the open file description, not
     /// to the process), or returns `false` if another holder conflicts.
     fn try_lock(&self, lock: Lock) -> io::Result<bool>;
-    /// Acquires an exclusive lock; blocks until it is free.
-    fn lock(&self) -> io::Result<()>;
+    /// The process that holds the lock, if that can be found out.
+    fn lock_holder(&self) -> Option<u32>;
     /// Releases the lock.
     fn unlock(&self) -> io::Result<()>;
     /// The file descriptor; -1 if there is none.

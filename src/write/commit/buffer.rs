@@ -111,7 +111,7 @@ impl Committer {
     }
 
     fn flush_batch(&self, state: &mut CommitState) -> Result<()> {
-        let result = self.commit(state, CommitLevel::Written);
+        let result = self.commit(state, CommitLevel::Written, None);
         let mut pending = self.pending()?;
         match result {
             Ok(()) => {

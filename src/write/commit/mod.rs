@@ -19,6 +19,8 @@ mod sync;
 
 use crate::error::{Error, Kind, Result};
 use crate::event::EventLine;
+use crate::store::lock::{CommitLock, CommitTurns};
+use crate::store::lock_wait::{Attempt, HeldLock};
 use crate::store::segment::Slot;
 use crate::sync::{
     Arc, AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, OnceLock, Ordering, PoisonError,
@@ -50,7 +52,11 @@ pub(crate) struct Committer {
     events: AtomicU64,
     batches: AtomicU64,
     flush_failures: AtomicU64,
-    /// Whether the trail's report may have warnings to deliver.
+    /// Shared writers: the lock under which they commit.
+    commit_lock: Option<CommitLock>,
+    /// Warnings that are delivered while the trail may be locked.
+    urgent_warnings: Mutex<Vec<Warning>>,
+    /// Whether there may be warnings to deliver.
     warnings_pending: AtomicBool,
     buffer_bytes: usize,
     /// Tells the flusher thread, with `closed`, that the writer is being closed.
@@ -82,6 +88,8 @@ struct CommitState {
     /// The batch that is being written. After a failed flush it keeps the events for the
     /// retry.
     batch: Batch,
+    /// Shared writers: the wait for the commit lock.
+    turns: CommitTurns,
     /// SYNCED: the number of events of the last batch, and how long its commit took.
     last_len: usize,
     last_duration: Duration,
@@ -128,6 +136,14 @@ struct TrailGuard<'c> {
     _wake_next: WakeNextLeader<'c>,
 }
 
+/// What a thread that found the trail free has done.
+enum Led<'c> {
+    /// Its event has this id.
+    Committed(u64),
+    /// It has waited long for the commit lock of a shared trail; nothing is committed.
+    Slow(TrailGuard<'c>, MutexGuard<'c, PendingBatch>),
+}
+
 fn panicked() -> Error {
     Error::new(
         Kind::Failed,
@@ -136,7 +152,7 @@ fn panicked() -> Error {
 }
 
 impl Committer {
-    pub fn new(trail: Trail, buffer_bytes: usize) -> Self {
+    pub fn new(trail: Trail, commit_lock: Option<CommitLock>, buffer_bytes: usize) -> Self {
         let (last_id, synced_id) = (trail.last_id(), trail.synced_id());
         let batch_bytes = buffer::batch_share(buffer_bytes);
         Self {
@@ -152,6 +168,7 @@ impl Committer {
             trail: Mutex::new(CommitState {
                 trail,
                 batch: Batch::retaining(batch_bytes),
+                turns: CommitTurns::default(),
                 last_len: 0,
                 last_duration: Duration::ZERO,
             }),
@@ -161,6 +178,8 @@ impl Committer {
             events: AtomicU64::default(),
             batches: AtomicU64::default(),
             flush_failures: AtomicU64::default(),
+            commit_lock,
+            urgent_warnings: Mutex::default(),
             warnings_pending: AtomicBool::new(true),
             buffer_bytes,
             closing: Mutex::new(false),
@@ -169,16 +188,27 @@ impl Committer {
     }
 
     /// Appends one event, and waits until it is as durable as asked. Returns its id.
-    pub fn append(&self, line: &EventLine<'_>, level: CommitLevel) -> Result<u64> {
+    /// `on_slow` is called, with no lock held, if the wait has become worth a warning.
+    pub fn append(
+        &self,
+        line: &EventLine<'_>,
+        level: CommitLevel,
+        on_slow: &dyn Fn(),
+    ) -> Result<u64> {
         self.check()?;
         let mut pending = self.pending()?;
         let slot = pending.slot(line.stream);
         let event = pending.batch.push(slot, line.body, 0);
-        self.commit_joined(pending, event, level)
+        self.commit_joined(pending, event, level, on_slow)
     }
 
     /// Appends events with consecutive ids, all or none. Returns the first id.
-    pub fn append_all(&self, events: &CheckedBatch, level: CommitLevel) -> Result<u64> {
+    pub fn append_all(
+        &self,
+        events: &CheckedBatch,
+        level: CommitLevel,
+        on_slow: &dyn Fn(),
+    ) -> Result<u64> {
         self.check()?;
         let mut pending = self.pending()?;
         let first = pending.batch.len();
@@ -186,7 +216,7 @@ impl Committer {
             let slot = pending.slot(stream);
             pending.batch.push_run(slot, bodies);
         }
-        self.commit_joined(pending, first, level)
+        self.commit_joined(pending, first, level, on_slow)
     }
 
     /// Waits until an event of the pending batch is committed; returns its id.
@@ -195,22 +225,36 @@ impl Committer {
         mut pending: MutexGuard<'c, PendingBatch>,
         event: usize,
         level: CommitLevel,
+        on_slow: &dyn Fn(),
     ) -> Result<u64> {
         let yields = match level {
             CommitLevel::Written => YIELDS,
             CommitLevel::Synced => 0,
         };
+        let mut slow = None;
         loop {
             // Tried under the pending lock: the holder of the trail acquires that lock
             // after releasing the trail, and so sees this event.
             match self.trail.try_lock() {
-                Ok(state) => return self.lead(state, pending, event, level),
+                Ok(state) => match self.lead(state, pending, event, level)? {
+                    Led::Committed(id) => return Ok(id),
+                    // Joins the group below, so that another thread can commit the batch
+                    // meanwhile.
+                    Led::Slow(trail, released) => {
+                        pending = released;
+                        slow = Some(trail);
+                    }
+                },
                 Err(TryLockError::Poisoned(_)) => return Err(panicked()),
                 Err(TryLockError::WouldBlock) => {}
             }
             let group = pending.group.get_or_insert_default().clone();
             group.clear_leader();
             drop(pending);
+            if let Some(TrailGuard { state, _wake_next }) = slow.take() {
+                drop(state);
+                on_slow();
+            }
             pending = loop {
                 match group.wait(yields) {
                     Some(Ok(ids)) => return Ok(ids[event]),
@@ -237,17 +281,40 @@ impl Committer {
         mut pending: MutexGuard<'c, PendingBatch>,
         event: usize,
         level: CommitLevel,
-    ) -> Result<u64> {
+    ) -> Result<Led<'c>> {
         let wake_next = WakeNextLeader(self);
         let mut state = state;
-        let mut started = None;
         if level == CommitLevel::Synced {
             pending = self.wait_for_joiners(&state, pending)?;
-            started = Some(Instant::now());
         }
+        let commit_lock = match &self.commit_lock {
+            None => Ok(None),
+            Some(lock) => {
+                // So that others join the batch meanwhile.
+                drop(pending);
+                let attempt = lock.attempt(&mut state.turns);
+                pending = self.pending()?;
+                match attempt {
+                    Ok(Attempt::Acquired(held)) => Ok(Some(held)),
+                    Ok(Attempt::Slow(message)) => {
+                        self.warn_urgently(WarningKind::LockWait, message);
+                        let trail = TrailGuard {
+                            state,
+                            _wake_next: wake_next,
+                        };
+                        return Ok(Led::Slow(trail, pending));
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+        };
+        let started = (level == CommitLevel::Synced).then(Instant::now);
         let mut fail_on_panic = FailOnPanic(pending.swap_into(&mut state));
         drop(pending);
-        let result = self.check().and_then(|()| self.commit(&mut state, level));
+        let result = self
+            .check()
+            .and(commit_lock)
+            .and_then(|commit_lock| self.commit(&mut state, level, commit_lock.as_ref()));
         let id = state.batch.id(event);
         let outcome = match &result {
             Ok(()) if fail_on_panic.0.is_some() => Ok(state.batch.ids().collect()),
@@ -265,7 +332,7 @@ impl Committer {
         if let Some(group) = fail_on_panic.0.take() {
             group.finish(outcome);
         }
-        result.map(|()| id)
+        result.map(|()| Led::Committed(id))
     }
 
     /// Waits briefly for the threads of the last batch, which are likely to append
@@ -286,9 +353,14 @@ impl Committer {
     }
 
     /// Commits the batch that was swapped in.
-    fn commit(&self, state: &mut CommitState, level: CommitLevel) -> Result<()> {
+    fn commit(
+        &self,
+        state: &mut CommitState,
+        level: CommitLevel,
+        commit_lock: Option<&HeldLock>,
+    ) -> Result<()> {
         let CommitState { trail, batch, .. } = state;
-        let result = trail.commit(batch, level);
+        let result = trail.commit(batch, level, commit_lock);
         if !trail.report.warnings.is_empty() {
             self.warnings_pending.store(true, Ordering::Relaxed);
         }
@@ -377,6 +449,17 @@ impl Committer {
         }
     }
 
+    /// Keeps a warning that is to be delivered even while the trail is locked.
+    fn warn_urgently(&self, kind: WarningKind, message: String) {
+        self.urgent_warnings().push(Warning { kind, message });
+        self.warnings_pending.store(true, Ordering::Relaxed);
+    }
+
+    fn urgent_warnings(&self) -> MutexGuard<'_, Vec<Warning>> {
+        let warnings = self.urgent_warnings.lock();
+        warnings.unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether [`Committer::take_warnings`] may return any.
     pub fn has_warnings(&self) -> bool {
         self.warnings_pending.load(Ordering::Relaxed)
@@ -386,13 +469,15 @@ impl Committer {
     pub fn take_warnings(&self) -> Vec<Warning> {
         let _wake_next = WakeNextLeader(self);
         // Does not wait for a commit: its warnings are returned next time.
-        match self.trail.try_lock() {
+        let mut warnings = match self.trail.try_lock() {
             Ok(mut state) => {
                 self.warnings_pending.store(false, Ordering::Relaxed);
                 std::mem::take(&mut state.trail.report.warnings)
             }
             Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => Vec::new(),
-        }
+        };
+        warnings.append(&mut self.urgent_warnings());
+        warnings
     }
 
     fn pending(&self) -> Result<MutexGuard<'_, PendingBatch>> {

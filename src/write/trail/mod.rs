@@ -2,7 +2,7 @@
 //!
 //! A commit, in this order:
 //!
-//! 1. (shared writers) acquire the commit lock, and read from the state what others
+//! 1. (shared writers, which hold the commit lock) read from the state what others
 //!    have committed since;
 //! 2. assign ids to the batch, if it has none, in the order of its runs;
 //! 3. write the runs to the segments, one after the other. If anything fails, roll
@@ -24,7 +24,7 @@ use crate::proof::UnsyncedData;
 use crate::recover::{self, RecoveryReport};
 use crate::store::journal::{Journal, JournalEntry};
 use crate::store::layout::Layout;
-use crate::store::lock::{CommitGuard, CommitLock};
+use crate::store::lock_wait::HeldLock;
 use crate::store::segment::{Savepoint, Slot};
 use crate::store::state::{Phase, State, StateFile};
 use crate::store::storage::Storage;
@@ -79,8 +79,8 @@ pub(crate) struct TrailConfig {
     pub state: StateFile,
     /// The current boot id; empty if it is not known.
     pub boot: String,
-    /// Shared writers: the lock under which they commit.
-    pub commit_lock: Option<Arc<CommitLock>>,
+    /// Whether others write to the trail, too, each while it holds the commit lock.
+    pub shared: bool,
     /// SYNCED: makes a batch durable with one sync.
     pub journal: Option<Journal>,
 }
@@ -103,7 +103,7 @@ impl Trail {
         config: TrailConfig,
         recovered: RecoveredState,
     ) -> Self {
-        let (files, shared) = (config.max_open_files, config.commit_lock.is_some());
+        let (files, shared) = (config.max_open_files, config.shared);
         Self {
             streams: StreamTable::new(storage.clone(), layout.clone(), files, shared),
             storage,
@@ -146,27 +146,18 @@ impl Trail {
     }
 
     fn is_shared(&self) -> bool {
-        self.config.commit_lock.is_some()
+        self.config.shared
     }
 
-    /// Commits the batch, or leaves the trail as it was.
-    pub fn commit(&mut self, batch: &mut Batch, level: CommitLevel) -> Result<()> {
-        match self.config.commit_lock.clone() {
-            Some(commit_lock) => {
-                let commit_guard = commit_lock.acquire(&self.layout)?;
-                self.commit_locked(batch, level, Some(&commit_guard))
-            }
-            None => self.commit_locked(batch, level, None),
-        }
-    }
-
-    fn commit_locked(
+    /// Commits the batch, or leaves the trail as it was. A shared trail's commit lock
+    /// must be held.
+    pub fn commit(
         &mut self,
         batch: &mut Batch,
         level: CommitLevel,
-        commit_guard: Option<&CommitGuard<'_>>,
+        commit_lock: Option<&HeldLock>,
     ) -> Result<()> {
-        if commit_guard.is_some() {
+        if commit_lock.is_some() {
             self.refresh_from_state()?;
         }
         if self.config.mark_batches {
@@ -328,7 +319,7 @@ impl Trail {
             }
         }
         if self.config.mark_batches {
-            // If this fails, the state stays `busy`, as in `commit_locked`.
+            // If this fails, the state stays `busy`, as in `commit`.
             let _ = self.write_state(Phase::Open, self.last_id);
         }
         Ok(())

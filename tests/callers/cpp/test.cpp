@@ -152,7 +152,7 @@ static void options(const std::string &root) {
     };
     auditrail::options how;
     how.durability(auditrail::durability::synced).add_domain("a").add_domain("b").any_operation()
-        .max_event_bytes(256).max_open_files(1).on_warning(note, &told);
+        .max_event_bytes(256).max_open_files(1).lock_timeout_ms(7).on_warning(note, &told);
     {
         auditrail::writer trail(root, how);
         CHECK(trail.append(auditrail::event{"a", "c", "m", "rename", "u"}) == 1);

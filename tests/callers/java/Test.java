@@ -132,7 +132,7 @@ class Test {
     }
 
     private static void options(Path root) throws Exception {
-        var options = new Options().durability(Durability.BUFFERED).flushIntervalMs(0).domains("a", "b").operations();
+        var options = new Options().durability(Durability.BUFFERED).flushIntervalMs(0).lockTimeoutMs(7).domains("a", "b").operations();
         try (var trail = Auditrail.open(root, options)) {
             refused("INVALID_EVENT", () -> trail.append(EVENT));
             trail.append(new Event("b", "c", "m", "rename", "u"));

@@ -89,7 +89,7 @@ do -- errors
         local err = fails(nil, auditrail.open, root, bad)
         check(type(err) == "string" and not err:find("written by", 1, true), err)
     end
-    local one = auditrail.open(scratch .. "/one", {domains = "a", operations = "rename", max_open_files = 7ULL})
+    local one = auditrail.open(scratch .. "/one", {domains = "a", operations = "rename", max_open_files = 7ULL, lock_timeout_ms = 7})
     fails("AUDITRAIL_ERR_INVALID_EVENT", one.append, one, event)
     one:close()
     for _, bad in ipairs {7, true, {1, 2}} do fails(nil, trail.append, trail, bad) end

@@ -77,6 +77,7 @@ function errors(root) {
 function options(root) {
   const trail = auditrail.open(root, {
     durability: 'buffered', flushIntervalMs: 0, domains: ['a', 'b'], operations: '*', maxEventBytes: 256,
+    lockTimeoutMs: 7,
   });
   assert.throws(() => trail.append(event), { code: 'AUDITRAIL_ERR_INVALID_EVENT' });
   trail.append({ ...event, domain: 'b', operation: 'rename' });

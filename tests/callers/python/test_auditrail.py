@@ -147,7 +147,7 @@ class Writing(Case):
                     dict(domains=["../x"]), dict(shared=True, durability=Durability.BUFFERED)):
             with self.assertRaises(ValueError, msg=repr(bad)):
                 Trail(self.root, **bad)
-        for bad in (dict(max_segment_bytes=1 << 64), dict(max_open_files=1 << 70), dict(flush_interval=-1),
+        for bad in (dict(max_segment_bytes=1 << 64), dict(max_open_files=1 << 70), dict(flush_interval=-1), dict(lock_timeout=0), dict(lock_timeout=-1),
                     dict(flush_interval=float("nan")), dict(flush_interval=float("inf")), dict(buffer_bytes=-1),
                     dict(domains=[]), dict(operations=()), dict(durability=-1)):
             with self.assertRaises(ValueError, msg=repr(bad)):
@@ -180,6 +180,14 @@ class Writing(Case):
                 Trail(self.root)
         with Trail(self.root):
             pass
+
+    def test_a_wait_for_a_lock_has_an_end(self):
+        with Trail(self.root, shared=True, lock_timeout=0.02) as trail:
+            with open(os.path.join(self.root, ".auditrail", "commit-lock")) as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                with self.assertRaisesRegex(auditrail.BusyError, str(os.getpid())):
+                    trail.append(**EVENT)
+            self.assertEqual(trail.append(**EVENT), 1)
 
     def test_a_closed_trail_says_so(self):
         trail = Trail(self.root)

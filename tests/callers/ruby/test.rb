@@ -52,6 +52,13 @@ same [e.status, e.name, e.offset, e.errno], [-11, "AUDITRAIL_ERR_INVALID_EVENT",
 check e.message.include?("domain")
 check fails(Auditrail::Busy) { Trail.open("#{$scratch}/errors") }.message.include?(Process.pid.to_s)
 check fails(Auditrail::Error) { Trail.open("/proc/nothing/here") }.errno.positive?
+Trail.open("#{$scratch}/lock", shared: true, lock_timeout_ms: 20) do |t|
+  File.open("#{$scratch}/lock/.auditrail/commit-lock") do |lock|
+    lock.flock(File::LOCK_EX)
+    check fails(Auditrail::Busy) { t.append(**Event) }.message.include?(Process.pid.to_s)
+  end
+  same t.append(**Event), 1
+end
 fails(Auditrail::NotFound) { Auditrail.read("#{$scratch}/nothing") { nil } }
 fails(Auditrail::Error) { Trail.open("#{$scratch}/errors", max_segment_bytes: 0) }
 fails(ArgumentError) { Trail.open("#{$scratch}/errors", max_segment_bytes: -1) }

@@ -25,7 +25,7 @@ use loss::{NameChange, Write};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A process on a machine in memory.
 #[derive(Clone, Debug)]
@@ -38,7 +38,6 @@ pub struct Memory {
 struct Machine {
     boot: u64,
     state: Mutex<MachineState>,
-    unlocked: Condvar,
 }
 
 /// A file or folder, as an index into [`MachineState::nodes`].
@@ -123,7 +122,6 @@ impl Memory {
                     history: VecDeque::new(),
                     opened: 0,
                 }),
-                unlocked: Condvar::new(),
             }),
             process: 0,
         }
@@ -144,7 +142,6 @@ impl Memory {
     /// wrote stays.
     pub fn kill(&self) {
         self.state().end(self.process);
-        self.machine.unlocked.notify_all();
     }
 
     /// The machine rebooted after a power loss now; this one stays as it is. Each seed
@@ -278,9 +275,6 @@ impl Memory {
     ) -> io::Result<(MutexGuard<'_, MachineState>, CallOutcome)> {
         let mut state = self.state();
         let outcome = state.intercept(self.process, call, what)?;
-        if outcome.dies() {
-            self.machine.unlocked.notify_all();
-        }
         Ok((state, outcome))
     }
 }
@@ -444,7 +438,6 @@ impl OpenFile {
         if !taken {
             file.locks.push((self.memory.process, self.id, lock));
         }
-        self.memory.machine.unlocked.notify_all();
         Ok(!taken)
     }
 }
@@ -506,16 +499,9 @@ impl File for OpenFile {
         Ok(taken)
     }
 
-    fn lock(&self) -> io::Result<()> {
-        let (mut state, outcome) = self.begin(Call::Lock, "waiting")?;
-        outcome.before()?;
-        while !self.lock_as(&mut state, Lock::Exclusive)? {
-            let unlocked = self.memory.machine.unlocked.wait(state);
-            state = unlocked.unwrap_or_else(PoisonError::into_inner);
-            state.check_alive(self.memory.process)?;
-        }
-        drop(state);
-        outcome.after()
+    fn lock_holder(&self) -> Option<u32> {
+        // The machine's processes are all of this one.
+        Some(std::process::id())
     }
 
     fn unlock(&self) -> io::Result<()> {
@@ -523,7 +509,6 @@ impl File for OpenFile {
         outcome.before()?;
         let file = state.file_mut(self.node)?;
         file.locks.retain(|&(_, holder, _)| holder != self.id);
-        self.memory.machine.unlocked.notify_all();
         outcome.after()
     }
 
@@ -538,7 +523,6 @@ impl Drop for OpenFile {
         if let Ok(file) = state.file_mut(self.node) {
             file.locks.retain(|&(_, holder, _)| holder != self.id);
         }
-        self.memory.machine.unlocked.notify_all();
     }
 }
 
