@@ -15,6 +15,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Forks between the process that loaded the library and this one.
 static FORK_GENERATION: AtomicU64 = AtomicU64::new(0);
@@ -114,10 +115,45 @@ fn no_handler_ran() -> bool {
 
 static DEV_NULL_FD: AtomicI32 = AtomicI32::new(-1);
 
+/// Forks of this process that have begun, and that have ended.
+static FORKS_BEGUN: AtomicU64 = AtomicU64::new(0);
+static FORKS_ENDED: AtomicU64 = AtomicU64::new(0);
+
+extern "C" fn before_fork() {
+    FORKS_BEGUN.fetch_add(1, Ordering::SeqCst);
+}
+
+extern "C" fn after_fork() {
+    FORKS_ENDED.fetch_add(1, Ordering::SeqCst);
+}
+
+/// How often [`without_fork`] tries again, and how long it waits in between: together
+/// longer than a large process takes to fork.
+const FORK_TRIES: u32 = 200;
+const FORK_PAUSE: Duration = Duration::from_millis(1);
+
+/// Runs `body` until no other thread forks meanwhile, so that no child has what it
+/// opens without knowing of it. In a process that forks without a break it gives up.
+pub(crate) fn without_fork<T>(mut body: impl FnMut() -> T) -> T {
+    for _ in 0..FORK_TRIES {
+        // In this order: a fork that is counted as ended has begun before.
+        let ended = FORKS_ENDED.load(Ordering::SeqCst);
+        if FORKS_BEGUN.load(Ordering::SeqCst) == ended {
+            let result = body();
+            if FORKS_BEGUN.load(Ordering::SeqCst) == ended {
+                return result;
+            }
+        }
+        std::thread::sleep(FORK_PAUSE);
+    }
+    body()
+}
+
 /// Counts the fork and drops the child's share of the parent's locks. Makes only
 /// async-signal-safe calls.
 extern "C" fn in_child() {
     FORK_GENERATION.fetch_add(1, Ordering::Relaxed);
+    FORKS_ENDED.store(FORKS_BEGUN.load(Ordering::SeqCst), Ordering::SeqCst);
     let null = DEV_NULL_FD.load(Ordering::Relaxed);
     let mut block = Some(&LOCK_FILES);
     while let Some(files) = block {
@@ -144,9 +180,9 @@ pub(crate) fn register_fork_handler() -> io::Result<()> {
     DEV_NULL.get_or_try_init(|| {
         let null = File::options().read(true).write(true).open("/dev/null")?;
         DEV_NULL_FD.store(null.as_raw_fd(), Ordering::Relaxed);
-        // SAFETY: the handler is a plain function of this library that makes
-        // only async-signal-safe calls; glibc forgets it if the library is unloaded.
-        match unsafe { libc::pthread_atfork(None, None, Some(in_child)) } {
+        // SAFETY: the handlers are plain functions of this library that make only
+        // async-signal-safe calls; glibc forgets them if the library is unloaded.
+        match unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(in_child)) } {
             0 => {}
             error => return Err(io::Error::from_raw_os_error(error)),
         }

@@ -630,3 +630,89 @@ fn running_out_of_descriptors_costs_events_that_were_refused_and_nothing_else() 
         writer.close().unwrap();
     }
 }
+
+#[test]
+fn a_sync_after_a_failed_append_hides_nothing_from_the_next() {
+    let memory = Memory::new();
+    let mut options = Options::default();
+    options.durability(Durability::Synced).shared(true);
+    let open = |memory: &Memory| {
+        Writer::open_on(Arc::new(memory.clone()), Path::new(ROOT), &options).unwrap()
+    };
+    let event = |tag, stream| ledger::json(tag, stream, 40);
+    let (one, two) = (open(&memory), open(&memory.another_process()));
+    one.append(event(0, "v2/a").as_bytes()).unwrap();
+    two.append(event(1, "v2/a").as_bytes()).unwrap();
+    // It leaves a folder whose name is not on disk.
+    memory.fail(
+        InjectedFault::new(libc::ENOSPC)
+            .call(Call::Append)
+            .path("v2/b"),
+    );
+    one.append(event(2, "v2/b").as_bytes()).unwrap_err();
+    let sync = memory.pause(Call::SyncDir, "/v2");
+    std::thread::scope(|scope| {
+        let syncing = scope.spawn(|| one.sync().unwrap());
+        assert!(sync.is_reached());
+        let appending = scope.spawn(|| one.append(event(3, "v2/b").as_bytes()).unwrap());
+        // If the append does not wait for the folder, it is acknowledged here, and
+        // the power fails.
+        for _ in 0..100 {
+            if appending.is_finished() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        if appending.is_finished() {
+            for seed in 0..20 {
+                let after = memory.power_loss(seed);
+                let files = after.files(Path::new(ROOT));
+                let segment = Path::new(ROOT).join("v2/b/audit-000001.jsonl");
+                assert!(
+                    files.contains_key(&segment),
+                    "seed {seed}: {:?}",
+                    files.keys()
+                );
+            }
+        }
+        drop(sync);
+        assert_eq!(appending.join().unwrap(), 3);
+        syncing.join().unwrap();
+    });
+}
+
+#[test]
+fn the_mark_of_a_failed_sync_outlives_a_batch_of_another_writer() {
+    let memory = Memory::new();
+    let open = |memory: &Memory, durability| {
+        let mut options = Options::default();
+        options.durability(durability).shared(true);
+        Writer::open_on(Arc::new(memory.clone()), Path::new(ROOT), &options).unwrap()
+    };
+    let event = |tag| ledger::json(tag, "v2/a", 40);
+    let other = memory.another_process();
+    let one = open(&memory, Durability::Written);
+    let two = open(&other, Durability::Written);
+    one.append(event(0).as_bytes()).unwrap();
+    let batch = memory.pause(Call::Append, "audit-000001");
+    std::thread::scope(|scope| {
+        // In the midst of its batch, with the commit lock.
+        let appending = scope.spawn(|| two.append(event(1).as_bytes()).unwrap());
+        assert!(batch.is_reached());
+        memory.fail(
+            InjectedFault::new(libc::EIO)
+                .call(Call::Sync)
+                .path("audit-000001"),
+        );
+        let syncing = scope.spawn(|| one.sync().unwrap_err());
+        std::thread::sleep(Duration::from_millis(50));
+        drop(batch);
+        assert_eq!(appending.join().unwrap(), 2);
+        assert_eq!(syncing.join().unwrap().kind(), Kind::Failed);
+    });
+    let state = memory
+        .files(Path::new(ROOT))
+        .remove(&Path::new(ROOT).join(".auditrail/state"));
+    let state = String::from_utf8(state.unwrap()).unwrap();
+    assert!(state.contains("doubtful"), "{state}");
+}

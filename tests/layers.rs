@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["event"],
     &["store::storage"],
     &["store::layout", "store::lines"],
-    &["store::lock_wait"],
+    &["store::lock_file"],
     &[
         "store::listing",
         "store::index_file",

@@ -3,12 +3,11 @@
 use super::checkpoint::SignedCheckpoint;
 use super::key_limits::with_recorded_limits;
 use super::log_folder::{Durable, LogFolder};
-use super::log_lock::LogLock;
 use super::note::{MAX_NOTE, VerifierKey};
 use super::tile_nodes::goes_on_from;
 use crate::error::{Error, Kind, Result};
 use crate::store::layout::Layout;
-use crate::store::lock_wait::Waiting;
+use crate::store::lock_file::{LockFile, Waiting};
 use crate::store::storage::{Disk, Storage};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,6 +19,10 @@ const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The log's folder, under the trail's hidden one.
 pub(crate) const TLOG: &str = "tlog";
+
+/// The lock file, held while the log's files are changed, so that shared writers and
+/// those who add cosignatures take turns.
+pub(crate) const LOG_LOCK: &str = "tlog-lock";
 
 /// The newest checkpoint's file in the log's folder.
 pub(crate) const CHECKPOINT: &str = "checkpoint";
@@ -120,7 +123,7 @@ fn cosign(
     let layout = Layout::new(root);
     let storage: Arc<dyn Storage> = Arc::new(Disk);
     let folder = LogFolder::new(storage.clone(), layout.hidden_file(TLOG));
-    let lock = LogLock::open(&*storage, &layout)?;
+    let lock = LockFile::open(&*storage, layout.hidden_file(LOG_LOCK))?;
     let _held = lock.acquire(Waiting::at_most(LOCK_TIMEOUT))?;
     let keys = &with_recorded_limits(&folder, keys)?;
     let newest = SignedCheckpoint::open(&newest(&folder)?, keys)?;

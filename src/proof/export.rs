@@ -236,7 +236,7 @@ mod tests {
     use super::super::proof_options::ProofOptions;
     use super::super::tree_edge::TreeEdge;
     use super::*;
-    use crate::store::lock_wait::Waiting;
+    use crate::store::lock_file::Waiting;
     use crate::{Options, Writer};
     use std::fs;
     use std::time::Duration;

@@ -16,7 +16,7 @@ use super::prove::{prove, prove_consistency};
 use super::prover::Prover;
 use super::verify::Verification;
 use crate::store::layout::Layout;
-use crate::store::lock_wait::Waiting;
+use crate::store::lock_file::Waiting;
 use crate::store::storage::{Disk, Storage};
 use crate::{Options, Writer};
 use std::fmt::Write;

@@ -5,21 +5,20 @@
 //! most of them before that (see `prover`). A writer opens its [`LogWriter`] after the
 //! trail is recovered.
 //!
-//! Each change of the log's files is made under `log_lock`. A shared writer continues
-//! from the newest checkpoint, whichever process has signed it.
+//! Each change of the log's files is made under the lock [`LOG_LOCK`]. A shared writer
+//! continues from the newest checkpoint, whichever process has signed it.
 
 use super::catch_up::{catch_up, repair_tiles, sync_from};
 use super::checkpoint::SignedCheckpoint;
-use super::checkpoint_file::{TLOG, read_checkpoint};
+use super::checkpoint_file::{LOG_LOCK, TLOG, read_checkpoint};
 use super::log::Log;
 use super::log_folder::{Durable, LogFolder};
-use super::log_lock::LogLock;
 use super::log_start;
 use super::proof_options::ProofOptions;
 use super::trail_walk::WalkPositions;
 use crate::error::{Error, Kind, Result};
 use crate::store::layout::Layout;
-use crate::store::lock_wait::Waiting;
+use crate::store::lock_file::{LockFile, Waiting};
 use crate::store::state;
 use crate::store::storage::Storage;
 use std::collections::BTreeSet;
@@ -48,7 +47,7 @@ pub(crate) struct LogWriter {
     positions: Option<WalkPositions>,
     /// Whether it is on disk that the trail has a log.
     is_remembered: bool,
-    lock: LogLock,
+    lock: LockFile,
 }
 
 impl LogWriter {
@@ -64,7 +63,7 @@ impl LogWriter {
         shared: bool,
         waiting: Waiting<'_>,
     ) -> Result<Self> {
-        let lock = LogLock::open(&**storage, layout)?;
+        let lock = LockFile::open(&**storage, layout.hidden_file(LOG_LOCK))?;
         let held = lock.acquire(waiting)?;
         // Other writers may have appended and signed since `last_id` was read.
         let last_id = match state::read_state(&**storage, layout)? {

@@ -10,7 +10,7 @@
 //! | --- | --- |
 //! | `merkle` | hashes, roots, proofs and their checks |
 //! | `tile`, `tree_edge`, `tile_nodes` | where the tree's hashes are in files; appending leaves to them; reading nodes from them |
-//! | `log_folder`, `log_lock`, `checkpoint_file` | the log's files, the lock for changing them, the newest checkpoint |
+//! | `log_folder`, `checkpoint_file` | the log's files, the newest checkpoint |
 //! | `note`, `checkpoint`, `key_limits` | keys, signatures, what is signed, up to which size an earlier key is good |
 //! | `log` | appends leaves, signs checkpoints, repairs tiles |
 //! | `trail_walk`, `leaf_chunks`, `hash_pool`, `catch_up` | lines read from the segments by id, hashed, appended to the log |
@@ -30,7 +30,6 @@ mod key_limits;
 mod leaf_chunks;
 mod log;
 mod log_folder;
-mod log_lock;
 mod log_start;
 mod log_writer;
 mod merkle;

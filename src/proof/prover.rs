@@ -7,7 +7,7 @@ use super::checkpoint::SignedCheckpoint;
 use super::log_writer::LogWriter;
 use crate::error::{Error, Kind, Result};
 use crate::os;
-use crate::store::lock_wait::Waiting;
+use crate::store::lock_file::Waiting;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, TryLockError};
 

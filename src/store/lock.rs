@@ -3,41 +3,13 @@
 //! `.auditrail/lock` is held for a writer's whole life, in exclusive or shared mode.
 //! `.auditrail/commit-lock` is held by a shared writer while it commits one batch,
 //! and while it opens the trail, so that others wait until its recovery is done.
-//!
-//! Both are flocks, which belong to one open file description: they conflict within
-//! a process too, are not dropped when another part of the host closes the file, and
-//! are released by the kernel when the process is killed. A forked child drops its
-//! share of them (see `os`).
 
 use crate::error::{Error, Kind, Result};
-use crate::os::{self, ReleasedInChild};
+use crate::os;
 use crate::store::layout::Layout;
-use crate::store::lock_wait::{Attempt, HeldLock, LONGEST_PAUSE, LockWait};
-use crate::store::storage::{File, Lock, Open, Storage, open_file, read_range};
-use std::path::PathBuf;
-use std::sync::Arc;
+use crate::store::lock_file::{Attempt, HeldLock, LONGEST_PAUSE, LockFile, LockWait, Waiting};
+use crate::store::storage::{Lock, Storage, read_range};
 use std::time::{Duration, Instant};
-
-const COMMIT_LOCK: &str = "commit-lock";
-const COMMIT_WAITING: &str = "commit-waiting";
-
-/// An open lock file, which a forked child lets go of.
-#[derive(Debug)]
-struct LockFile {
-    // First, because it must be dropped before the file is closed.
-    _released_in_child: ReleasedInChild,
-    file: Arc<dyn File>,
-}
-
-impl LockFile {
-    fn open(storage: &dyn Storage, layout: &Layout, name: &str) -> Result<Self> {
-        let file = open_file(storage, &layout.hidden_file(name), Open::Create)?;
-        Ok(Self {
-            _released_in_child: ReleasedInChild::register(file.descriptor()),
-            file,
-        })
-    }
-}
 
 /// The right to write to a trail, for as long as it lives.
 #[derive(Debug)]
@@ -64,7 +36,7 @@ impl WriteLock {
     /// Acquires the trail for this writer alone; the error names the holder.
     pub fn exclusive(storage: &dyn Storage, layout: &Layout) -> Result<Self> {
         let lock = Self::open(storage, layout)?;
-        if lock.try_acquire(layout, Lock::Exclusive)? {
+        if lock.try_acquire(Lock::Exclusive)? {
             lock.write_pid(layout)?;
             return Ok(lock);
         }
@@ -80,12 +52,12 @@ impl WriteLock {
         initialize: impl FnOnce() -> Result<()>,
     ) -> Result<Self> {
         let lock = Self::open(storage, layout)?;
-        if lock.try_acquire(layout, Lock::Exclusive)? {
+        if lock.try_acquire(Lock::Exclusive)? {
             initialize()?;
         }
         // flock does not downgrade atomically: an exclusive writer may get the lock
         // in between. It finds a recovered trail, and this one fails as busy.
-        if lock.try_acquire(layout, Lock::Shared)? {
+        if lock.try_acquire(Lock::Shared)? {
             lock.write_pid(layout)?;
             return Ok(lock);
         }
@@ -94,16 +66,14 @@ impl WriteLock {
 
     fn open(storage: &dyn Storage, layout: &Layout) -> Result<Self> {
         Ok(Self {
-            lock_file: LockFile::open(storage, layout, "lock")?,
+            lock_file: LockFile::open(storage, layout.hidden_file("lock"))?,
             fork_generation: os::fork_generation(),
         })
     }
 
-    fn try_acquire(&self, layout: &Layout, mode: Lock) -> Result<bool> {
-        self.lock_file
-            .file
-            .try_lock(mode)
-            .map_err(|e| Error::io("lock", &layout.hidden_file("lock"), &e))
+    fn try_acquire(&self, mode: Lock) -> Result<bool> {
+        let LockFile { file, path, .. } = &self.lock_file;
+        file.try_lock(mode).map_err(|e| Error::io("lock", path, &e))
     }
 
     /// Writes our process id, for the error of a writer that finds the trail locked.
@@ -144,10 +114,8 @@ impl WriteLock {
 #[derive(Debug)]
 pub(crate) struct CommitLock {
     lock_file: LockFile,
-    path: PathBuf,
     /// Locked in shared mode by those that wait.
     waiting_file: LockFile,
-    waiting_path: PathBuf,
     /// How long to wait; `None`: as long as it takes.
     timeout: Option<Duration>,
 }
@@ -176,10 +144,8 @@ const SLICE: Duration = Duration::from_millis(1);
 impl CommitLock {
     pub fn open(storage: &dyn Storage, layout: &Layout, timeout: Option<Duration>) -> Result<Self> {
         Ok(Self {
-            lock_file: LockFile::open(storage, layout, COMMIT_LOCK)?,
-            path: layout.hidden_file(COMMIT_LOCK),
-            waiting_file: LockFile::open(storage, layout, COMMIT_WAITING)?,
-            waiting_path: layout.hidden_file(COMMIT_WAITING),
+            lock_file: LockFile::open(storage, layout.hidden_file("commit-lock"))?,
+            waiting_file: LockFile::open(storage, layout.hidden_file("commit-waiting"))?,
             timeout,
         })
     }
@@ -188,14 +154,13 @@ impl CommitLock {
     pub fn attempt(&self, turns: &mut CommitTurns) -> Result<Attempt> {
         if turns.wait.is_none() {
             self.leave_to_others(turns)?;
-            if let Some(held) = HeldLock::exclusive(&self.lock_file.file, &self.path)? {
+            if let Some(held) = self.lock_file.try_exclusive()? {
                 return Ok(Attempt::Acquired(held));
             }
         }
-        let waiting = || HeldLock::shared(&self.waiting_file.file, &self.waiting_path);
         let (wait, _) = match &mut turns.wait {
             Some(wait) => wait,
-            none => none.insert((self.wait(), waiting()?)),
+            none => none.insert((self.wait(), self.waiting_file.try_shared()?)),
         };
         let attempt = wait.attempt();
         if !matches!(attempt, Ok(Attempt::Slow(_))) {
@@ -209,7 +174,7 @@ impl CommitLock {
         if turns.slice_began.elapsed() < SLICE {
             return Ok(());
         }
-        let nobody_waits = HeldLock::exclusive(&self.waiting_file.file, &self.waiting_path)?;
+        let nobody_waits = self.waiting_file.try_exclusive()?;
         if nobody_waits.is_none() {
             std::thread::sleep(2 * LONGEST_PAUSE);
         }
@@ -217,8 +182,13 @@ impl CommitLock {
         Ok(())
     }
 
+    /// Waits for the lock, but no longer than this.
+    pub fn wait_at_most(&self, limit: Duration) -> Result<HeldLock> {
+        self.lock_file.acquire(Waiting::at_most(limit))
+    }
+
     /// Begins to wait for the lock.
     pub fn wait(&self) -> LockWait {
-        LockWait::new(&self.lock_file.file, &self.path, self.timeout)
+        self.lock_file.wait(self.timeout)
     }
 }

@@ -21,7 +21,7 @@ pub(crate) mod layout;
 pub(crate) mod lines;
 pub(crate) mod listing;
 pub(crate) mod lock;
-pub(crate) mod lock_wait;
+pub(crate) mod lock_file;
 pub(crate) mod segment;
 pub(crate) mod state;
 pub mod storage;

@@ -13,7 +13,7 @@ use crate::store::index_file;
 use crate::store::journal::{self, Journal};
 use crate::store::layout::Layout;
 use crate::store::lock::{CommitLock, WriteLock};
-use crate::store::lock_wait::Waiting;
+use crate::store::lock_file::Waiting;
 use crate::store::state::{Phase, State, StateFile};
 use crate::store::storage::{Storage, ensure_folder, sync_folder};
 use crate::warning::{Warning, WarningKind};

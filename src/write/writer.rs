@@ -16,7 +16,7 @@ use crate::limits::MAX_BATCH_BYTES;
 use crate::os;
 use crate::proof::Prover;
 use crate::store::lock::WriteLock;
-use crate::store::lock_wait::{SLOW, Waiting};
+use crate::store::lock_file::{SLOW, Waiting};
 use crate::store::storage::{Disk, Storage};
 use crate::warning::WarningKind;
 use std::cell::RefCell;
@@ -94,7 +94,7 @@ impl Writer {
             lock,
         } = open(storage, root, options)?;
         let core = Arc::new(Core {
-            committer: Committer::new(trail, commit_lock, options.buffer_bytes),
+            committer: Committer::new(trail, commit_lock, options.durability, options.buffer_bytes),
             options: options.clone(),
             prover,
             delivering: Mutex::default(),

@@ -3,10 +3,14 @@
 #include "auditrail.h"
 #include "check.h"
 
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static auditrail_error error;
 
@@ -31,6 +35,46 @@ static int signer_is_away(void *user_data, const uint8_t *message, size_t length
     CHECK(message != NULL && length > 0 && signature != NULL);
     ++*(int *)user_data;
     return 7;
+}
+
+/* Ends its process while the log is locked, and leaves a child that lives on. */
+static int signer_that_leaves_a_child(void *user_data, const uint8_t *message, size_t length,
+                                      uint8_t *signature) {
+    (void)message;
+    (void)length;
+    (void)signature;
+    if (fork() == 0) {
+        pid_t self = getpid();
+        CHECK(write(*(int *)user_data, &self, sizeof self) == (ssize_t)sizeof self);
+        for (;;) pause();
+    }
+    kill(getpid(), SIGKILL);
+    return 7;
+}
+
+/* A child that was forked while the log was locked does not keep it locked. */
+static void a_child_of_a_killed_writer(const char *root, const char *secret, const char *key) {
+    int report[2], status = 0;
+    pid_t left = 0;
+    CHECK(pipe(report) == 0);
+    pid_t killed = fork();
+    if (killed == 0) {
+        auditrail_writer *writer = NULL;
+        auditrail_options *options = auditrail_options_new();
+        GIVES(AUDITRAIL_OK, auditrail_options_set_proof_signer(options, key, strlen(key), signer_that_leaves_a_child, &report[1], &error));
+        (void)auditrail_writer_open(root, options, &writer, &error);
+        _exit(1);
+    }
+    CHECK(waitpid(killed, &status, 0) == killed && WIFSIGNALED(status));
+    CHECK(read(report[0], &left, sizeof left) == (ssize_t)sizeof left);
+    auditrail_options *options = auditrail_options_new();
+    GIVES(AUDITRAIL_OK, auditrail_options_set_proof_key(options, secret, strlen(secret), &error));
+    GIVES(AUDITRAIL_OK, auditrail_options_set_lock_timeout_ms(options, 100, &error));
+    append(root, options, 1);
+    auditrail_options_free(options);
+    CHECK(kill(left, SIGKILL) == 0);
+    close(report[0]);
+    close(report[1]);
 }
 
 static void count_progress(void *user_data, uint64_t done, uint64_t all) {
@@ -181,6 +225,9 @@ int main(int argc, char **argv) {
     GIVES(AUDITRAIL_ERR_TAMPERED, auditrail_verify(root, key_text, key_length, NULL, 0, 0, 0, &report, &error));
     CHECK(contains(report, "\"kind\":\"changed\",\"first_id\":1,"));
     CHECK(strstr(error.message, "event 1:") != NULL);
+
+    snprintf(path, sizeof path, "%s/left", argv[1]);
+    a_child_of_a_killed_writer(path, secret_text, key_text);
 
     auditrail_buffer_free(report);
     auditrail_buffer_free(old);

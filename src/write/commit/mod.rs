@@ -20,7 +20,7 @@ mod sync;
 use crate::error::{Error, Kind, Result};
 use crate::event::EventLine;
 use crate::store::lock::{CommitLock, CommitTurns};
-use crate::store::lock_wait::{Attempt, HeldLock};
+use crate::store::lock_file::{Attempt, HeldLock};
 use crate::store::segment::Slot;
 use crate::sync::{
     Arc, AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, OnceLock, Ordering, PoisonError,
@@ -30,6 +30,7 @@ use crate::warning::{Warning, WarningKind};
 use crate::write::batch::{Batch, CheckedBatch};
 use crate::write::group::Group;
 use crate::write::name_hash::NameHashBuilder;
+use crate::write::options::Durability;
 use crate::write::stats::Stats;
 use crate::write::trail::{CommitLevel, Trail};
 use std::collections::HashMap;
@@ -52,6 +53,7 @@ pub(crate) struct Committer {
     events: AtomicU64,
     batches: AtomicU64,
     flush_failures: AtomicU64,
+    durability: Durability,
     /// Shared writers: the lock under which they commit.
     commit_lock: Option<CommitLock>,
     /// Warnings that are delivered while the trail may be locked.
@@ -152,7 +154,12 @@ fn panicked() -> Error {
 }
 
 impl Committer {
-    pub fn new(trail: Trail, commit_lock: Option<CommitLock>, buffer_bytes: usize) -> Self {
+    pub fn new(
+        trail: Trail,
+        commit_lock: Option<CommitLock>,
+        durability: Durability,
+        buffer_bytes: usize,
+    ) -> Self {
         let (last_id, synced_id) = (trail.last_id(), trail.synced_id());
         let batch_bytes = buffer::batch_share(buffer_bytes);
         Self {
@@ -178,6 +185,7 @@ impl Committer {
             events: AtomicU64::default(),
             batches: AtomicU64::default(),
             flush_failures: AtomicU64::default(),
+            durability,
             commit_lock,
             urgent_warnings: Mutex::default(),
             warnings_pending: AtomicBool::new(true),

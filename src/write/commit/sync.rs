@@ -4,9 +4,11 @@
 //! recorded. A failed sync fails the writer for good; after any other error, such as
 //! one of opening a file, it is returned to the trail and may be retried.
 
-use super::{Committer, panicked};
+use super::{CommitState, Committer, panicked};
 use crate::error::{Error, Kind, Result};
+use crate::store::lock_file::SLOW;
 use crate::sync::Ordering;
+use crate::write::options::Durability;
 use crate::write::trail::Trail;
 
 impl Committer {
@@ -20,6 +22,15 @@ impl Committer {
             let up_to = state.trail.last_id();
             if self.synced.load(Ordering::Acquire) == up_to {
                 return Ok(None);
+            }
+            if self.durability == Durability::Synced {
+                // Seldom, after an append that failed. Were it synced without the trail
+                // lock, an append could be acknowledged before a folder that it needs,
+                // and that is taken here, is on disk.
+                (state.trail.sync_segments(up_to)).map_err(|error| match error.kind() {
+                    Kind::Failed => self.fail_after_sync(state, error),
+                    _ => error,
+                })?;
             }
             let (storage, layout) = (state.trail.storage.clone(), state.trail.layout.clone());
             Ok(Some((state.trail.take_unsynced(up_to), storage, layout)))
@@ -57,11 +68,26 @@ impl Committer {
 
     /// Fails the writer for good after a failed sync.
     fn sync_failed(&self, error: Error) -> Error {
+        // At once, so that no append is acknowledged that waits for the trail meanwhile.
         let _ = self.failed.set(error.clone());
-        let _ = self.with_trail(|state| {
-            state.trail.mark_sync_failed();
-            Ok(())
-        });
+        match self.lock_trail() {
+            Ok(mut trail) => self.fail_after_sync(&mut trail.state, error),
+            Err(_) => error,
+        }
+    }
+
+    /// The same for who has the trail.
+    fn fail_after_sync(&self, state: &mut CommitState, error: Error) -> Error {
+        let _ = self.failed.set(error.clone());
+        // Another shared writer that is in the midst of a batch would undo the mark. If
+        // the lock cannot be had, it is made nevertheless.
+        let commit_lock = self.commit_lock.as_ref();
+        let held = commit_lock.map(|lock| lock.wait_at_most(SLOW));
+        if let Some(Ok(_)) = &held {
+            // So that the state does not fall behind what others have written.
+            let _ = state.trail.refresh_from_state();
+        }
+        state.trail.mark_sync_failed();
         error
     }
 

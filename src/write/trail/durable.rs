@@ -52,7 +52,8 @@ impl Trail {
         }
     }
 
-    fn sync_segments(&mut self, last: u64) -> Result<()> {
+    /// Syncs all that was written; it counts as on disk up to `last` then.
+    pub fn sync_segments(&mut self, last: u64) -> Result<()> {
         let unsynced = self.take_unsynced(last);
         match unsynced.sync(&*self.storage, &self.layout) {
             Ok(gone) => {

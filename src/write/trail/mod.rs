@@ -24,7 +24,7 @@ use crate::proof::UnsyncedData;
 use crate::recover::{self, RecoveryReport};
 use crate::store::journal::{Journal, JournalEntry};
 use crate::store::layout::Layout;
-use crate::store::lock_wait::HeldLock;
+use crate::store::lock_file::HeldLock;
 use crate::store::segment::{Savepoint, Slot};
 use crate::store::state::{Phase, State, StateFile};
 use crate::store::storage::Storage;
@@ -347,7 +347,7 @@ impl Trail {
 
     /// Reads from the state what other shared writers have committed since this one
     /// held the commit lock.
-    fn refresh_from_state(&mut self) -> Result<()> {
+    pub fn refresh_from_state(&mut self) -> Result<()> {
         let state = self.config.state.read(&self.layout)?;
         self.sync_failed |= state.as_ref().is_some_and(|state| state.sync_failed);
         match state {

@@ -10,21 +10,26 @@
 //! - [`Memory::fail`], [`Memory::die_at`], [`Memory::set_capacity`]: calls that
 //!   fail, with or without partial effect; a process that dies during a call; a full
 //!   disk.
+//! - [`Memory::pause`]: a call that waits, while another thread goes on.
 //!
 //! Everything is decided by seeds: the same calls give the same states.
 
 mod faults;
 mod loss;
+mod pause;
 
 pub use faults::{Call, InjectedFault};
 pub use loss::Random;
+pub use pause::PausedCall;
 
 use super::{DirEntry, File, Lock, Open, Stat, Storage};
 use faults::{CallOutcome, Process};
 use loss::{NameChange, Write};
+use pause::Pause;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A process on a machine in memory.
@@ -55,6 +60,7 @@ struct MachineState {
     changes: Vec<NameChange>,
     processes: Vec<Process>,
     faults: Vec<InjectedFault>,
+    pause: Option<Pause>,
     /// The size of the disk in bytes.
     capacity: u64,
     used: u64,
@@ -117,6 +123,7 @@ impl Memory {
                     changes: Vec::new(),
                     processes: vec![Process::default()],
                     faults: Vec::new(),
+                    pause: None,
                     capacity: u64::MAX,
                     used,
                     history: VecDeque::new(),
@@ -160,6 +167,22 @@ impl Memory {
     /// Injects a fault.
     pub fn fail(&self, fault: InjectedFault) {
         self.state().faults.push(fault);
+    }
+
+    /// Makes the next call of this kind, on a path that contains this text, wait until
+    /// what is returned is dropped.
+    pub fn pause(&self, call: Call, path: &str) -> PausedCall {
+        let (reached, go_on) = (mpsc::channel(), mpsc::channel());
+        self.state().pause = Some(Pause {
+            call,
+            path: path.to_owned(),
+            reached: reached.0,
+            go_on: Arc::new(Mutex::new(go_on.1)),
+        });
+        PausedCall {
+            reached: reached.1,
+            _go_on: go_on.0,
+        }
     }
 
     /// Removes all faults.
@@ -274,6 +297,11 @@ impl Memory {
         what: &str,
     ) -> io::Result<(MutexGuard<'_, MachineState>, CallOutcome)> {
         let mut state = self.state();
+        if let Some(pause) = state.pause.take_if(|pause| pause.is_at(call, what)) {
+            drop(state);
+            pause.wait();
+            state = self.state();
+        }
         let outcome = state.intercept(self.process, call, what)?;
         Ok((state, outcome))
     }

@@ -1,11 +1,17 @@
-//! Exclusive locks that another process may hold, and waiting for them.
+//! Lock files: opening them, holding their locks, and waiting for them.
+//!
+//! A lock is a flock, which belongs to one open file description: two conflict within a
+//! process too, it is not dropped when another part of the host closes the file, and it
+//! is released by the kernel when the process is killed. A forked child drops its share
+//! of it (see `os`).
 //!
 //! flock has no time limit, and a thread that is blocked in it cannot be woken without a
 //! signal. So the lock is polled: at first as often as a thread takes to wake, then
 //! less and less often.
 
 use crate::error::{Error, Kind, Result};
-use crate::store::storage::{File, Lock};
+use crate::os::{self, ReleasedInChild};
+use crate::store::storage::{File, Lock, Open, Storage, open_file};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,21 +25,64 @@ const FIRST_PAUSE: Duration = Duration::from_micros(20);
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_micros(100);
 const LONGEST_SLOW_PAUSE: Duration = Duration::from_millis(10);
 
+/// An open lock file, which a forked child lets go of.
+#[derive(Debug)]
+pub(crate) struct LockFile {
+    // First, because it must be dropped before the file is closed.
+    _released_in_child: ReleasedInChild,
+    pub file: Arc<dyn File>,
+    pub path: PathBuf,
+}
+
+impl LockFile {
+    /// Opens the file; creates it if it is missing.
+    pub fn open(storage: &dyn Storage, path: PathBuf) -> Result<Self> {
+        let opened = os::without_fork(|| {
+            let file = open_file(storage, &path, Open::Create)?;
+            let released_in_child = ReleasedInChild::register(file.descriptor());
+            Ok((released_in_child, file))
+        });
+        let (released_in_child, file) = opened?;
+        Ok(Self {
+            _released_in_child: released_in_child,
+            file,
+            path,
+        })
+    }
+
+    /// Acquires the lock, if nobody has it.
+    pub fn try_exclusive(&self) -> Result<Option<HeldLock>> {
+        HeldLock::try_acquire(&self.file, &self.path, Lock::Exclusive)
+    }
+
+    /// The same beside others that acquire it in this way.
+    pub fn try_shared(&self) -> Result<Option<HeldLock>> {
+        HeldLock::try_acquire(&self.file, &self.path, Lock::Shared)
+    }
+
+    /// Begins to wait for the lock.
+    pub fn wait(&self, limit: Option<Duration>) -> LockWait {
+        LockWait {
+            file: self.file.clone(),
+            path: self.path.clone(),
+            since: Instant::now(),
+            limit,
+            pause: FIRST_PAUSE,
+            told: false,
+        }
+    }
+
+    /// Waits for the lock.
+    pub fn acquire(&self, waiting: Waiting<'_>) -> Result<HeldLock> {
+        self.wait(waiting.limit).acquire(waiting.on_slow)
+    }
+}
+
 /// An acquired lock, which is released when this is dropped.
 #[derive(Debug)]
 pub(crate) struct HeldLock(Arc<dyn File>);
 
 impl HeldLock {
-    /// Acquires the lock of the file at `path`, if nobody has it.
-    pub fn exclusive(file: &Arc<dyn File>, path: &Path) -> Result<Option<Self>> {
-        Self::try_acquire(file, path, Lock::Exclusive)
-    }
-
-    /// The same beside others that acquire it in this way.
-    pub fn shared(file: &Arc<dyn File>, path: &Path) -> Result<Option<Self>> {
-        Self::try_acquire(file, path, Lock::Shared)
-    }
-
     fn try_acquire(file: &Arc<dyn File>, path: &Path, lock: Lock) -> Result<Option<Self>> {
         match file.try_lock(lock) {
             Ok(true) => Ok(Some(Self(file.clone()))),
@@ -88,23 +137,11 @@ pub(crate) enum Attempt {
 }
 
 impl LockWait {
-    /// Begins to wait for the lock of the file at `path`.
-    pub fn new(file: &Arc<dyn File>, path: &Path, limit: Option<Duration>) -> Self {
-        Self {
-            file: file.clone(),
-            path: path.to_owned(),
-            since: Instant::now(),
-            limit,
-            pause: FIRST_PAUSE,
-            told: false,
-        }
-    }
-
     /// Waits until the lock is acquired, or the wait becomes slow, or its limit is
     /// reached: then the error is `Busy` and names the holder.
     pub fn attempt(&mut self) -> Result<Attempt> {
         loop {
-            if let Some(held) = HeldLock::exclusive(&self.file, &self.path)? {
+            if let Some(held) = HeldLock::try_acquire(&self.file, &self.path, Lock::Exclusive)? {
                 return Ok(Attempt::Acquired(held));
             }
             let waited = self.since.elapsed();
