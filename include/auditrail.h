@@ -381,7 +381,8 @@ typedef void (*auditrail_progress_callback)(void *user_data, uint64_t done, uint
 #define AUDITRAIL_WARNING_INDEX_REBUILT 3
 
 /**
- * A whole line is no event; it was left as it is.
+ * A whole line is no event, or what has the name of a segment is a folder, a
+ * pipe, a socket or a device; it was left as it is, and passed over.
  */
 #define AUDITRAIL_WARNING_DAMAGED_LINE 4
 
@@ -905,7 +906,8 @@ int32_t auditrail_reader_is_exhausted(const struct auditrail_reader *reader);
 /**
  * How many lines were met so far that are no event of the stream in whose file
  * they stand. An unfinished line at the end of a stream is none of them, for
- * it may be in the midst of being written.
+ * it may be in the midst of being written. A folder, pipe, socket or device with
+ * the name of a segment counts as one, at byte 0; it is not read.
  */
 uint64_t auditrail_reader_damage_count(const struct auditrail_reader *reader);
 

@@ -22,7 +22,8 @@ pub enum WarningKind {
     MissingIds = 2,
     /// `index.json` was missing or unreadable and was rebuilt.
     IndexRebuilt = 3,
-    /// A whole line is not an event; it was left as it is.
+    /// A whole line is not an event, or what has the name of a segment is no regular
+    /// file; it was left as it is.
     DamagedLine = 4,
     /// Events were restored from the journal.
     Redone = 5,

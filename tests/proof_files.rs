@@ -102,13 +102,10 @@ fn a_segment_that_is_no_regular_file_is_a_finding() {
     in_place_of(&trail.segment(), |what| {
         let report = trail.verify();
         assert!(!report.intact, "{what}");
-        // A folder is no segment: the listing does not have it.
-        if what != "folder" {
-            assert!(
-                kinds(&report).contains(&FindingKind::Segment),
-                "{what}: {report:#?}"
-            );
-        }
+        assert!(
+            kinds(&report).contains(&FindingKind::Segment),
+            "{what}: {report:#?}"
+        );
     });
     assert!(trail.verify().intact);
 }

@@ -3,7 +3,7 @@
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::text::{counted, grouped, shown};
-use auditrail::{Damage, Filter, Reader, segments};
+use auditrail::{Damage, DamageKind, Filter, Reader, segments};
 use std::path::Path;
 
 /// How many damaged lines to print.
@@ -46,21 +46,24 @@ pub fn outcome(damage: &[Damage], count: u64) -> Outcome {
     if count > NAMED as u64 {
         eprintln!("auditrail: … and {} more", grouped(count - NAMED as u64));
     }
+    let is_file = |damage: &Damage| damage.kind == DamageKind::Irregular;
+    let what = if damage.iter().all(is_file) {
+        counted(count, "file was", "files were") + " left out, being no segment"
+    } else {
+        counted(count, "line was", "lines were") + " left out, being no event"
+    };
     Err(Failure::new(
         Exit::Damaged,
-        format!(
-            "{} left out, being no event; `auditrail check` tells more",
-            counted(count, "line was", "lines were")
-        ),
+        format!("{what}; `auditrail check` tells more"),
     ))
 }
 
-/// Reports one damaged line.
+/// Reports one damaged line, or a whole file.
 pub fn tell(damage: &Damage) {
-    eprintln!(
-        "auditrail: {}, byte {}: {}",
-        shown(&damage.path.display().to_string()),
-        damage.offset,
-        shown(&damage.reason)
-    );
+    let path = shown(&damage.path.display().to_string());
+    let reason = shown(&damage.reason);
+    match damage.kind {
+        DamageKind::Gone | DamageKind::Irregular => eprintln!("auditrail: {path}: {reason}"),
+        _ => eprintln!("auditrail: {path}, byte {}: {reason}", damage.offset),
+    }
 }

@@ -295,7 +295,8 @@ pub unsafe extern "C" fn auditrail_reader_is_exhausted(reader: *const auditrail_
 
 /// How many lines were met so far that are no event of the stream in whose file
 /// they stand. An unfinished line at the end of a stream is none of them, for
-/// it may be in the midst of being written.
+/// it may be in the midst of being written. A folder, pipe, socket or device with
+/// the name of a segment counts as one, at byte 0; it is not read.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auditrail_reader_damage_count(reader: *const auditrail_reader) -> u64 {
     // SAFETY: by the header NULL or a reader that no other thread uses now.

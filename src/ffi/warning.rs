@@ -16,7 +16,8 @@ pub const AUDITRAIL_WARNING_TORN_TAIL: auditrail_warning = 1;
 pub const AUDITRAIL_WARNING_MISSING_IDS: auditrail_warning = 2;
 /// index.json was missing or unreadable, and was made anew.
 pub const AUDITRAIL_WARNING_INDEX_REBUILT: auditrail_warning = 3;
-/// A whole line is no event; it was left as it is.
+/// A whole line is no event, or what has the name of a segment is a folder, a
+/// pipe, a socket or a device; it was left as it is, and passed over.
 pub const AUDITRAIL_WARNING_DAMAGED_LINE: auditrail_warning = 4;
 /// Synced events were put back from the journal.
 pub const AUDITRAIL_WARNING_REDONE: auditrail_warning = 5;

@@ -93,10 +93,7 @@ fn each_chunk(
     range: Range<u64>,
     take: impl FnMut(&LeafChunk) -> Result<()>,
 ) -> Result<WalkPositions> {
-    if let Some(path) = walk.irregular().first() {
-        let message = format!("{} is no regular file", path.display());
-        return Err(Error::new(Kind::Corrupt, message));
-    }
+    let irregular = walk.irregular().first().cloned();
     let mut chunks = LeafChunks::new(walk, range);
     let mut oversized = OversizedSink::default();
     hash_all(
@@ -107,6 +104,15 @@ fn each_chunk(
                 let message = format!("{which} of {} {fault}", path.display());
                 Error::new(Kind::Corrupt, message).at(position.offset)
             };
+            if let Some(path) = &irregular
+                && chunk.lines.iter().any(Option::is_none)
+            {
+                let message = format!(
+                    "{} is no regular file, and events are missing that may have been in its place",
+                    path.display()
+                );
+                return Err(Error::new(Kind::Corrupt, message));
+            }
             let torn = (chunk.lines.iter().flatten()).find(|(info, _)| !info.terminated);
             if let Some(&(_, position)) = torn {
                 return Err(corrupt(position, "the last line", "has no newline"));

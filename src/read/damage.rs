@@ -31,6 +31,8 @@ pub enum DamageKind {
     Disordered,
     /// The whole segment was removed while it was read.
     Gone,
+    /// What has the name of a segment is a folder, a pipe, a socket or a device.
+    Irregular,
 }
 
 /// Where damage is reported.

@@ -34,7 +34,8 @@ pub fn segments(root: impl Into<PathBuf>) -> Result<Vec<SegmentFile>> {
         for number in listing::segments(&Disk, &layout.stream(&name))? {
             let path = layout.segment(&name, number);
             let bytes = match Disk.stat(&path) {
-                Ok(stat) => stat.len,
+                Ok(stat) if stat.is_file => stat.len,
+                Ok(_) => continue,
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 Err(e) => return Err(Error::io("look at", &path, &e)),
             };

@@ -36,6 +36,7 @@ use crate::store::layout::Layout;
 use crate::store::state::{Phase, State};
 use crate::store::storage::Storage;
 use crate::warning::{Warning, WarningKind};
+use std::path::Path;
 
 /// Totals and warnings of recovery.
 #[derive(Debug, Default)]
@@ -52,6 +53,14 @@ impl RecoveryReport {
         if self.warnings.len() < MAX_LISTED {
             self.warnings.push(Warning { kind, message });
         }
+    }
+
+    /// Reports what has the name of a segment and is no regular file.
+    pub fn warn_of_irregular(&mut self, path: &Path) {
+        self.warn(
+            WarningKind::DamagedLine,
+            format!("{} is no regular file, and is passed over", path.display()),
+        );
     }
 }
 

@@ -6,7 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::name::name_fault;
 use crate::store::journal::{self, RedoEntry};
 use crate::store::layout::Layout;
-use crate::store::storage::{Open, Storage, ensure_folder, read_range};
+use crate::store::storage::{Open, Storage, ensure_folder, open_regular, read_range};
 use crate::warning::WarningKind;
 use std::io;
 
@@ -49,18 +49,23 @@ fn redo_entry(
     }
     let path = layout.segment(&entry.stream, entry.number);
     let failed = |e: io::Error| Error::io("redo", &path, &e);
-    let file = storage.open(&path, Open::Create).map_err(failed)?;
-    let len = file.stat().map_err(failed)?.len;
-    let on_disk = read_range(&*file, entry.offset, entry.bytes.len()).map_err(failed)?;
-    if on_disk == entry.bytes {
-        return Ok(0);
-    }
-    let lost = on_disk
-        .iter()
-        .zip(&entry.bytes)
-        .all(|(on_disk, journaled)| on_disk == journaled || *on_disk == 0);
-    if len < entry.offset || !lost {
-        // A power loss does not leave this: someone has overwritten or cut the file.
+    let file = open_regular(storage, &path, Open::Create).map_err(failed)?;
+    let may_redo = match &file {
+        Some(file) => {
+            let len = file.stat().map_err(failed)?.len;
+            let on_disk = read_range(&**file, entry.offset, entry.bytes.len()).map_err(failed)?;
+            if on_disk == entry.bytes {
+                return Ok(0);
+            }
+            let mut pairs = on_disk.iter().zip(&entry.bytes);
+            let lost = pairs.all(|(on_disk, journaled)| on_disk == journaled || *on_disk == 0);
+            len >= entry.offset && lost
+        }
+        None => false,
+    };
+    let Some(file) = file.filter(|_| may_redo) else {
+        // A power loss does not leave this: someone has overwritten, cut or replaced
+        // the file.
         let mut quarantine = QuarantineFile::new(storage, layout, &path, entry.offset)?;
         quarantine.write(&entry.bytes)?;
         let kept = quarantine.finish(storage, layout)?;
@@ -74,7 +79,7 @@ fn redo_entry(
             ),
         );
         return Ok(0);
-    }
+    };
     file.write_at(&entry.bytes, entry.offset).map_err(failed)?;
     Ok(entry.bytes.len() as u64)
 }

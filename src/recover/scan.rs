@@ -9,7 +9,7 @@ use crate::event::header::checked_id;
 use crate::store::layout::Layout;
 use crate::store::lines::Lines;
 use crate::store::listing;
-use crate::store::storage::{Open, Storage, open_file, read_blocks};
+use crate::store::storage::{Open, Storage, open_segment, read_blocks};
 use crate::warning::WarningKind;
 use std::io;
 
@@ -33,7 +33,7 @@ pub(super) fn scan_after(
         for number in segments_after(storage, layout, &name, intact_id)? {
             let path = layout.segment(&name, number);
             let failed = |e: io::Error| Error::io("read", &path, &e);
-            let file = open_file(storage, &path, Open::Read)?;
+            let file = open_segment(storage, &path, Open::Read)?;
             let mut lines = Lines::forward(0, BLOCK);
             let mut torn_at = None;
             let mut lacks_newline = false;
@@ -80,7 +80,7 @@ pub(super) fn segments_after(
     while from > 0 {
         from -= 1;
         let path = layout.segment(name, numbers[from]);
-        let file = open_file(storage, &path, Open::Read)?;
+        let file = open_segment(storage, &path, Open::Read)?;
         let mut lines = Lines::forward(0, BLOCK);
         let first = lines
             .advance(&*file, true)
@@ -102,7 +102,7 @@ pub(super) fn rewrite(storage: &dyn Storage, layout: &Layout, intact_id: u64) ->
         for number in segments_after(storage, layout, &name, intact_id)? {
             let path = layout.segment(&name, number);
             let failed = |e: io::Error| Error::io("rewrite", &path, &e);
-            let file = storage.open(&path, Open::Update).map_err(failed)?;
+            let file = open_segment(storage, &path, Open::Update)?;
             for block in read_blocks(&*file, 0..u64::MAX) {
                 let (offset, bytes) = block.map_err(failed)?;
                 file.write_at(&bytes, offset).map_err(failed)?;

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::store::layout::Layout;
 use crate::store::listing::{self, StreamId};
 use crate::store::state::State;
-use crate::store::storage::{Open, Storage, failed_to_open, open_file, sync_folder};
+use crate::store::storage::{Open, Storage, failed_to_open, open_segment, sync_folder};
 use std::path::Path;
 
 /// Brings everything to disk that may not be there; `state` is that of the last writer.
@@ -49,7 +49,7 @@ fn sync_segments(
         let mut any = false;
         for number in segments_after(storage, layout, &name, synced_id)? {
             let path = layout.segment(&name, number);
-            open_file(storage, &path, Open::Read)?
+            open_segment(storage, &path, Open::Read)?
                 .sync()
                 .map_err(|e| Error::io("sync", &path, &e))?;
             any = true;

@@ -8,7 +8,7 @@ use crate::store::layout::Layout;
 use crate::store::lines::Lines;
 use crate::store::listing;
 use crate::store::segment::Stream;
-use crate::store::storage::{Open, Storage, open_file};
+use crate::store::storage::{Open, Storage, open_segment};
 use crate::warning::WarningKind;
 use std::io;
 use std::path::Path;
@@ -24,7 +24,10 @@ pub(crate) fn stream(
     name: &str,
     report: &mut RecoveryReport,
 ) -> Result<(Stream, u64)> {
-    let numbers = listing::segments(storage, &layout.stream(name))?;
+    let (numbers, irregular) = listing::segments_and_irregular(storage, &layout.stream(name))?;
+    for number in irregular {
+        report.warn_of_irregular(&layout.segment(name, number));
+    }
     let Some(&newest) = numbers.last() else {
         return Ok((Stream::new(name), 0));
     };
@@ -62,7 +65,7 @@ fn repair_tail(
 ) -> Result<(u64, Option<u64>)> {
     let path = layout.segment(name, number);
     let failed = |e: io::Error| Error::io("read", &path, &e);
-    let file = open_file(storage, &path, Open::Read)?;
+    let file = open_segment(storage, &path, Open::Read)?;
     let len = file.stat().map_err(failed)?.len;
     let mut keep = len;
     let mut lacks_newline = false;

@@ -89,12 +89,26 @@ pub(crate) fn streams_and_foreign(
 
 /// The numbers of the segments in a stream's folder, ascending.
 pub(crate) fn segments(storage: &dyn Storage, folder: &Path) -> Result<Vec<u64>> {
-    let mut numbers: Vec<u64> = list(storage, folder)?
-        .iter()
-        .filter_map(segment_number_of)
-        .collect();
+    segments_and_irregular(storage, folder).map(|(numbers, _)| numbers)
+}
+
+/// The same, and the numbers that belong to something else than a regular file: a
+/// folder, a pipe, a socket or a device.
+pub(crate) fn segments_and_irregular(
+    storage: &dyn Storage,
+    folder: &Path,
+) -> Result<(Vec<u64>, Vec<u64>)> {
+    let (mut numbers, mut irregular) = (Vec::new(), Vec::new());
+    for entry in list(storage, folder)? {
+        match segment_number(&entry.name) {
+            Some(number) if entry.is_file => numbers.push(number),
+            Some(number) => irregular.push(number),
+            None => {}
+        }
+    }
     numbers.sort_unstable();
-    Ok(numbers)
+    irregular.sort_unstable();
+    Ok((numbers, irregular))
 }
 
 /// Fails if there is no trail at the root.
@@ -156,5 +170,5 @@ fn is_own(entry: &DirEntry) -> bool {
 
 /// The segment number of an entry; `None` if it is not a segment.
 fn segment_number_of(entry: &DirEntry) -> Option<u64> {
-    segment_number(&entry.name).filter(|_| !entry.is_dir)
+    segment_number(&entry.name).filter(|_| entry.is_file)
 }

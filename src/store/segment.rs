@@ -7,6 +7,8 @@
 //! The length of the segment is kept in memory, because no one else may write. From
 //! time to time it is verified: if the file was deleted, replaced, cut or written to
 //! from outside, the stream fails instead of writing to a file that no reader finds.
+//! Where a folder, a pipe, a socket or a device has the name of the segment that is to
+//! be created, the stream passes over that number: what is written to a pipe is lost.
 //!
 //! Left to others: which lines are written, in what order and with which ids
 //! (`trail`); repair of a tail that a crash left (`recover`).
@@ -14,7 +16,7 @@
 use crate::error::{Error, Kind, Result};
 use crate::os;
 use crate::store::layout::Layout;
-use crate::store::storage::{File, Open, Stat, Storage, ensure_folder, sync_failed};
+use crate::store::storage::{File, Open, Stat, Storage, ensure_folder, open_regular, sync_failed};
 use crate::store::times::TimeRange;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -56,6 +58,8 @@ pub(crate) struct Stream {
     /// Segments that the present batch has filled, still open: a rollback must not
     /// fail for want of a descriptor.
     filled: Vec<(u64, Arc<dyn File>)>,
+    /// The numbers that were passed over.
+    passed_over: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -81,6 +85,8 @@ pub(crate) struct UnsyncedSegments {
     to: u64,
     /// The file of the newest, if it is open.
     newest: Option<Arc<dyn File>>,
+    /// Numbers in between that are no segments.
+    passed_over: Vec<u64>,
 }
 
 impl UnsyncedSegments {
@@ -94,17 +100,20 @@ impl UnsyncedSegments {
         gone: &mut Vec<PathBuf>,
     ) -> Result<()> {
         for number in self.from..=self.to {
+            if self.passed_over.contains(&number) {
+                continue;
+            }
             let path = layout.segment(&self.stream, number);
             let file = match &self.newest {
-                Some(file) if number == self.to => file.clone(),
-                _ => match storage.open(&path, Open::Update) {
-                    Ok(file) => file,
-                    Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                        gone.push(path);
-                        continue;
-                    }
-                    Err(e) => return Err(Error::io("open", &path, &e)),
+                Some(file) if number == self.to => Some(file.clone()),
+                _ => match open_regular(storage, &path, Open::Update) {
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+                    opened => opened.map_err(|e| Error::io("open", &path, &e))?,
                 },
+            };
+            let Some(file) = file else {
+                gone.push(path);
+                continue;
             };
             file.sync().map_err(|e| sync_failed(&path, &e))?;
         }
@@ -125,6 +134,7 @@ impl Stream {
             times: Some(TimeRange::EMPTY),
             partial_bytes: 0,
             filled: Vec::new(),
+            passed_over: Vec::new(),
         }
     }
 
@@ -166,6 +176,41 @@ impl Stream {
             number: self.number,
             len: self.len,
             unsynced_from: self.unsynced_from,
+        }
+    }
+
+    /// Moves to the first number whose segment can be created, if that is what
+    /// [`Stream::open_file`] would do: past folders, pipes, sockets and devices, of
+    /// which `passed` is told.
+    pub fn pass_over_irregular(
+        &mut self,
+        storage: &dyn Storage,
+        layout: &Layout,
+        mut passed: impl FnMut(&Path),
+    ) -> Result<()> {
+        if self.file.is_some() || self.len > 0 {
+            return Ok(());
+        }
+        loop {
+            let path = self.path(layout);
+            match storage.stat(&path) {
+                Ok(stat) if !stat.is_file => passed(&path),
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::io("look at", &path, &e));
+                }
+                _ => return Ok(()),
+            }
+            self.add_passed_over(self.number);
+            self.number = self.number.checked_add(1).ok_or_else(|| {
+                let message = format!("{} is no regular file, and the last number", path.display());
+                Error::new(Kind::TooLarge, message)
+            })?;
+        }
+    }
+
+    fn add_passed_over(&mut self, number: u64) {
+        if !self.passed_over.contains(&number) {
+            self.passed_over.push(number);
         }
     }
 
@@ -219,19 +264,19 @@ impl Stream {
         self.file = None;
         self.len = 0;
         self.times = None;
-        loop {
-            let path = self.path(layout);
+        let known = self.number;
+        let mut next = Some(known);
+        while let Some(number) = next {
+            let path = layout.segment(&self.name, number);
             match storage.stat(&path) {
-                Ok(stat) => self.len = stat.len,
+                Ok(stat) if stat.is_file => (self.number, self.len) = (number, stat.len),
+                // The others have passed over it.
+                Ok(_) if number > known => self.add_passed_over(number),
+                Ok(_) => {}
                 Err(e) if e.kind() == io::ErrorKind::NotFound => break,
                 Err(e) => return Err(Error::io("look at", &path, &e)),
             }
-            let next = layout.segment(&self.name, self.number + 1);
-            match storage.stat(&next) {
-                Ok(_) => self.number += 1,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => break,
-                Err(e) => return Err(Error::io("look at", &next, &e)),
-            }
+            next = number.checked_add(1);
         }
         Ok(())
     }
@@ -323,6 +368,8 @@ impl Stream {
     fn verify_stat(&self, layout: &Layout, open_segment: &OpenSegment, stat: &Stat) -> Result<()> {
         if stat.identity != open_segment.identity {
             Err(self.changed_from_outside(layout, "was replaced by another file"))
+        } else if !stat.is_file {
+            Err(self.changed_from_outside(layout, "was replaced by what is no regular file"))
         } else if stat.len < self.len {
             Err(self.changed_from_outside(layout, "was cut"))
         } else if stat.len > self.len {
@@ -363,13 +410,20 @@ impl Stream {
                 // It need not even be there: creating it may be what failed.
                 continue;
             }
+            if self.passed_over.contains(&number) {
+                continue;
+            }
             let path = layout.segment(&self.name, number);
             let filled = self.filled.iter().find(|(filled, _)| *filled == number);
             let file = match (&self.file, filled) {
                 (Some(open_segment), _) if number == self.number => open_segment.file.clone(),
                 (_, Some((_, file))) => file.clone(),
-                _ => match storage.open(&path, Open::Update) {
-                    Ok(file) => file,
+                _ => match open_regular(storage, &path, Open::Update) {
+                    Ok(Some(file)) => file,
+                    Ok(None) => {
+                        let what = "was replaced by what is no regular file";
+                        return Err(self.changed_from_outside(layout, what));
+                    }
                     // The failed batch did not get to create it.
                     Err(e) if e.kind() == io::ErrorKind::NotFound && len == 0 => continue,
                     Err(e) => return Err(Error::io("open", &path, &e)),
@@ -407,6 +461,7 @@ impl Stream {
                 .as_ref()
                 .map(|open_segment| open_segment.file.clone()),
             stream: self.name.clone(),
+            passed_over: self.passed_over.clone(),
         })
     }
 

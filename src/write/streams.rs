@@ -114,6 +114,9 @@ impl StreamTable {
         if stream.is_open() {
             stream.check_identity(storage, &self.layout, files)?;
         } else {
+            stream.pass_over_irregular(storage, &self.layout, |path| {
+                report.warn_of_irregular(path);
+            })?;
             let mut folders = Vec::new();
             let opened = stream.open_file(storage, &self.layout, &mut folders);
             self.unsynced_folders.extend(folders);
@@ -170,9 +173,12 @@ impl StreamTable {
     }
 
     /// Opens the stream's new segment after a rotation.
-    pub fn open_next_file(&mut self, slot: Slot) -> Result<()> {
+    pub fn open_next_file(&mut self, slot: Slot, report: &mut RecoveryReport) -> Result<()> {
         let mut folders = Vec::new();
         let stream = self.entries[slot as usize].stream_mut()?;
+        stream.pass_over_irregular(&*self.storage, &self.layout, |path| {
+            report.warn_of_irregular(path);
+        })?;
         let opened = stream.open_file(&*self.storage, &self.layout, &mut folders);
         self.unsynced_folders.extend(folders);
         opened

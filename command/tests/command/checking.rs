@@ -1,6 +1,7 @@
 //! Checking a trail.
 
-use super::kit::{json, place, put, told};
+use super::kit::{ids, json, many, place, put, told};
+use std::process::Command;
 
 #[test]
 fn a_missing_trail_is_3() {
@@ -66,4 +67,44 @@ fn an_end_that_was_removed_is_named() {
         "{}",
         json.out
     );
+}
+
+#[test]
+fn a_pipe_and_a_device_with_the_names_of_segments_are_told_and_passed_over() {
+    let place = place();
+    let append = |from| {
+        let ran = place.append(&["--segment-size", "300"], &many(from, 6));
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran
+    };
+    append(1);
+    let next = (1..100).find(|&number| !place.users(number).exists());
+    let next = next.expect("a number");
+    let made = Command::new("mkfifo").arg(place.users(next)).status();
+    assert!(made.is_ok_and(|status| status.success()), "mkfifo");
+    std::os::unix::fs::symlink("/dev/zero", place.users(next + 1)).expect("a link");
+    let ran = append(7);
+    let names = [next, next + 1].map(|number| format!("audit-{number:06}.jsonl"));
+    for name in &names {
+        assert!(ran.err.contains(name), "{name}: {ran:?}");
+    }
+    for (command, arguments) in [("read", vec![]), ("tail", vec!["-n", "12"])] {
+        let ran = place.run(command, &arguments);
+        assert_eq!(ids(&ran.out), (1..=12).collect::<Vec<_>>(), "{ran:?}");
+        assert_eq!(ran.code, 5, "{ran:?}");
+        for name in &names {
+            assert!(ran.err.contains(name), "{command}, {name}: {ran:?}");
+        }
+        assert!(ran.err.contains("2 files were left out"), "{ran:?}");
+    }
+    let ran = place.run("replay", &["v2", "users"]);
+    assert_eq!(
+        (ran.code, ran.out.lines().count() > 0),
+        (5, true),
+        "{ran:?}"
+    );
+    let ran = place.run("check", &[]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert_eq!(json(&ran.out)["foreign_files"]["count"], 2);
+    assert_eq!(json(&ran.out)["events"], 12);
 }

@@ -128,3 +128,25 @@ fn following_a_range_ends_with_it() {
     assert_eq!(ids(&lines(&mut out, 2)), [7, 8]);
     assert_eq!(ended(child).code, 0);
 }
+
+#[test]
+fn following_goes_past_a_pipe_with_the_name_of_a_segment() {
+    let place = place();
+    place.append(&["--segment-size", "300"], &many(1, 6));
+    let mut child = start(&mut place.command("tail", &["-f", "-n", "6"]));
+    let mut out = reader(&mut child);
+    assert_eq!(ids(&lines(&mut out, 6)), (1..=6).collect::<Vec<_>>());
+    let next = (1..100).find(|&number| !place.users(number).exists());
+    let path = place.users(next.expect("a number"));
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.is_ok_and(|status| status.success()), "mkfifo");
+    for part in 0..3 {
+        place.append(&["--segment-size", "300"], &many(7 + 4 * part, 4));
+        let expected: Vec<u64> = (7 + 4 * part..11 + 4 * part).collect();
+        assert_eq!(ids(&lines(&mut out, 4)), expected);
+    }
+    child.kill().expect("a kill");
+    let ran = ended(child);
+    let name = path.file_name().expect("a name").to_string_lossy();
+    assert_eq!(ran.err.matches(&*name).count(), 1, "{ran:?}");
+}

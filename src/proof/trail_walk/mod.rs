@@ -90,7 +90,7 @@ pub(crate) struct TrailWalk {
     returned: Option<usize>,
     /// The text of that line, if it had to be read again.
     reread: Vec<u8>,
-    /// Files with a segment's name that are pipes or devices, and are not read.
+    /// What has a segment's name and is a folder, pipe, socket or device; not read.
     irregular: Vec<PathBuf>,
 }
 
@@ -253,16 +253,8 @@ fn list(storage: &dyn Storage, layout: &Layout) -> Result<(Listed, Vec<PathBuf>)
     let (mut listed, mut irregular) = (Vec::new(), Vec::new());
     for stream in listing::streams(storage, layout)? {
         let name = stream.name();
-        let mut segments = listing::segments(storage, &layout.stream(&name))?;
-        segments.retain(|&number| {
-            let path = layout.segment(&name, number);
-            // What cannot be looked at is told when it is opened.
-            let is_irregular = storage.stat(&path).is_ok_and(|stat| !stat.is_file);
-            if is_irregular {
-                irregular.push(path);
-            }
-            !is_irregular
-        });
+        let (segments, others) = listing::segments_and_irregular(storage, &layout.stream(&name))?;
+        irregular.extend(others.iter().map(|&number| layout.segment(&name, number)));
         if !segments.is_empty() {
             listed.push((name, segments));
         }

@@ -21,7 +21,9 @@ pub(super) struct Findings {
 impl DamageSink for Findings {
     fn report(&mut self, damage: Damage) {
         let list = match damage.kind {
-            DamageKind::NoEvent | DamageKind::Gone => &mut self.report.damaged_lines,
+            DamageKind::NoEvent | DamageKind::Gone | DamageKind::Irregular => {
+                &mut self.report.damaged_lines
+            }
             DamageKind::Misplaced => &mut self.report.misplaced_events,
             DamageKind::Disordered => &mut self.report.disordered_events,
         };

@@ -7,7 +7,7 @@
 
 mod classify;
 
-use super::damage::{DamageKind, DamageSink};
+use super::damage::{Damage, DamageKind, DamageSink};
 use super::segments::{Position, Segments};
 use crate::error::{Error, Result};
 use crate::event::header::{self, Header, LineChecker};
@@ -15,12 +15,15 @@ use crate::read::filter::Matcher;
 use crate::store::layout::{Layout, segment_name};
 use crate::store::lines::{Direction, Line, Lines};
 use crate::store::listing::StreamId;
-use crate::store::storage::{File, Open, Storage};
+use crate::store::storage::{File, Open, Storage, open_regular};
 use crate::store::times::Times;
 use classify::FastPath;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// What is said of a folder, pipe, socket or device with the name of a segment.
+const IRREGULAR: &str = "this is no regular file, and was not read";
 
 /// What all cursors of a reader share.
 pub(crate) struct CursorContext<'e> {
@@ -109,6 +112,20 @@ impl Cursor {
             skipped: None,
             header: Header::default(),
             found: None,
+        }
+    }
+
+    /// Reports what has the name of a segment and is no regular file, as far as
+    /// [`Cursor::stream_end`] has met it; once.
+    pub fn report_irregular(&mut self, damage: &mut dyn DamageSink) {
+        for number in self.segments.take_irregular() {
+            damage.report(Damage {
+                kind: DamageKind::Irregular,
+                path: self.given_folder.join(segment_name(number)),
+                offset: 0,
+                reason: IRREGULAR.to_owned(),
+                event_id: None,
+            });
         }
     }
 
@@ -306,8 +323,12 @@ impl Cursor {
         if self.file.is_none() {
             self.path = self.given_path(self.segment_index);
             let path = self.segments.path(self.segment_index);
-            match context.storage.open(&path, Open::Read) {
-                Ok(file) => self.file = Some(file),
+            match open_regular(context.storage, &path, Open::Read) {
+                Ok(Some(file)) => self.file = Some(file),
+                Ok(None) => {
+                    self.report_damage(context, 0, DamageKind::Irregular, IRREGULAR);
+                    return Ok(false);
+                }
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {
                     self.report_damage(context, 0, DamageKind::Gone, "the segment was taken away");
                     return Ok(false);

@@ -143,6 +143,7 @@ impl Reader {
         for (cursor, snapshot_end) in self.cursors.iter_mut().zip(&self.snapshot_ends) {
             if !cursor.is_done() {
                 let end = cursor.stream_end(&*self.storage)?;
+                cursor.report_irregular(&mut self.damage);
                 new |= end != cursor.limit() || end != *snapshot_end;
             }
         }

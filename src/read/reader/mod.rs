@@ -259,6 +259,7 @@ impl Reader {
         if self.current != Some(index) {
             // Up to the current end: a stream that grows must not be read forever.
             let end = cursor.stream_end(&*self.storage)?;
+            cursor.report_irregular(&mut self.damage);
             cursor.set_limit(end);
             self.current = Some(index);
         }
@@ -279,6 +280,7 @@ impl Reader {
         self.discover_streams()?;
         for cursor in &mut self.cursors {
             let end = cursor.stream_end(&*self.storage)?;
+            cursor.report_irregular(&mut self.damage);
             cursor.set_limit(end);
         }
         self.merge_heap.clear();

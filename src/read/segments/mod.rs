@@ -13,11 +13,13 @@ mod search;
 use crate::error::{Error, Result};
 use crate::store::layout::segment_name;
 use crate::store::listing;
-use crate::store::storage::{Open, Storage, read_range};
+use crate::store::storage::{File, Open, Storage, open_regular, read_range};
 use memchr::memchr;
 use search::{PROBE_BYTES, SegmentSearch, interpolate, line_ids};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A position in a stream: a byte in the segment with this number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +35,19 @@ pub(crate) struct Segments {
     numbers: Vec<u64>,
     /// What is known of the first id in each segment.
     first_ids: Vec<FirstId>,
+    /// The numbers at which there is something else than a regular file.
+    irregular: BTreeSet<u64>,
+    /// Those of them that [`Segments::take_irregular`] has not returned yet.
+    new_irregular: Vec<u64>,
+}
+
+/// What is at the place of a segment.
+enum SegmentPlace {
+    Missing,
+    /// A file of this length.
+    Segment(u64),
+    /// A folder, a pipe, a socket or a device.
+    Irregular,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +64,8 @@ impl Segments {
             folder,
             numbers: Vec::new(),
             first_ids: Vec::new(),
+            irregular: BTreeSet::new(),
+            new_irregular: Vec::new(),
         }
     }
 
@@ -80,7 +97,11 @@ impl Segments {
     /// The current end of the stream, after adding the segments that are new.
     pub fn current_end(&mut self, storage: &dyn Storage) -> Result<Position> {
         if self.numbers.is_empty() {
-            self.numbers = listing::segments(storage, &self.folder)?;
+            let (numbers, irregular) = listing::segments_and_irregular(storage, &self.folder)?;
+            self.numbers = numbers;
+            for number in irregular {
+                self.add_irregular(number);
+            }
             self.first_ids = vec![FirstId::Unread; self.numbers.len()];
         }
         let Some(&newest) = self.numbers.last() else {
@@ -88,35 +109,71 @@ impl Segments {
         };
         let mut number = newest;
         let mut len = None;
-        loop {
-            // The next one first: once it exists, the one before does not change.
-            let next = match number.checked_add(1) {
-                Some(next) => self.segment_len(storage, next)?,
-                None => None,
-            };
-            if next.is_none() {
-                break;
+        // The next one first: once it exists, the one before does not change.
+        let mut before = number;
+        while let Some(next) = before.checked_add(1) {
+            match self.look_at(storage, next)? {
+                SegmentPlace::Missing => break,
+                // The writer has passed over it, or will.
+                SegmentPlace::Irregular => self.add_irregular(next),
+                SegmentPlace::Segment(bytes) => {
+                    number = next;
+                    len = Some(bytes);
+                    self.numbers.push(number);
+                    self.first_ids.push(FirstId::Unread);
+                }
             }
-            number += 1;
-            len = next;
-            self.numbers.push(number);
-            self.first_ids.push(FirstId::Unread);
+            before = next;
         }
         let offset = match len {
             Some(len) => len,
-            None => self.segment_len(storage, number)?.unwrap_or(0),
+            None => match self.look_at(storage, number)? {
+                SegmentPlace::Segment(len) => len,
+                SegmentPlace::Missing => 0,
+                SegmentPlace::Irregular => {
+                    self.add_irregular(number);
+                    0
+                }
+            },
         };
         Ok(Position { number, offset })
     }
 
     /// The length of a segment; `None`: it does not exist.
     pub fn segment_len(&self, storage: &dyn Storage, number: u64) -> Result<Option<u64>> {
+        Ok(match self.look_at(storage, number)? {
+            SegmentPlace::Segment(len) => Some(len),
+            SegmentPlace::Missing | SegmentPlace::Irregular => None,
+        })
+    }
+
+    fn look_at(&self, storage: &dyn Storage, number: u64) -> Result<SegmentPlace> {
         let path = self.folder.join(segment_name(number));
         match storage.stat(&path) {
-            Ok(stat) => Ok((!stat.is_dir).then_some(stat.len)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Ok(stat) if stat.is_file => Ok(SegmentPlace::Segment(stat.len)),
+            Ok(_) => Ok(SegmentPlace::Irregular),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(SegmentPlace::Missing),
             Err(e) => Err(Error::io("look at", &path, &e)),
         }
+    }
+
+    fn add_irregular(&mut self, number: u64) {
+        if self.irregular.insert(number) {
+            self.new_irregular.push(number);
+        }
+    }
+
+    /// The numbers, met since the last call, at which there is something else than a
+    /// regular file.
+    pub fn take_irregular(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.new_irregular)
+    }
+
+    /// Opens a segment; `None` if that fails, which is left to the caller that reads it.
+    fn open(&self, storage: &dyn Storage, index: usize) -> Option<Arc<dyn File>> {
+        open_regular(storage, &self.path(index), Open::Read)
+            .ok()
+            .flatten()
     }
 
     /// The first id in a segment. `None` also after an error, which is left to the
@@ -127,10 +184,8 @@ impl Segments {
             FirstId::Absent => return None,
             FirstId::Unread => {}
         }
-        let opened = storage.open(&self.path(index), Open::Read);
-        let bytes = opened
-            .and_then(|file| read_range(&*file, 0, PROBE_BYTES))
-            .ok();
+        let opened = self.open(storage, index);
+        let bytes = opened.and_then(|file| read_range(&*file, 0, PROBE_BYTES).ok());
         let ids = bytes.as_deref().map(line_ids).unwrap_or_default();
         // If one of the first two is wrong, the third decides which.
         let id = match *ids {
@@ -147,7 +202,7 @@ impl Segments {
 
     /// The last id in a segment, and `None` under the same conditions.
     pub fn last_id(&self, storage: &dyn Storage, index: usize) -> Option<u64> {
-        let file = storage.open(&self.path(index), Open::Read).ok()?;
+        let file = self.open(storage, index)?;
         let from = file.stat().ok()?.len.saturating_sub(PROBE_BYTES as u64);
         let bytes = read_range(&*file, from, PROBE_BYTES).ok()?;
         let whole = if from == 0 {
@@ -212,9 +267,9 @@ impl Segments {
         } else {
             self.first_id(storage, index + 1)
         };
-        let opened = storage.open(&self.path(index), Open::Read);
-        match opened.and_then(|file| Ok((file.stat()?.len, file))) {
-            Ok((len, file)) => SegmentSearch {
+        let opened = self.open(storage, index);
+        match opened.and_then(|file| Some((file.stat().ok()?.len, file))) {
+            Some((len, file)) => SegmentSearch {
                 file,
                 id,
                 low: 0,
@@ -224,7 +279,7 @@ impl Segments {
             }
             .run(),
             // The caller that reads the segment will meet and report the same error.
-            Err(_) => (0, if newest { end.offset } else { u64::MAX }),
+            None => (0, if newest { end.offset } else { u64::MAX }),
         }
     }
 

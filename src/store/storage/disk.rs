@@ -45,14 +45,15 @@ impl Storage for Disk {
             .map(|entry| {
                 let entry = entry?;
                 let kind = entry.file_type()?;
-                let is_dir = if kind.is_symlink() {
-                    fs::metadata(entry.path()).is_ok_and(|m| m.is_dir())
+                let (is_dir, is_file) = if kind.is_symlink() {
+                    fs::metadata(entry.path()).map_or((false, true), |m| (m.is_dir(), m.is_file()))
                 } else {
-                    kind.is_dir()
+                    (kind.is_dir(), kind.is_file())
                 };
                 Ok(DirEntry {
                     name: entry.file_name().to_string_lossy().into_owned(),
                     is_dir,
+                    is_file,
                 })
             })
             .collect()

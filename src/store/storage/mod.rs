@@ -74,6 +74,9 @@ pub struct DirEntry {
     pub name: String,
     /// Whether it is a folder (links are followed).
     pub is_dir: bool,
+    /// Whether it is a regular file: no folder, pipe, socket or device (links are
+    /// followed). So counts a link whose target cannot be looked at: to open it tells.
+    pub is_file: bool,
 }
 
 /// The file system that a trail is stored in.
@@ -150,6 +153,41 @@ pub(crate) fn open_if_exists(
     match storage.open(path, mode) {
         Ok(file) => Ok(Some(file)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io("open", path, &e)),
+    }
+}
+
+/// Opens a segment; `None` if what has its name is no regular file. That is asked of
+/// the open file, for the name may lead elsewhere a moment later, and a device can give
+/// bytes for ever.
+pub(crate) fn open_regular(
+    storage: &dyn Storage,
+    path: &Path,
+    mode: Open,
+) -> io::Result<Option<Arc<dyn File>>> {
+    match storage.open(path, mode) {
+        Ok(file) => Ok(file.stat()?.is_file.then_some(file)),
+        // A socket cannot be opened, nor a folder for writing.
+        Err(e) if e.kind() != io::ErrorKind::NotFound => match storage.stat(path) {
+            Ok(stat) if !stat.is_file => Ok(None),
+            _ => Err(e),
+        },
+        Err(e) => Err(e),
+    }
+}
+
+/// Opens a segment that was listed as one.
+pub(crate) fn open_segment(
+    storage: &dyn Storage,
+    path: &Path,
+    mode: Open,
+) -> Result<Arc<dyn File>> {
+    match open_regular(storage, path, mode) {
+        Ok(Some(file)) => Ok(file),
+        Ok(None) => Err(Error::new(
+            Kind::Corrupt,
+            format!("{} is no regular file any more", path.display()),
+        )),
         Err(e) => Err(Error::io("open", path, &e)),
     }
 }

@@ -291,7 +291,7 @@ impl Trail {
             .record(storage, layout, stream.name(), number, len, times);
         stream.rotate();
         self.rotations += 1;
-        self.streams.open_next_file(slot)
+        self.streams.open_next_file(slot, &mut self.report)
     }
 
     /// Removes everything of a batch that failed with `cause`.

@@ -361,6 +361,7 @@ impl Storage for Memory {
             .map(|(name, node)| DirEntry {
                 name,
                 is_dir: matches!(state.nodes[node], Node::Folder(_)),
+                is_file: !matches!(state.nodes[node], Node::Folder(_)),
             })
             .collect())
     }
