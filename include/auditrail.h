@@ -968,8 +968,8 @@ auditrail_status auditrail_history(const char *root,
  * Goes through the whole trail and reports what is there and what is wrong
  * with it; a trail that is being written to can be checked too. Writes
  * nothing. AUDITRAIL_OK whatever is wrong: see "ok" in the report. Its keys:
- * "ok", "events", "streams", "segments", "bytes", "last_event_id";
- * "missing_ids", "doubled_ids" and "removed_ids" (after the last event, which the
+ * "ok", "events", "streams", "segments", "bytes", "last_event_id",
+ * "pruned_events" (see `auditrail_check_pruned`; here 0); "missing_ids", "doubled_ids" and "removed_ids" (after the last event, which the
  * trail once had; {"count":n,"ranges":[[first,last],…]});
  * "damaged_lines", "misplaced_events", "disordered_events", "torn_tails",
  * "missing_segments", "foreign_files", "false_times" (recorded ranges of times
@@ -981,6 +981,19 @@ auditrail_status auditrail_history(const char *root,
 auditrail_status auditrail_check(const char *root,
                                  struct auditrail_buffer **report_json,
                                  struct auditrail_error *error);
+
+/**
+ * The same for a trail whose old segments were deleted or moved away. Events
+ * before `first_id` may be missing, as in `auditrail_verify`, and so may the
+ * segments that held no others: these are no faults, and "pruned_events" says
+ * how many events do not exist before it. What is missing from `first_id` on is
+ * a fault, and what is there is checked, whatever its id. 0 and 1: nothing may be
+ * missing. AUDITRAIL_ERR_NOT_FOUND if there is no trail.
+ */
+auditrail_status auditrail_check_pruned(const char *root,
+                                        uint64_t first_id,
+                                        struct auditrail_buffer **report_json,
+                                        struct auditrail_error *error);
 
 /**
  * Makes a new key pair for a log of this name, which becomes the origin of its

@@ -703,11 +703,12 @@ inline buffer history(const std::string &root, const std::string &domain, const 
     return buffer(made);
 }
 
-/** Goes through a trail without changing it; the report is JSON text. */
-inline buffer check(const std::string &root) {
+/** Goes through a trail without changing it; the report is JSON text. Events before
+ *  `pruned_before` may be missing: see `auditrail_check_pruned`. */
+inline buffer check(const std::string &root, std::uint64_t pruned_before = 0) {
     auditrail_buffer *made = nullptr;
     detail::checked([&](auditrail_error *e) {
-        return auditrail_check(detail::c_text(root), &made, e);
+        return auditrail_check_pruned(detail::c_text(root), pruned_before, &made, e);
     });
     return buffer(made);
 }

@@ -65,7 +65,7 @@ pub mod internals {
     pub use crate::store::storage;
 
     use crate::error::Result;
-    use crate::read::check::{self, CheckProgress, CheckReport};
+    use crate::read::check::{self, CheckOptions, CheckProgress, CheckReport};
     use std::path::PathBuf;
     use std::sync::Arc;
 
@@ -75,6 +75,6 @@ pub mod internals {
         root: impl Into<PathBuf>,
         progress: impl FnMut(CheckProgress),
     ) -> Result<CheckReport> {
-        check::check_on(storage, root, progress)
+        check::check_on(storage, root, CheckOptions::new(), progress)
     }
 }

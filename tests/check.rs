@@ -3,7 +3,7 @@
 
 mod trees;
 
-use auditrail::check::{CheckReport, IndexState};
+use auditrail::check::{CheckOptions, CheckReport, IndexState};
 use auditrail::{Kind, Options, Writer, check};
 use std::fs;
 use std::path::Path;
@@ -269,5 +269,173 @@ fn an_end_that_was_removed_is_found_by_the_state() {
         let report = check(folder.path()).expect("checking");
         assert!(!report.ok, "{report:?}");
         assert_eq!(report.removed_ids.ranges, [(9, 10)]);
+    }
+}
+
+/// Writes so many events, each third to the stream `b`, and closes the trail; three fill
+/// a segment.
+fn write_two_streams(root: &Path, count: u64, shared: bool) {
+    write_segments_of(root, 300, count, shared);
+}
+
+fn write_segments_of(root: &Path, bytes: u64, count: u64, shared: bool) {
+    let mut options = Options::default();
+    options
+        .max_segment_bytes(bytes)
+        .expect("a size")
+        .shared(shared);
+    let writer = Writer::open(root, &options).expect("a trail");
+    for n in 1..=count {
+        let category = if n % 3 == 0 { "b" } else { "a" };
+        let event = format!(
+            r#"{{"domain":"v2","category":"{category}","model_name":"m","operation":"create","logical_user_id":"u"}}"#
+        );
+        assert_eq!(writer.append(event.as_bytes()).expect("appends"), n);
+    }
+    writer.close().expect("closes");
+}
+
+fn path_of(root: &Path, category: &str, number: u64) -> std::path::PathBuf {
+    root.join(format!("v2/{category}/audit-{number:06}.jsonl"))
+}
+
+/// Removes the full segments of a stream that hold nothing from `bound` on.
+fn prune(root: &Path, category: &str, bound: u64) -> u64 {
+    let mut events = 0;
+    for number in 1.. {
+        let text = fs::read_to_string(path_of(root, category, number)).expect("a segment");
+        let last: serde_json::Value =
+            serde_json::from_str(text.lines().last().expect("a line")).expect("JSON");
+        let is_newest = !path_of(root, category, number + 1).exists();
+        if is_newest || last["event_id"].as_u64().expect("an id") >= bound {
+            break;
+        }
+        events += text.lines().count() as u64;
+        fs::remove_file(path_of(root, category, number)).expect("removing");
+    }
+    events
+}
+
+fn pruned(root: &Path, bound: u64) -> CheckReport {
+    let options = CheckOptions::new().pruned_before(bound);
+    options.run(root, |_| {}).expect("a report")
+}
+
+#[test]
+fn what_was_pruned_before_the_bound_is_no_fault() {
+    for shared in [false, true] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path();
+        write_two_streams(root, 60, shared);
+        assert!(pruned(root, 1_000).ok);
+        let events = prune(root, "a", 31) + prune(root, "b", 31);
+        assert!(events > 20);
+        // Both now begin above 1.
+        assert!(!path_of(root, "a", 1).exists() && !path_of(root, "b", 1).exists());
+        let found = report(root);
+        assert!(!found.ok && found.missing_segments.count == 2, "{found:?}");
+        assert_eq!((found.missing_ids.count, found.pruned_events), (events, 0));
+        let found = pruned(root, 31);
+        assert!(found.ok, "{found:?}");
+        assert_eq!((found.events, found.pruned_events), (60 - events, events));
+        assert_eq!(found.missing_ids.count, 0);
+        // The same where writing goes on.
+        let mut options = Options::default();
+        options
+            .max_segment_bytes(300)
+            .expect("a size")
+            .shared(shared);
+        let writer = Writer::open(root, &options).expect("a trail");
+        let event = br#"{"domain":"v2","category":"a","model_name":"m","operation":"create","logical_user_id":"u"}"#;
+        assert_eq!(writer.append(event).expect("appends"), 61);
+        assert!(pruned(root, 31).ok);
+        writer.close().expect("closes");
+        // What is there is checked, whatever its id.
+        edit_line(&path_of(root, "a", 7), "\"timestamp\"", "\"timesteps\"");
+        let found = pruned(root, 1_000);
+        assert_eq!((found.damaged_lines.count, found.ok), (1, false));
+    }
+}
+
+fn edit_line(path: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(path).expect("a segment");
+    assert!(text.contains(from), "{text}");
+    fs::write(path, text.replacen(from, to, 1)).expect("writing");
+}
+
+#[test]
+fn what_is_missing_from_the_bound_on_is_a_fault_as_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path();
+    write_two_streams(root, 60, false);
+    prune(root, "a", 31);
+    prune(root, "b", 31);
+    // Segments of the middle: of the one, all ids are before the bound.
+    fs::rename(path_of(root, "a", 12), root.join("kept")).expect("moving");
+    let found = pruned(root, 31);
+    assert!(!found.ok, "{found:?}");
+    assert_eq!(found.missing_segments.count, 1);
+    assert_eq!(found.missing_segments.first[0].first, 12);
+    assert!(found.missing_ids.count > 0 && found.missing_ids.ranges[0].0 >= 31);
+    let after = found.missing_ids.ranges.last().expect("a range").1 + 1;
+    fs::remove_file(root.join("kept")).expect("removing");
+    assert!(pruned(root, after).ok, "{:?}", pruned(root, after));
+    // One event more than was allowed.
+    let found = pruned(root, after - 1);
+    assert_eq!(found.missing_ids.ranges, [(after - 1, after - 1)]);
+    assert_eq!(found.missing_segments.count, 1);
+    // The end is no part of it.
+    fs::remove_file(path_of(root, "b", 7)).expect("removing");
+    let found = pruned(root, after);
+    assert!(!found.ok, "{found:?}");
+}
+
+#[test]
+fn whole_streams_and_a_whole_trail_can_have_been_pruned() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path();
+    write_two_streams(root, 60, false);
+    for number in 1..=7 {
+        fs::remove_file(path_of(root, "b", number)).expect("removing");
+    }
+    // Its last event is the trail's too.
+    let found = pruned(root, 61);
+    assert!(found.ok, "{found:?}");
+    assert_eq!((found.streams, found.pruned_events), (2, 20));
+    assert_eq!(found.index.state, IndexState::Equal);
+    let found = pruned(root, 60);
+    assert_eq!((found.index.state, found.ok), (IndexState::Ahead, false));
+    assert_eq!(found.removed_ids.ranges, [(60, 60)]);
+    fs::remove_dir(root.join("v2/b")).expect("removing");
+    assert!(pruned(root, 61).ok);
+    fs::remove_dir_all(root.join("v2")).expect("removing");
+    let found = pruned(root, 61);
+    assert!(found.ok, "{found:?}");
+    assert_eq!((found.events, found.pruned_events), (0, 60));
+    assert_eq!(found.last_event_id, None);
+    assert!(!pruned(root, 0).ok && !pruned(root, 1).ok && !pruned(root, 60).ok);
+    assert!(pruned(root, u64::MAX).ok);
+}
+
+#[test]
+fn pruning_while_it_is_checked_is_no_fault_either() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path();
+    write_segments_of(root, 30_000, 6300, false);
+    for bound in [6301, 1] {
+        let mut done = false;
+        // It reports progress first in the stream `a`.
+        let options = CheckOptions::new().pruned_before(bound);
+        let number = if bound == 1 { 5 } else { 4 };
+        let found = options
+            .run(root, |_| {
+                if !done {
+                    fs::remove_file(path_of(root, "b", number)).expect("removing");
+                }
+                done = true;
+            })
+            .expect("a report");
+        assert_eq!(found.ok, bound == 6301, "{:?}", found.damaged_lines);
+        assert_eq!(found.damaged_lines.count, u64::from(bound == 1));
     }
 }

@@ -381,6 +381,9 @@ func TestReading(t *testing.T) {
 	if err := json.Unmarshal(must(Check(root)), &report); err != nil || report["events"] != 10.0 {
 		t.Error(report, err)
 	}
+	if err := json.Unmarshal(must(CheckPruned(root, 9)), &report); err != nil || report["pruned_events"] != 0.0 {
+		t.Error(report, err)
+	}
 	follower := must(OpenReader(root, Filter{MinID: 10}))
 	defer follower.Close()
 	ctx, cancel := context.WithCancel(context.Background())

@@ -361,6 +361,12 @@ func History(root, domain, category, modelName string, filter Filter) ([]Entry, 
 
 // Check goes through a trail without changing it; the report is JSON text.
 func Check(root string) (json.RawMessage, error) {
+	return CheckPruned(root, 0)
+}
+
+// CheckPruned is Check for a trail whose old segments were deleted or moved away:
+// events before prunedBefore may be missing.
+func CheckPruned(root string, prunedBefore uint64) (json.RawMessage, error) {
 	call := take()
 	defer call.giveBack()
 	path, err := cString(root)
@@ -368,7 +374,7 @@ func Check(root string) (json.RawMessage, error) {
 		return nil, err
 	}
 	defer C.free(unsafe.Pointer(path))
-	if C.auditrail_check(path, &call.buffer, &call.err) != C.AUDITRAIL_OK {
+	if C.auditrail_check_pruned(path, C.uint64_t(prunedBefore), &call.buffer, &call.err) != C.AUDITRAIL_OK {
 		return nil, call.failure()
 	}
 	return call.takeBuffer(), nil

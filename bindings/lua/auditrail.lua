@@ -83,7 +83,7 @@ int32_t auditrail_reader_follow(auditrail_reader *, uint64_t, const char **, siz
 void auditrail_reader_close(auditrail_reader *);
 int32_t auditrail_history(const char *, const char *, const char *, const char *, const auditrail_filter *, auditrail_buffer **, auditrail_error *);
 int32_t auditrail_replay(const char *, const char *, const char *, const auditrail_filter *, auditrail_buffer **, auditrail_error *);
-int32_t auditrail_check(const char *, auditrail_buffer **, auditrail_error *);
+int32_t auditrail_check_pruned(const char *, uint64_t, auditrail_buffer **, auditrail_error *);
 ]]
 
 local function load()
@@ -559,10 +559,12 @@ function auditrail.history(root, domain, category, model_name, filters)
     return decode(buffer_text(out[0]))
 end
 
---- Goes through a trail without changing it, and reports what it found.
-function auditrail.check(root)
+--- Goes through a trail without changing it, and reports what it found. Events before
+-- `pruned_before`, if it is given, may be missing.
+function auditrail.check(root, pruned_before)
     local out = ffi.new("auditrail_buffer *[1]")
-    check(C.auditrail_check(path(root), out, details))
+    local first_id = pruned_before == nil and 0 or whole("pruned_before", pruned_before)
+    check(C.auditrail_check_pruned(path(root), first_id, out, details))
     return decode(buffer_text(out[0]))
 end
 

@@ -73,7 +73,7 @@ const signatures = {
   reader_close: ['void', ['void *']],
   history: ['int32_t', ['str', 'str', 'str', 'str', 'void *', OUT, 'void *']],
   replay: ['int32_t', ['str', 'str', 'str', 'void *', OUT, 'void *']],
-  check: ['int32_t', ['str', OUT, 'void *']],
+  check_pruned: ['int32_t', ['str', 'uint64_t', OUT, 'void *']],
 };
 const numbers = {
   maxSegmentBytes: 'max_segment_bytes', maxEventBytes: 'max_event_bytes', bufferBytes: 'buffer_bytes',
@@ -588,10 +588,10 @@ function replay(root, domain, category, filters) {
   return JSON.parse(take(out[0]));
 }
 
-/** Goes through a trail without changing it, and reports what it found. */
-function check(root) {
+/** Goes through a trail without changing it, and reports what it found. Events before prunedBefore may be missing. */
+function check(root, prunedBefore = 0) {
   const out = [null];
-  call('check', path(root), out);
+  call('check_pruned', path(root), whole('prunedBefore', prunedBefore), out);
   return JSON.parse(take(out[0]));
 }
 

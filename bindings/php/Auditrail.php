@@ -125,7 +125,7 @@ final class Library
         void auditrail_reader_close(auditrail_reader *r);
         int32_t auditrail_history(const char *root, const char *domain, const char *category, const char *name, const auditrail_filter *f, auditrail_buffer **b, auditrail_error *e);
         int32_t auditrail_replay(const char *root, const char *domain, const char *category, const auditrail_filter *f, auditrail_buffer **b, auditrail_error *e);
-        int32_t auditrail_check(const char *root, auditrail_buffer **b, auditrail_error *e);
+        int32_t auditrail_check_pruned(const char *root, uint64_t first, auditrail_buffer **b, auditrail_error *e);
         C;
 
     private const LISTS = ['domains' => 'domain', 'categories' => 'category', 'model_names' => 'model_name',
@@ -570,10 +570,11 @@ function history(string $root, string $domain, string $category, string $modelNa
     ))), ['domains', 'categories', 'model_names']);
 }
 
-/** Goes through a trail without changing it, and reports what it found. */
-function check(string $root): array
+/** Goes through a trail without changing it, and reports what it found. Events before $pruned_before may be missing. */
+function check(string $root, int $pruned_before = 0): array
 {
-    return Library::decode(Library::take(Library::make('auditrail_buffer', 'check', Library::path($root))));
+    $first = Library::whole('pruned_before', $pruned_before);
+    return Library::decode(Library::take(Library::make('auditrail_buffer', 'check_pruned', Library::path($root), $first)));
 }
 
 /** The version of the shared library. */

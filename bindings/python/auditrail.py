@@ -274,7 +274,7 @@ def _signatures() -> Dict[str, Tuple[Any, List[Any]]]:
         "reader_close": (None, [handle]),
         "replay": (i32, [text, text, text, handle, out, error]),
         "history": (i32, [text, text, text, text, handle, out, error]),
-        "check": (i32, [text, out, error]),
+        "check_pruned": (i32, [text, u64, out, error]),
     }
     for name in ("max_segment_bytes", "max_event_bytes", "buffer_bytes", "flush_interval_ms",
                  "max_open_files", "lock_timeout_ms"):
@@ -1565,10 +1565,12 @@ def history(
     return entries
 
 
-def check(root: PathLike) -> Dict[str, Any]:
-    """Goes through a trail without changing it, and reports what it found."""
+def check(root: PathLike, pruned_before: int = 0) -> Dict[str, Any]:
+    """Goes through a trail without changing it, and reports what it found. Events
+    before ``pruned_before`` may be missing."""
     call = _Call()
-    if _library().check(_path(root), call.at_pointer, call.at_error):
+    first_id = _whole("pruned_before", pruned_before)
+    if _library().check_pruned(_path(root), first_id, call.at_pointer, call.at_error):
         call.error.raised()
     report: Dict[str, Any] = _decode(_buffer(call.pointer))
     return report

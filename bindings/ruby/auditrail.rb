@@ -86,7 +86,7 @@ module Auditrail
       reader_open: [i32, [pointer] * 4], reader_next: [i32, [pointer] * 5],
       reader_follow: [i32, [pointer, u64, pointer, pointer, pointer, pointer]],
       reader_close: [Fiddle::TYPE_VOID, [pointer]], history: [i32, [pointer] * 7],
-      replay: [i32, [pointer] * 6], check: [i32, [pointer] * 3]
+      replay: [i32, [pointer] * 6], check_pruned: [i32, [pointer, u64, pointer, pointer]]
     }.each do |name, (result, arguments)|
       # Fiddle lets other threads run during a call.
       function = Fiddle::Function.new(LIBRARY["auditrail_#{name}"], arguments, result)
@@ -498,6 +498,9 @@ module Auditrail
     with_filter(%i[domains categories model_names], **filters) { |filter| parse(C.take(C.make!(:history, *names, filter))) }
   end
 
-  # Goes through a trail without changing it, and reports what it found.
-  def self.check(root) = parse(C.take(C.make!(:check, C.path(root))))
+  # Goes through a trail without changing it, and reports what it found. Events before
+  # pruned_before: may be missing.
+  def self.check(root, pruned_before: 0)
+    parse(C.take(C.make!(:check_pruned, C.path(root), C.whole("pruned_before", pruned_before))))
+  end
 end

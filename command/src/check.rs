@@ -5,7 +5,7 @@ use crate::output::{Look, Output};
 use crate::progress::{Progress, Unit};
 use crate::text::{Style, bytes, counted, grouped, shown};
 use crate::trail;
-use auditrail::check::{CheckReport, IndexState, List, Ranges, check_with};
+use auditrail::check::{CheckOptions, CheckReport, IndexState, List, Ranges};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,9 @@ use std::path::{Path, PathBuf};
 pub struct Check {
     /// The trail's folder
     trail: PathBuf,
+    /// Events before this one may have been pruned
+    #[arg(long, value_name = "ID", default_value_t = 1)]
+    pruned_before: u64,
 }
 
 /// How many faults of each kind to print for people.
@@ -27,7 +30,8 @@ impl Check {
     pub fn run(&self, look: Look) -> Outcome {
         trail::must_be_one(&self.trail)?;
         let mut progress = Progress::new(look, "checking", Unit::Bytes, None);
-        let report = check_with(&self.trail, |done| {
+        let options = CheckOptions::new().pruned_before(self.pruned_before);
+        let report = options.run(&self.trail, |done| {
             progress.set_total(done.total_bytes);
             progress.at(done.bytes);
         })?;
@@ -48,10 +52,13 @@ impl Check {
 }
 
 fn print(output: &mut Output, root: &Path, report: &CheckReport) -> Result<(), Failure> {
-    let last = match report.last_event_id {
+    let mut last = match report.last_event_id {
         Some(id) => format!(", the last is #{id}"),
         None => String::new(),
     };
+    if report.pruned_events > 0 {
+        last += &format!("; {} pruned", grouped(report.pruned_events));
+    }
     output.line(&format!(
         "{} in {}, {}, {}{last}",
         counted(report.events, "event", "events"),

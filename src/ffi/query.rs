@@ -5,7 +5,7 @@ use super::{
     CText, NewHandle, Out, Shared, auditrail_buffer, auditrail_error, auditrail_filter,
     auditrail_status, call,
 };
-use crate::read::check;
+use crate::read::check::{self, CheckOptions};
 use crate::read::history;
 use crate::read::replay;
 use std::ffi::c_char;
@@ -97,8 +97,8 @@ pub unsafe extern "C" fn auditrail_history(
 /// Goes through the whole trail and reports what is there and what is wrong
 /// with it; a trail that is being written to can be checked too. Writes
 /// nothing. AUDITRAIL_OK whatever is wrong: see "ok" in the report. Its keys:
-/// "ok", "events", "streams", "segments", "bytes", "last_event_id";
-/// "missing_ids", "doubled_ids" and "removed_ids" (after the last event, which the
+/// "ok", "events", "streams", "segments", "bytes", "last_event_id",
+/// "pruned_events" (see `auditrail_check_pruned`; here 0); "missing_ids", "doubled_ids" and "removed_ids" (after the last event, which the
 /// trail once had; {"count":n,"ranges":[[first,last],…]});
 /// "damaged_lines", "misplaced_events", "disordered_events", "torn_tails",
 /// "missing_segments", "foreign_files", "false_times" (recorded ranges of times
@@ -119,6 +119,31 @@ pub unsafe extern "C" fn auditrail_check(
     // SAFETY: by the header NULL or the caller's to be written to.
     let error = unsafe { Out::new(&error) };
     call(error, report_json, || {
-        Ok(check(root.path()?)?.to_json().into())
+        Ok(check::check(root.path()?)?.to_json().into())
+    })
+}
+
+/// The same for a trail whose old segments were deleted or moved away. Events
+/// before `first_id` may be missing, as in `auditrail_verify`, and so may the
+/// segments that held no others: these are no faults, and "pruned_events" says
+/// how many events do not exist before it. What is missing from `first_id` on is
+/// a fault, and what is there is checked, whatever its id. 0 and 1: nothing may be
+/// missing. AUDITRAIL_ERR_NOT_FOUND if there is no trail.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn auditrail_check_pruned(
+    root: *const c_char,
+    first_id: u64,
+    report_json: *mut *mut auditrail_buffer,
+    error: *mut auditrail_error,
+) -> auditrail_status {
+    // SAFETY: by the header NULL or NUL-terminated.
+    let root = unsafe { CText::new(&root, "root") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let report_json = unsafe { NewHandle::new(&report_json, "report_json") };
+    // SAFETY: by the header NULL or the caller's to be written to.
+    let error = unsafe { Out::new(&error) };
+    call(error, report_json, || {
+        let options = CheckOptions::new().pruned_before(first_id);
+        Ok(options.run(root.path()?, |_| {})?.to_json().into())
     })
 }

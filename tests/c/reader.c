@@ -217,6 +217,11 @@ static void questions(void) {
     CHECK(strstr(auditrail_buffer_data(buffer), "{\"ok\":true,\"events\":5,\"streams\":3,") ==
           auditrail_buffer_data(buffer));
     auditrail_buffer_free(buffer);
+    GIVES(AUDITRAIL_OK, auditrail_check_pruned(root, 7, &buffer, &error));
+    CHECK(strstr(auditrail_buffer_data(buffer), "\"pruned_events\":0,") != NULL);
+    auditrail_buffer_free(buffer);
+    GIVES(AUDITRAIL_ERR_INVALID_ARGUMENT, auditrail_check_pruned(NULL, 7, &buffer, &error));
+    GIVES(AUDITRAIL_ERR_INVALID_ARGUMENT, auditrail_check_pruned(root, 7, NULL, &error));
 
     auditrail_reader *reader = NULL;
     GIVES(AUDITRAIL_ERR_INVALID_ARGUMENT,

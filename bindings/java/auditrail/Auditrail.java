@@ -153,7 +153,7 @@ public final class Auditrail {
         static native void auditrail_reader_close(Pointer reader);
         static native int auditrail_history(byte[] root, byte[] domain, byte[] category, byte[] name, Pointer filter, PointerByReference result, Pointer error);
         static native int auditrail_replay(byte[] root, byte[] domain, byte[] category, Pointer filter, PointerByReference result, Pointer error);
-        static native int auditrail_check(byte[] root, PointerByReference report, Pointer error);
+        static native int auditrail_check_pruned(byte[] root, long first, PointerByReference report, Pointer error);
     }
 
     /** A call into the library, which fills in an error behind its other arguments. */
@@ -782,9 +782,15 @@ public final class Auditrail {
 
     /** Goes through a trail without changing it; the report is JSON text. */
     public static String check(Path root) throws AuditrailException {
+        return check(root, 0);
+    }
+
+    /** The same where events before `prunedBefore` may be missing, because they were pruned. */
+    public static String check(Path root, long prunedBefore) throws AuditrailException {
+        natural(prunedBefore);
         byte[] path = terminated(root.toString());
         PointerByReference report = new PointerByReference();
-        checked(error -> C.auditrail_check(path, report, error));
+        checked(error -> C.auditrail_check_pruned(path, prunedBefore, report, error));
         return take(report.getValue());
     }
 }

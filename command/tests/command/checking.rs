@@ -108,3 +108,31 @@ fn a_pipe_and_a_device_with_the_names_of_segments_are_told_and_passed_over() {
     assert_eq!(json(&ran.out)["foreign_files"]["count"], 2);
     assert_eq!(json(&ran.out)["events"], 12);
 }
+
+#[test]
+fn a_pruned_trail_passes_with_its_bound_and_only_so() {
+    let place = place();
+    let ran = place.append(&["--segment-size", "300"], &many(1, 30));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let text = std::fs::read_to_string(place.users(3)).expect("a segment");
+    let bound = ids(&text).last().expect("an id") + 1;
+    for number in 1..=3 {
+        std::fs::remove_file(place.users(number)).expect("removing");
+    }
+    assert_eq!(place.run("check", &[]).code, 1);
+    let bound = bound.to_string();
+    let ran = place.run("check", &["--pruned-before", &bound]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let report = json(&ran.out);
+    assert_eq!(report["ok"], true);
+    assert_eq!(report["pruned_events"].as_u64(), ids(&text).last().copied());
+    let ran = place.run("check", &["--pruned-before", &bound, "--format", "table"]);
+    assert!(
+        ran.out.contains("pruned") && ran.out.contains("all is well"),
+        "{ran:?}"
+    );
+    std::fs::remove_file(place.users(5)).expect("removing");
+    let ran = place.run("check", &["--pruned-before", &bound]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert_eq!(json(&ran.out)["missing_segments"]["count"], 1);
+}

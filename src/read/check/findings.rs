@@ -1,7 +1,8 @@
 //! What a check has found so far, and the report made of it.
 
+use super::absent::{AbsentSegments, Verdict, verdict};
 use super::ids::IdSet;
-use super::report::{CheckReport, Fault, IndexFinding, IndexState};
+use super::report::{CheckReport, Fault, Gap, IndexFinding, IndexState};
 use crate::error::Result;
 use crate::read::damage::{Damage, DamageKind, DamageSink};
 use crate::store::index_file::IndexContent;
@@ -16,23 +17,28 @@ pub(super) struct Findings {
     rejected_ids: IdSet,
     /// The largest id in the snapshot.
     snapshot_last_id: u64,
+    /// Events before this one may be missing.
+    bound: u64,
+    /// Segments that were removed since [`Findings::judge`] was called last.
+    removed: Vec<Fault>,
+    /// Absent segments that are missing if an id before this one is.
+    in_doubt: Vec<(AbsentSegments, u64)>,
 }
 
 impl DamageSink for Findings {
     fn report(&mut self, damage: Damage) {
-        let list = match damage.kind {
-            DamageKind::NoEvent | DamageKind::Gone | DamageKind::Irregular => {
-                &mut self.report.damaged_lines
-            }
-            DamageKind::Misplaced => &mut self.report.misplaced_events,
-            DamageKind::Disordered => &mut self.report.disordered_events,
-        };
-        list.add(Fault {
+        let fault = Fault {
             path: path_text(&damage.path),
             offset: damage.offset,
             event_id: damage.event_id,
             reason: damage.reason,
-        });
+        };
+        match damage.kind {
+            DamageKind::Gone => self.removed.push(fault),
+            DamageKind::NoEvent | DamageKind::Irregular => self.report.damaged_lines.add(fault),
+            DamageKind::Misplaced => self.report.misplaced_events.add(fault),
+            DamageKind::Disordered => self.report.disordered_events.add(fault),
+        }
         if let Some(id) = damage.event_id
             && !self.rejected_ids.insert(id)
         {
@@ -42,6 +48,36 @@ impl DamageSink for Findings {
 }
 
 impl Findings {
+    /// Events before `bound` may be missing.
+    pub fn new(bound: u64) -> Self {
+        Self {
+            bound,
+            ..Self::default()
+        }
+    }
+
+    /// Decides about segments of a stream that are not there: these, and those that were
+    /// removed since the last call. `before` and `after` are the nearest ids in the
+    /// stream; 0 and the largest number: there is none.
+    pub fn judge(&mut self, unlisted: impl Iterator<Item = Gap>, before: u64, after: u64) {
+        let removed = std::mem::take(&mut self.removed);
+        let absent = unlisted.map(AbsentSegments::Unlisted);
+        for segments in absent.chain(removed.into_iter().map(AbsentSegments::Removed)) {
+            match verdict(self.bound, before, after) {
+                Verdict::Pruned => {}
+                Verdict::Missing => self.add_absent(segments),
+                Verdict::InDoubt(end) => self.in_doubt.push((segments, end)),
+            }
+        }
+    }
+
+    fn add_absent(&mut self, segments: AbsentSegments) {
+        match segments {
+            AbsentSegments::Unlisted(gap) => self.report.missing_segments.add(gap),
+            AbsentSegments::Removed(fault) => self.report.damaged_lines.add(fault),
+        }
+    }
+
     pub fn add_event(&mut self, id: u64, in_snapshot: bool) {
         self.report.events += 1;
         self.report.last_event_id = self.report.last_event_id.max(Some(id));
@@ -61,16 +97,30 @@ impl Findings {
                 self.report.doubled_ids.add(id, id);
             }
         }
+        let first = self.bound.max(1);
+        self.report.missing_ids = self.ids.missing(first, self.snapshot_last_id);
+        let missing = self.report.missing_ids.ranges.first().copied();
+        for (segments, end) in std::mem::take(&mut self.in_doubt) {
+            if missing.is_some_and(|(id, _)| id < end) {
+                self.add_absent(segments);
+            }
+        }
+        let indexed = match index {
+            Ok(IndexContent::Last(id)) => *id,
+            _ => 0,
+        };
+        let given = self.snapshot_last_id.max(recorded_id).max(indexed);
+        self.report.pruned_events = self.ids.missing(1, given.min(first - 1)).count;
         let report = &mut self.report;
-        report.missing_ids = self.ids.missing(self.snapshot_last_id);
         let last = report.last_event_id.unwrap_or(0);
-        if recorded_id > last {
-            report.removed_ids.add(last + 1, recorded_id);
+        if let Some(next) = last.max(first - 1).checked_add(1) {
+            report.removed_ids.add(next, recorded_id);
         }
         let (state, indexed) = match index {
             Ok(IndexContent::Last(id)) => {
                 let id = *id;
-                let state = match id.cmp(&last) {
+                // The last events of all may have been pruned too.
+                let state = match id.cmp(&last.max(id.min(first - 1))) {
                     std::cmp::Ordering::Less => IndexState::Behind,
                     std::cmp::Ordering::Equal => IndexState::Equal,
                     std::cmp::Ordering::Greater => IndexState::Ahead,

@@ -83,23 +83,27 @@ impl IdSet {
         })
     }
 
-    /// The ids from 1 to `last` that are not in the set.
-    pub fn missing(&self, last: u64) -> Ranges {
+    /// The ids from `first`, 1 or more, to `last` that are not in the set.
+    pub fn missing(&self, first: u64, last: u64) -> Ranges {
         let mut missing = Ranges::default();
-        let mut next = 1;
+        let mut next = first;
         for (high, chunk) in &self.chunks {
             let base = high * CHUNK_IDS as u64;
             if base > last {
                 break;
             }
+            let end = base.wrapping_add(CHUNK_IDS as u64);
+            if end != 0 && end <= first {
+                continue;
+            }
             if let Chunk::Full = chunk {
                 missing.add(next, base.saturating_sub(1));
-                next = base.wrapping_add(CHUNK_IDS as u64);
+                next = end;
                 continue;
             }
             for low in chunk.list() {
                 let id = base + u64::from(low);
-                if id > 0 && id <= last {
+                if id >= first && id <= last {
                     missing.add(next, id - 1);
                     next = id.wrapping_add(1);
                 }
@@ -166,15 +170,15 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    fn compare_with_model(ids: impl IntoIterator<Item = u64>, last: u64) {
+    fn compare_with_model(ids: impl IntoIterator<Item = u64>, first: u64, last: u64) {
         let (mut set, mut model) = (IdSet::default(), BTreeSet::new());
         for id in ids {
             assert_eq!(set.insert(id), model.insert(id), "{id}");
         }
         assert!(set.iter().eq(model.iter().copied()));
-        let missing = set.missing(last);
+        let missing = set.missing(first, last);
         let mut expected = Ranges::default();
-        for id in (1..=last).filter(|id| !model.contains(id)) {
+        for id in (first..=last).filter(|id| !model.contains(id)) {
             expected.add(id, id);
         }
         assert_eq!(missing, expected);
@@ -182,27 +186,31 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_set(ids in prop::collection::vec(0u64..2000, 0..1500), last in 0u64..2100) {
-            compare_with_model(ids, last);
+        fn it_is_a_set(
+            ids in prop::collection::vec(0u64..2000, 0..1500),
+            first in 1u64..2100,
+            last in 0u64..2100,
+        ) {
+            compare_with_model(ids, first, last);
         }
     }
 
     #[test]
     fn chunks_fill_up() {
-        compare_with_model(1..=200_000, 200_000);
-        compare_with_model((1..=200_000).rev(), 200_000);
-        compare_with_model(
-            (1..=200_000).filter(|id| *id != 65_535 && *id != 65_536),
-            200_100,
-        );
-        compare_with_model(131_072..140_000, 140_000);
+        for first in [1, 65_535, 65_536, 65_537, 131_072, 200_000] {
+            compare_with_model(1..=200_000, first, 200_000);
+            compare_with_model((1..=200_000).rev(), first, 200_000);
+            let gap = (1..=200_000).filter(|id| *id != 65_535 && *id != 65_536);
+            compare_with_model(gap, first, 200_100);
+            compare_with_model(131_072..140_000, first, 140_000);
+        }
     }
 
     #[test]
     fn far_ids_cost_nothing_in_between() {
         let mut set = IdSet::default();
         assert!(set.insert(u64::MAX) && set.insert(1) && set.insert(1 << 40));
-        let missing = set.missing(u64::MAX);
+        let missing = set.missing(1, u64::MAX);
         assert_eq!(
             missing.ranges,
             [(2, (1 << 40) - 1), ((1 << 40) + 1, u64::MAX - 1)]

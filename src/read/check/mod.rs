@@ -8,10 +8,14 @@
 //! written before. A line that is unfinished at the end of a stream is checked
 //! again at the end; if its stream has grown by then, it was only being written.
 //!
+//! A trail whose old segments were deleted or moved away is told from a damaged one by
+//! a bound: [`CheckOptions::pruned_before`].
+//!
 //! It takes the time to read and parse everything, and memory of at most an eighth
 //! of a byte per event, unless ids are scattered by damage. Of each kind of fault,
 //! all are counted and the first 1,000 are listed.
 
+mod absent;
 mod findings;
 mod ids;
 mod report;
@@ -31,8 +35,9 @@ use crate::store::listing::{self, StreamId};
 use crate::store::state::{self, Phase};
 use crate::store::storage::{Disk, Open, Storage, open_if_exists};
 use crate::store::times::Times;
+use absent::missing_numbers;
 use findings::{Findings, path_text};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::sleep;
@@ -59,6 +64,38 @@ pub struct CheckProgress {
     pub events: u64,
 }
 
+/// How a trail is checked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CheckOptions {
+    first_id: u64,
+}
+
+impl CheckOptions {
+    /// Nothing may be missing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Events before this one may be missing, because they were pruned, and so may the
+    /// segments that held no others. What is missing from it on is a fault; what is
+    /// there is checked, whatever its id. 0 and 1: nothing may be missing.
+    #[must_use]
+    pub fn pruned_before(mut self, first_id: u64) -> Self {
+        self.first_id = first_id;
+        self
+    }
+
+    /// Checks the trail at `root`, and reports progress now and then. It fails only if
+    /// something cannot be read; whatever is wrong with the trail is in the report.
+    pub fn run(
+        &self,
+        root: impl Into<PathBuf>,
+        progress: impl FnMut(CheckProgress),
+    ) -> Result<CheckReport> {
+        check_on(Arc::new(Disk), root, *self, progress)
+    }
+}
+
 /// Checks the trail at `root`. It fails only if something cannot be read; whatever
 /// is wrong with the trail is in the report.
 pub fn check(root: impl Into<PathBuf>) -> Result<CheckReport> {
@@ -70,7 +107,7 @@ pub fn check_with(
     root: impl Into<PathBuf>,
     progress: impl FnMut(CheckProgress),
 ) -> Result<CheckReport> {
-    check_on(Arc::new(Disk), root, progress)
+    CheckOptions::new().run(root, progress)
 }
 
 /// The same, on another storage than the machine's file system.
@@ -78,6 +115,7 @@ pub fn check_with(
 pub(crate) fn check_on(
     storage: Arc<dyn Storage>,
     root: impl Into<PathBuf>,
+    options: CheckOptions,
     mut progress: impl FnMut(CheckProgress),
 ) -> Result<CheckReport> {
     let layout = Layout::new(root);
@@ -85,7 +123,7 @@ pub(crate) fn check_on(
     TrailCheck {
         storage: &*storage,
         layout: &layout,
-        findings: Findings::default(),
+        findings: Findings::new(options.first_id),
         tails: Vec::new(),
         recorded_times: Times::read(&*storage, &layout),
         progress: CheckProgress::default(),
@@ -135,6 +173,20 @@ impl SegmentTimes {
     }
 }
 
+/// Takes the gaps before this number from the numbers that are missing.
+fn gaps_before(
+    number: u64,
+    missing: &mut VecDeque<(u64, u64)>,
+    folder: &str,
+) -> impl Iterator<Item = Gap> {
+    let count = missing.partition_point(|&(_, last)| last < number);
+    missing.drain(..count).map(move |(first, last)| Gap {
+        path: folder.to_owned(),
+        first,
+        last,
+    })
+}
+
 impl TrailCheck<'_> {
     fn run(mut self) -> Result<CheckReport> {
         // Before the segments: what is recorded then is in them.
@@ -168,7 +220,7 @@ impl TrailCheck<'_> {
         for (cursor, _) in &mut cursors {
             let limit = cursor.stream_end(self.storage)?;
             cursor.set_limit(limit);
-            self.check_segment_numbers(cursor)?;
+            self.count_segments(cursor)?;
         }
         let begin = Instant::now();
         for (cursor, snapshot_end) in cursors {
@@ -218,22 +270,13 @@ impl TrailCheck<'_> {
         Ok(())
     }
 
-    /// Counts the segments of a stream and checks that none is missing.
-    fn check_segment_numbers(&mut self, cursor: &Cursor) -> Result<()> {
+    /// Counts the segments of a stream and their bytes.
+    fn count_segments(&mut self, cursor: &Cursor) -> Result<()> {
         let segments = cursor.segments();
         let report = &mut self.findings.report;
         report.streams += 1;
         report.segments += segments.len() as u64;
-        let mut next = 1;
         for &number in segments.numbers() {
-            if number > next {
-                report.missing_segments.add(Gap {
-                    path: path_text(&self.layout.as_given(segments.folder())),
-                    first: next,
-                    last: number - 1,
-                });
-            }
-            next = number.saturating_add(1);
             report.bytes += if number == cursor.limit().number {
                 cursor.limit().offset
             } else {
@@ -251,6 +294,9 @@ impl TrailCheck<'_> {
         let times = Times::default();
         let mut checker = LineChecker::default();
         let mut seen = SegmentTimes::default();
+        let mut missing = missing_numbers(cursor.segments());
+        let folder = path_text(&self.layout.as_given(cursor.segments().folder()));
+        let mut last_id = 0;
         loop {
             let before = cursor.position();
             let mut context = CursorContext {
@@ -278,8 +324,11 @@ impl TrailCheck<'_> {
                 .add_event(header.event_id, position < snapshot_end);
             if position.number != seen.number {
                 self.check_times(&cursor, &seen)?;
+                let before = gaps_before(position.number, &mut missing, &folder);
+                self.findings.judge(before, last_id, header.event_id);
                 seen = SegmentTimes::of(position.number);
             }
+            last_id = header.event_id;
             seen.add(header.timestamp);
             self.progress.events += 1;
             if self.progress.events.is_multiple_of(PROGRESS_INTERVAL) {
@@ -287,6 +336,8 @@ impl TrailCheck<'_> {
             }
         }
         self.check_times(&cursor, &seen)?;
+        let rest = gaps_before(u64::MAX, &mut missing, &folder);
+        self.findings.judge(rest, last_id, u64::MAX);
         let (position, limit) = (cursor.position(), cursor.limit());
         if position.number == limit.number && position.offset < limit.offset {
             let segments = cursor.into_segments();

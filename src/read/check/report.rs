@@ -21,7 +21,10 @@ pub struct CheckReport {
     pub bytes: u64,
     /// The largest id of those events; none: there are no events.
     pub last_event_id: Option<u64>,
-    /// Ids from 1 to the last one that no event has.
+    /// Events that do not exist, before the first one asked for
+    /// ([`CheckOptions::pruned_before`](super::CheckOptions::pruned_before)).
+    pub pruned_events: u64,
+    /// Ids from 1, or from the first one asked for, to the last one that no event has.
     pub missing_ids: Ranges,
     /// Ids that more than one event has; each is counted once for every event after
     /// the first.
@@ -35,7 +38,8 @@ pub struct CheckReport {
     /// Unfinished lines at the end of streams; the next writer cuts them off and
     /// keeps a copy.
     pub torn_tails: List<Tail>,
-    /// Missing segment numbers: they must begin at 1 and be consecutive.
+    /// Missing segment numbers: they must begin at 1 and be consecutive, except where
+    /// all that is missing was pruned.
     pub missing_segments: List<Gap>,
     /// Segments of which `.auditrail/times` says a range of times that does not hold all
     /// of their events: a read of a time would leave those out.
@@ -133,7 +137,7 @@ pub enum IndexState {
     /// There is none. It is written when a writer closes.
     #[default]
     Missing,
-    /// Its id is the last one.
+    /// Its id is the last one, or one of those that were pruned.
     Equal,
     /// Events were written since: a writer is running or was killed.
     Behind,

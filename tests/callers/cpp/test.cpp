@@ -211,6 +211,7 @@ static void reading(const std::string &root) {
     const auditrail::buffer state = auditrail::replay(root, "v2", "image");
     CHECK(state.view().find(R"("applied_events":6)") != std::string_view::npos);
     CHECK(auditrail::check(root).view().front() == '{');
+    CHECK(auditrail::check(root, 9).view().find("\"pruned_events\":0") != std::string_view::npos);
 }
 
 /* The payload is a part of the event's text, and stays one. */

@@ -205,6 +205,7 @@ class Test {
         same(Auditrail.replay(root, "v2", "image", new Filter().ids(0, 7)),
                 "{\"state\":{\"m0\":{\"n\":3},\"m1\":{\"n\":7},\"m2\":{\"n\":5}},\"last_event_id\":7,\"applied_events\":4}");
         same(Auditrail.check(root).startsWith("{"), true);
+        same(Auditrail.check(root, 9).contains("\"pruned_events\":0"), true);
         same(Auditrail.history(root, "v2", "image", "m1", new Filter()).contains("\"changes\":{\"n\":{\"new\":1}}"), true);
         try (var following = Auditrail.read(root, new Filter().ids(10, Long.MAX_VALUE));
                 var trail = Auditrail.open(root)) {

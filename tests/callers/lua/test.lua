@@ -207,6 +207,8 @@ do -- reading
     end
     same(seen, 2)
     same(auditrail.check(root).events, 11)
+    same(auditrail.check(root, 9).pruned_events, 0)
+    fails(nil, auditrail.check, root, -1)
     trail:close()
 end
 

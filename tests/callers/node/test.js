@@ -125,6 +125,8 @@ async function reading(root) {
   assert.deepEqual([replayed.state.m1, replayed.last_event_id, replayed.applied_events], [{ n: 7 }, 7, 4]);
   assert.deepEqual(auditrail.history(root, 'v2', 'image', 'm1')[0].changes, { n: { new: 1 } });
   assert.equal(auditrail.check(root).events, 10);
+  assert.deepEqual([auditrail.check(root, 9).ok, auditrail.check(root, 9n).pruned_events], [true, 0]);
+  assert.throws(() => auditrail.check(root, -1), RangeError);
   const seen = [];
   for await (const one of auditrail.follow(root, { minEventId: 10 }, 1000)) {
     seen.push(one.event_id);

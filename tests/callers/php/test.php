@@ -173,6 +173,7 @@ $replayed = Auditrail\replay($root, 'v2', 'image', ['max_event_id' => 7]);
 same([$replayed['state']['m1']['n'], $replayed['last_event_id'], $replayed['applied_events']], [7, 7, 4]);
 same(Auditrail\history($root, 'v2', 'image', 'm1')[0]['changes'], ['n' => ['new' => 1]]);
 same(Auditrail\check($root)['events'], 10);
+same(Auditrail\check($root, pruned_before: 9)['pruned_events'], 0);
 $seen = [];
 foreach (Auditrail\read($root, ['min_event_id' => 10, 'follow' => 0.1]) as $id => $one) {
     $seen[] = $id;

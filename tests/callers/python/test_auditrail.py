@@ -912,6 +912,10 @@ class Reading(Case):
         self.fill()
         report = auditrail.check(self.root)
         self.assertEqual(report["events"], 10)
+        report = auditrail.check(self.root, pruned_before=9)
+        self.assertEqual((report["ok"], report["pruned_events"]), (True, 0))
+        with self.assertRaises((TypeError, ValueError)):
+            auditrail.check(self.root, pruned_before=-1)
 
 
 if __name__ == "__main__":

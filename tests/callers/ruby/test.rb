@@ -214,6 +214,7 @@ replayed = Auditrail.replay(root, "v2", "image", event_ids: (..7))
 same [replayed.state["m1"]["n"], replayed.last_event_id, replayed.applied_events], [7, 7, 4]
 same Auditrail.history(root, "v2", "image", "m1").first["changes"], { "n" => { "new" => 1 } }
 same Auditrail.check(root)["events"], 10
+same Auditrail.check(root, pruned_before: 9)["pruned_events"], 0
 later = Thread.new { sleep 0.2 and Trail.open(root) { |t| t.append(**Event) } }
 same Auditrail.read(root, event_ids: (10..), follow: 30).take(2).map { |event, _| event["event_id"] }, [10, 11]
 later.join
