@@ -971,7 +971,9 @@ auditrail_status auditrail_history(const char *root,
  * "ok", "events", "streams", "segments", "bytes", "last_event_id",
  * "pruned_events" (see `auditrail_check_pruned`; here 0); "missing_ids", "doubled_ids" and "removed_ids" (after the last event, which the
  * trail once had; {"count":n,"ranges":[[first,last],…]});
- * "damaged_lines", "misplaced_events", "disordered_events", "torn_tails",
+ * "damaged_lines", "misplaced_events", "disordered_events", "foreign_lines" (read
+ * without loss, but no writer writes them so: blanks, other keys, another order
+ * of keys, carriage returns, blank lines), "torn_tails",
  * "missing_segments", "foreign_files", "false_times" (recorded ranges of times
  * that would hide events; {"count":n,"first":[…]}, the first 1,000); "index" ({"state":"equal", "behind" (events were written since),
  * "ahead" (of ids that no event has), "missing" or "unreadable",

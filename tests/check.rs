@@ -86,6 +86,7 @@ fn changed(change: impl FnOnce(&Path)) -> CheckReport {
         + report.damaged_lines.count
         + report.misplaced_events.count
         + report.disordered_events.count
+        + report.foreign_lines.count
         + report.torn_tails.count
         + report.missing_segments.count
         + report.foreign_files.count;
@@ -438,4 +439,123 @@ fn pruning_while_it_is_checked_is_no_fault_either() {
         assert_eq!(found.ok, bound == 6301, "{:?}", found.damaged_lines);
         assert_eq!(found.damaged_lines.count, u64::from(bound == 1));
     }
+}
+
+/// A trail of one stream whose lines are these, with and without the newline.
+fn trail_of(lines: &[String]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir_all(folder.path().join("v2/text")).expect("a folder");
+    let path = folder.path().join("v2/text/audit-000001.jsonl");
+    fs::write(path, lines.concat()).expect("writing");
+    folder
+}
+
+#[test]
+fn a_line_that_no_writer_writes_so_is_found_and_still_read() {
+    let plain: Vec<String> = (1..=5).map(|id| Event::new(id).line() + "\n").collect();
+    assert!(report(trail_of(&plain).path()).ok);
+    let line = plain[2].clone();
+    let payload = Event {
+        payload: Some(r#"{"after":{"a":"\u00e9 \"x\"","b":1.10}}"#.into()),
+        ..Event::new(3)
+    };
+    let payload = payload.line() + "\n";
+    let mut with_payload = plain.clone();
+    with_payload[2].clone_from(&payload);
+    assert!(report(trail_of(&with_payload).path()).ok, "{payload}");
+    for (changed, reason) in [
+        (line.replace('\n', "\r\n"), "carriage return"),
+        (
+            line.replacen("\"event_id\":", "\"event_id\": ", 1),
+            "a blank at byte 12",
+        ),
+        (line.replace('\n', " \n"), "a blank"),
+        (format!(" {line}"), "a blank at byte 0"),
+        (line.replace("}\n", ",\"by\":\"me\"}\n"), "\"by\" is none"),
+        (
+            line.replacen("{\"event_id\":3,", "{", 1)
+                .replace("}\n", ",\"event_id\":3}\n"),
+            "not in its place",
+        ),
+        (
+            line.replacen("\"model_name\":\"", "\"model_name\":\"\\u0041", 1),
+            "escapes",
+        ),
+        (
+            line.replacen("\"model_name\":\"", "\"model_name\":\"\u{e9}", 1),
+            "escapes",
+        ),
+        (payload.replace("\"b\":", "\"b\" :"), "a blank"),
+        (payload.replace("\\u00e9", "\\u00E9"), "escapes"),
+        (payload.replace("\\u00e9", "\u{e9}"), "escapes"),
+        (payload.replace("\\u00e9", "\\/"), "escapes"),
+    ] {
+        assert!(changed != line && changed != payload, "{reason}");
+        let mut lines = plain.clone();
+        lines[2].clone_from(&changed);
+        let folder = trail_of(&lines);
+        let found = report(folder.path());
+        assert_eq!(
+            (found.foreign_lines.count, found.ok),
+            (1, false),
+            "{changed}{found:?}"
+        );
+        let fault = &found.foreign_lines.first[0];
+        assert!(
+            fault.reason.contains(reason),
+            "{reason}: {changed}{fault:?}"
+        );
+        assert_eq!(fault.event_id, Some(3));
+        assert_eq!(fault.offset, (plain[0].len() + plain[1].len()) as u64);
+        // Nothing else is wrong with it.
+        assert_eq!(found.events, 5, "{changed}");
+        assert_eq!(found.missing_ids.count + found.damaged_lines.count, 0);
+        assert_eq!(
+            auditrail::replay(folder.path(), "v2", "text", &auditrail::Filter::new())
+                .expect("reading")
+                .damage_count(),
+            0
+        );
+    }
+}
+
+#[test]
+fn a_blank_line_is_foreign_and_a_damaged_one_is_damaged_only() {
+    let plain: Vec<String> = (1..=5).map(|id| Event::new(id).line() + "\n").collect();
+    for blank in ["\n", "  \n", "\r\n", "\t\n"] {
+        for place in 0..5 {
+            let mut lines = plain.clone();
+            lines.insert(place, blank.to_owned());
+            let found = report(trail_of(&lines).path());
+            assert_eq!((found.foreign_lines.count, found.ok), (1, false), "{place}");
+            assert_eq!(found.foreign_lines.first[0].reason, "it is blank");
+            assert_eq!(found.events, 5);
+        }
+    }
+    // One that is damaged too is told once, as damage.
+    let mut lines = plain.clone();
+    lines[2] = plain[2].replace("\"timestamp\":", "\"timestamp\": x");
+    let found = report(trail_of(&lines).path());
+    assert_eq!(
+        (found.foreign_lines.count, found.damaged_lines.count),
+        (0, 1)
+    );
+}
+
+#[test]
+fn foreign_lines_are_counted_and_some_listed_in_any_segment() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut tree = TrailBuilder::new(folder.path(), 20_000);
+    for id in 1..=3000 {
+        tree.append("v2", "text", &(Event::new(id).line() + "\r"));
+    }
+    // Its last line lacks the newline, and is not the last of the stream.
+    let path = folder.path().join("v2/text/audit-000001.jsonl");
+    let text = fs::read_to_string(&path).expect("a segment");
+    fs::write(&path, text.trim_end()).expect("writing");
+    let found = report(folder.path());
+    assert_eq!((found.events, found.foreign_lines.count), (3000, 3000));
+    assert_eq!(found.foreign_lines.first.len(), 1000);
+    let newline = |fault: &&auditrail::check::Fault| fault.reason.contains("newline");
+    assert_eq!(found.foreign_lines.first.iter().filter(newline).count(), 1);
 }

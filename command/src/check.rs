@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 
 /// Go through a trail and report what is wrong
 ///
-/// The exit code is 1 if anything is. Looks for ids that are missing or doubled, damaged lines, events that are in
-/// the wrong place, segments that are missing, files that do not belong, and an
-/// index that contradicts the segments. Changes nothing; a writer may be at work.
+/// The exit code is 1 if anything is. Looks for ids that are missing or doubled,
+/// damaged lines, lines that are read but that no writer writes so (blanks, other keys,
+/// carriage returns), events that are in the wrong place, segments that are missing,
+/// files that do not belong, and an index that contradicts the segments. Changes
+/// nothing; a writer may be at work.
 #[derive(Args, Debug)]
 pub struct Check {
     /// The trail's folder
@@ -110,6 +112,11 @@ fn print_events(output: &mut Output, root: &Path, report: &CheckReport) -> Resul
             &report.disordered_events,
             "event out of order",
             "events out of order",
+        ),
+        (
+            &report.foreign_lines,
+            "line that no writer writes so",
+            "lines that no writer writes so",
         ),
         (
             &report.false_times,

@@ -35,9 +35,26 @@ pub enum DamageKind {
     Irregular,
 }
 
+/// A line that no writer writes so.
+pub(crate) struct ForeignLine<'l> {
+    pub path: &'l Path,
+    pub offset: u64,
+    pub event_id: Option<u64>,
+    /// Without its newline.
+    pub text: &'l [u8],
+    /// Whether a newline ends it.
+    pub terminated: bool,
+}
+
 /// Where damage is reported.
 pub(crate) trait DamageSink {
     fn report(&mut self, damage: Damage);
+
+    /// A line that is not as a writer writes it is no damage: it holds an event, or is
+    /// blank (`event_id` is `None`). Most do not care.
+    fn report_foreign(&mut self, line: &ForeignLine<'_>) {
+        let _ = line;
+    }
 }
 
 /// Counts all damage and keeps the first entries.

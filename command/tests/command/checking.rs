@@ -136,3 +136,31 @@ fn a_pruned_trail_passes_with_its_bound_and_only_so() {
     assert_eq!(ran.code, 1, "{ran:?}");
     assert_eq!(json(&ran.out)["missing_segments"]["count"], 1);
 }
+
+#[test]
+fn lines_that_no_writer_writes_so_are_told_and_read() {
+    let place = told();
+    let text = std::fs::read_to_string(place.users(1)).expect("a segment");
+    let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
+    lines[1] = lines[1].replace('\n', "\r\n");
+    lines[2] = lines[2].replacen("{\"event_id\"", "{\"by\":\"me\",\"event_id\"", 1);
+    lines.push("\n".to_owned());
+    std::fs::write(place.users(1), lines.concat()).expect("a write");
+    let ran = place.run("check", &[]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let report = json(&ran.out);
+    assert_eq!(report["foreign_lines"]["count"], 3);
+    assert_eq!(report["events"], 6);
+    assert_eq!(report["damaged_lines"]["count"], 0);
+    let ran = place.run("check", &["--format", "table"]);
+    for part in [
+        "3 lines that no writer writes so",
+        "a carriage return ends it",
+        "the key \"by\" is none of an event's",
+        "it is blank",
+    ] {
+        assert!(ran.out.contains(part), "{part}: {}", ran.out);
+    }
+    let ran = place.run("read", &[]);
+    assert_eq!((ran.code, ids(&ran.out).len()), (0, 6), "{ran:?}");
+}

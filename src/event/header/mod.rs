@@ -7,6 +7,7 @@
 //!
 //! Strings are not copied or decoded: a [`TextSpan`] says where in the line one is.
 
+mod form;
 mod scan;
 
 use crate::event::json::{self, Buffers, JsonParser};
@@ -15,6 +16,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::ops::Range;
 
+pub(crate) use form::form_fault;
 pub(crate) use scan::{EVENT_ID, leading, leading_id, scan, scan_into, stream_fields};
 
 /// Where a string's text is in a line, without its quotes. Lines are shorter than
@@ -184,9 +186,19 @@ pub(crate) fn parse(line: &[u8]) -> Result<(Header, StreamRef), String> {
 #[derive(Debug, Default)]
 pub(crate) struct LineChecker {
     buffers: Buffers,
+    /// Whether texts must be as the writer writes them.
+    strict: bool,
 }
 
 impl LineChecker {
+    /// One to which only a line that is written as the writer writes it is valid.
+    pub fn strict() -> Self {
+        Self {
+            strict: true,
+            ..Self::default()
+        }
+    }
+
     /// Whether all of a line that was scanned to [`Depth::All`] is JSON; if not,
     /// [`parse`] gives the reason.
     pub fn is_valid(&mut self, line: &[u8], header: &Header) -> bool {
@@ -216,10 +228,11 @@ impl LineChecker {
         let mut parser = JsonParser::new(text, &mut self.buffers);
         // One container is around every value: the event's object.
         let result = parser.value(1).and_then(|()| parser.expect_end());
+        let is_valid = result.is_ok() && (!self.strict || parser.is_canonical());
         if text.len() > json::KEPT_CAPACITY {
             self.buffers.trim();
         }
-        result.is_ok()
+        is_valid
     }
 }
 

@@ -142,6 +142,13 @@ impl<'p> JsonParser<'p> {
         Ok(&self.buffers.output)
     }
 
+    /// Whether the whole text was read and is canonical: it is its own output.
+    #[inline]
+    pub fn is_canonical(&self) -> bool {
+        let changed = self.text.len() - self.unflushed.len();
+        self.remaining.is_empty() && self.text.get(..changed) == Some(&self.buffers.output)
+    }
+
     /// Fails unless only whitespace is left of the text.
     pub fn expect_end(&self) -> Result<()> {
         let remaining = trim_start(self.remaining);

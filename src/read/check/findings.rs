@@ -4,7 +4,8 @@ use super::absent::{AbsentSegments, Verdict, verdict};
 use super::ids::IdSet;
 use super::report::{CheckReport, Fault, Gap, IndexFinding, IndexState};
 use crate::error::Result;
-use crate::read::damage::{Damage, DamageKind, DamageSink};
+use crate::event::header::form_fault;
+use crate::read::damage::{Damage, DamageKind, DamageSink, ForeignLine};
 use crate::store::index_file::IndexContent;
 use std::path::Path;
 
@@ -44,6 +45,18 @@ impl DamageSink for Findings {
         {
             self.report.doubled_ids.add(id, id);
         }
+    }
+
+    fn report_foreign(&mut self, line: &ForeignLine<'_>) {
+        self.report.foreign_lines.add_with(|| Fault {
+            path: path_text(line.path),
+            offset: line.offset,
+            event_id: line.event_id,
+            reason: match line.event_id {
+                Some(_) => form_fault(line.text, line.terminated),
+                None => "it is blank".to_owned(),
+            },
+        });
     }
 }
 

@@ -292,7 +292,7 @@ impl TrailCheck<'_> {
         matcher.depth = Depth::All;
         // No times: no segment is skipped.
         let times = Times::default();
-        let mut checker = LineChecker::default();
+        let mut checker = LineChecker::strict();
         let mut seen = SegmentTimes::default();
         let mut missing = missing_numbers(cursor.segments());
         let folder = path_text(&self.layout.as_given(cursor.segments().folder()));

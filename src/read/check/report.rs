@@ -35,6 +35,12 @@ pub struct CheckReport {
     pub misplaced_events: List<Fault>,
     /// Events whose id is not above that of the event before.
     pub disordered_events: List<Fault>,
+    /// Lines that are read without loss, but that neither a writer of this library nor
+    /// its predecessor writes so: blank ones, and events with blanks, other keys, their
+    /// keys in another order, other escapes, or another end of the line. Someone else
+    /// has written or edited the file. In a payload, the text is looked at and not the
+    /// order of keys.
+    pub foreign_lines: List<Fault>,
     /// Unfinished lines at the end of streams; the next writer cuts them off and
     /// keeps a copy.
     pub torn_tails: List<Tail>,
@@ -74,9 +80,14 @@ impl<T> Default for List<T> {
 
 impl<T> List<T> {
     pub(super) fn add(&mut self, item: T) {
+        self.add_with(|| item);
+    }
+
+    /// The same for an item that costs more to make than to count.
+    pub(super) fn add_with(&mut self, make: impl FnOnce() -> T) {
         self.count += 1;
         if self.first.len() < MAX_LISTED {
-            self.first.push(item);
+            self.first.push(make());
         }
     }
 }
@@ -160,6 +171,7 @@ impl CheckReport {
             && self.damaged_lines.count == 0
             && self.misplaced_events.count == 0
             && self.disordered_events.count == 0
+            && self.foreign_lines.count == 0
             && self.torn_tails.count == 0
             && self.missing_segments.count == 0
             && self.foreign_files.count == 0

@@ -13,7 +13,7 @@
 
 use super::{Cursor, CursorContext, SkippedLine};
 use crate::event::header::{self, Depth, Header, leading_id};
-use crate::read::damage::{Damage, DamageKind};
+use crate::read::damage::{Damage, DamageKind, ForeignLine};
 use crate::store::lines::{Direction, Line};
 use crate::store::storage::Storage;
 
@@ -25,6 +25,18 @@ pub(super) enum FastPath {
     Pass,
     /// The fast path cannot decide; [`Cursor::classify`] does.
     Unsure,
+}
+
+/// What a line is, if it is not damaged.
+enum Examined {
+    Blank,
+    Event {
+        header: Header,
+        /// Whether it passes the filter. If it does, the whole line has been checked.
+        passes: bool,
+        /// Whether it is in another form than the trail's own, as far as it was read.
+        foreign: bool,
+    },
 }
 
 /// Why a line is no event of this stream.
@@ -103,8 +115,20 @@ impl Cursor {
             return false;
         }
         let (header, passes) = match self.examine(line, context) {
-            Ok(Some(examined)) => examined,
-            Ok(None) => return false,
+            Ok(Examined::Event {
+                header,
+                passes,
+                foreign,
+            }) => {
+                if foreign {
+                    self.report_foreign(line, Some(header.event_id), context);
+                }
+                (header, passes)
+            }
+            Ok(Examined::Blank) => {
+                self.report_foreign(line, None, context);
+                return false;
+            }
             Err(fault) => {
                 context.damage.report(Damage {
                     kind: fault.kind,
@@ -127,13 +151,22 @@ impl Cursor {
         passes
     }
 
-    /// The header of the line's event, and whether it passes the filter; if it
-    /// does, the whole line has been checked. `None`: the line is blank.
+    fn report_foreign(&self, line: Line, event_id: Option<u64>, context: &mut CursorContext<'_>) {
+        context.damage.report_foreign(&ForeignLine {
+            path: &self.path,
+            offset: line.offset,
+            event_id,
+            text: self.lines.as_ref().map_or(&[], |lines| lines.text(line)),
+            terminated: line.whole,
+        });
+    }
+
+    /// What the line is.
     fn examine(
         &mut self,
         line: Line,
         context: &mut CursorContext<'_>,
-    ) -> std::result::Result<Option<(Header, bool)>, LineFault> {
+    ) -> std::result::Result<Examined, LineFault> {
         let no_event = |reason: String| LineFault {
             kind: DamageKind::NoEvent,
             reason,
@@ -143,7 +176,7 @@ impl Cursor {
             return Err(no_event("a long line that is no event".to_owned()));
         }
         let Some(lines) = &self.lines else {
-            return Ok(None);
+            return Ok(Examined::Blank);
         };
         let text = lines.text(line);
         let scanned = if line.whole {
@@ -153,12 +186,12 @@ impl Cursor {
         };
         let header = match scanned {
             Some(header) => header,
-            None if text.iter().all(u8::is_ascii_whitespace) => return Ok(None),
+            None if text.iter().all(u8::is_ascii_whitespace) => return Ok(Examined::Blank),
             None => self.parse(text)?,
         };
         self.recheck_skipped(header.event_id, context);
         let Some(lines) = &self.lines else {
-            return Ok(None);
+            return Ok(Examined::Blank);
         };
         let ahead = lines.ahead().map(leading_id);
         if let Some(reason) = self.order_fault(header.event_id, ahead, context.storage) {
@@ -169,25 +202,31 @@ impl Cursor {
             });
         }
         let Some(lines) = &self.lines else {
-            return Ok(None);
+            return Ok(Examined::Blank);
         };
         let text = lines.text(line);
+        let event = |header, passes, foreign| Examined::Event {
+            header,
+            passes,
+            foreign,
+        };
         if !context.matcher.matches(&header, text) {
-            return Ok(Some((header, false)));
+            return Ok(event(header, false, scanned.is_none()));
         }
         if scanned.is_none() {
-            return Ok(Some((header, true)));
+            return Ok(event(header, true, true));
         }
         let whole = match context.matcher.depth {
             Depth::All => scanned,
             _ => header::scan(text, &self.stream_fields, Depth::All),
         };
-        let whole = match whole {
-            Some(header) if context.checker.is_valid(text, &header) => header,
+        match whole {
+            Some(header) if context.checker.is_valid(text, &header) => {
+                Ok(event(header, true, false))
+            }
             // Another format after the scanned part, or no JSON.
-            _ => self.parse(text)?,
-        };
-        Ok(Some((whole, true)))
+            _ => Ok(event(self.parse(text)?, true, true)),
+        }
     }
 
     /// The header of a line in any format, if it is an event of this stream.
