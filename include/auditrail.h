@@ -970,7 +970,9 @@ auditrail_status auditrail_history(const char *root,
  * nothing. AUDITRAIL_OK whatever is wrong: see "ok" in the report. Its keys:
  * "ok", "events", "streams", "segments", "bytes", "last_event_id",
  * "pruned_events" (see `auditrail_check_pruned`; here 0); "missing_ids", "doubled_ids" and "removed_ids" (after the last event, which the
- * trail once had; {"count":n,"ranges":[[first,last],…]});
+ * trail once had; {"count":n,"ranges":[[first,last],…]}); "doubled_events" (where
+ * those with doubled ids stand, for the first 1,000 ids: [{"event_id":n,"count":n,
+ * "places":[{"path":…,"offset":n},…]},…], the first 16 places);
  * "damaged_lines", "misplaced_events", "disordered_events", "foreign_lines" (read
  * without loss, but no writer writes them so: blanks, other keys, another order
  * of keys, carriage returns, blank lines), "torn_tails",

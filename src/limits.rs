@@ -45,6 +45,9 @@ pub(crate) const MAX_DEPTH: usize = 128;
 /// counted. Reports about a badly damaged trail must not exhaust memory.
 pub(crate) const MAX_LISTED: usize = 1000;
 
+/// How many places are kept of the events that have one id.
+pub(crate) const MAX_LISTED_PLACES: usize = 16;
+
 // A header's text spans and a journal entry's length have 32 bits.
 const _: () = assert!(MAX_LINE_BYTES <= u32::MAX as usize / 2);
 // A journal entry's name length has 16 bits.

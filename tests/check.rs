@@ -559,3 +559,107 @@ fn foreign_lines_are_counted_and_some_listed_in_any_segment() {
     let newline = |fault: &&auditrail::check::Fault| fault.reason.contains("newline");
     assert_eq!(found.foreign_lines.first.iter().filter(newline).count(), 1);
 }
+
+#[test]
+fn the_places_of_doubled_ids_are_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path();
+    write_two_streams(root, 60, false);
+    assert_eq!(report(root).doubled_events, []);
+    // An event of the one stream comes to stand in the other too, in the last of its
+    // segments and in its first; and one is doubled within its segment.
+    let line_of = |path: &Path, index: usize| {
+        let text = fs::read_to_string(path).expect("a segment");
+        text.split_inclusive('\n')
+            .nth(index)
+            .expect("a line")
+            .to_owned()
+    };
+    let a = path_of(root, "a", 2);
+    let copied = line_of(&a, 1);
+    let moved = copied.replace("\"category\":\"a\"", "\"category\":\"b\"");
+    let b = path_of(root, "b", 1);
+    let text = fs::read_to_string(&b).expect("a segment");
+    fs::write(&b, text.clone() + &moved).expect("writing");
+    let other = path_of(root, "a", 5);
+    let whole = fs::read_to_string(&other).expect("a segment");
+    let twice = line_of(&other, 0);
+    fs::write(&other, twice.clone() + &whole).expect("writing");
+    let found = report(root);
+    let id = |line: &str| -> u64 {
+        let value: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        value["event_id"].as_u64().expect("an id")
+    };
+    assert_eq!(found.doubled_ids.count, 2, "{found:?}");
+    let places: Vec<_> = (found.doubled_events.iter())
+        .map(|event| {
+            let places: Vec<_> = (event.places.iter())
+                .map(|place| (std::path::PathBuf::from(&place.path), place.offset))
+                .collect();
+            (event.event_id, event.count, places)
+        })
+        .collect();
+    let first = line_of(&a, 0).len() as u64;
+    let expected = [
+        (
+            id(&copied),
+            2,
+            vec![(a.clone(), first), (b.clone(), text.len() as u64)],
+        ),
+        (
+            id(&twice),
+            2,
+            vec![(other.clone(), 0), (other.clone(), twice.len() as u64)],
+        ),
+    ];
+    assert_eq!(places, expected);
+    // The second one of these is named as what it is.
+    let faults = &found.disordered_events.first;
+    assert!(
+        faults
+            .iter()
+            .any(|fault| fault.reason.contains("duplicate")),
+        "{faults:?}"
+    );
+    assert_eq!(found.damaged_lines.count, 0);
+}
+
+#[test]
+fn of_many_doubled_ids_some_are_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut tree = TrailBuilder::new(folder.path(), 1 << 16);
+    for id in 1..=3000 {
+        for category in ["a", "b"] {
+            let event = Event {
+                category: category.into(),
+                ..Event::new(id)
+            };
+            tree.append("v2", category, &event.line());
+        }
+    }
+    for _ in 0..40 {
+        tree.append(
+            "v2",
+            "b",
+            &Event {
+                category: "b".into(),
+                ..Event::new(7)
+            }
+            .line(),
+        );
+    }
+    let found = report(folder.path());
+    assert_eq!(found.doubled_ids.count, 3040);
+    assert_eq!(found.doubled_events.len(), 1000);
+    let seven = &found.doubled_events[6];
+    assert_eq!(
+        (seven.event_id, seven.count, seven.places.len()),
+        (7, 42, 16)
+    );
+    assert!(
+        found
+            .doubled_events
+            .iter()
+            .all(|event| event.places.len() >= 2)
+    );
+}

@@ -101,6 +101,7 @@ fn print_events(output: &mut Output, root: &Path, report: &CheckReport) -> Resul
         "id is doubled",
         "ids are doubled",
     )?;
+    print_doubled(output, root, report)?;
     for (faults, one, many) in [
         (&report.damaged_lines, "damaged line", "damaged lines"),
         (
@@ -135,6 +136,25 @@ fn print_events(output: &mut Output, root: &Path, report: &CheckReport) -> Resul
                 shown(&fault.reason)
             )
         })?;
+    }
+    Ok(())
+}
+
+/// Where the events with doubled ids stand.
+fn print_doubled(output: &mut Output, root: &Path, report: &CheckReport) -> Result<(), Failure> {
+    for event in report.doubled_events.iter().take(NAMED) {
+        let mut places: Vec<String> = (event.places.iter())
+            .map(|place| format!("{}, byte {}", inside(root, &place.path), place.offset))
+            .collect();
+        let more = event.count.saturating_sub(places.len() as u64);
+        if more > 0 {
+            places.push(format!("{} more", grouped(more)));
+        }
+        output.line(&format!("    #{}: {}", event.event_id, places.join("; ")))?;
+    }
+    if report.doubled_events.len() > NAMED {
+        let more = report.doubled_events.len() - NAMED;
+        output.line(&format!("    … and {} more", grouped(more as u64)))?;
     }
     Ok(())
 }

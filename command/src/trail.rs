@@ -36,7 +36,7 @@ pub fn must_be_one(root: &Path) -> Result<(), Failure> {
     ))
 }
 
-/// Reports on standard error the lines that are no events; for scripts, damage has
+/// Reports on standard error the lines that were left out; for scripts, damage has
 /// an exit code of its own.
 pub fn outcome(damage: &[Damage], count: u64) -> Outcome {
     if count == 0 {
@@ -48,14 +48,35 @@ pub fn outcome(damage: &[Damage], count: u64) -> Outcome {
     }
     let is_file = |damage: &Damage| damage.kind == DamageKind::Irregular;
     let what = if damage.iter().all(is_file) {
-        counted(count, "file was", "files were") + " left out, being no segment"
+        counted(count, "file was", "files were")
     } else {
-        counted(count, "line was", "lines were") + " left out, being no event"
+        counted(count, "line was", "lines were")
     };
     Err(Failure::new(
         Exit::Damaged,
-        format!("{what}; `auditrail check` tells more"),
+        format!(
+            "{what} left out, being {}; `auditrail check` tells more",
+            kinds(damage).join(" or ")
+        ),
     ))
+}
+
+/// What is left out is, each kind once.
+fn kinds(damage: &[Damage]) -> Vec<&'static str> {
+    let mut kinds = Vec::new();
+    for damage in damage {
+        let kind = match damage.kind {
+            DamageKind::Disordered => "out of order or a duplicate",
+            DamageKind::Misplaced => "of another stream",
+            DamageKind::Gone => "taken away",
+            DamageKind::Irregular => "no segment",
+            _ => "no event",
+        };
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    kinds
 }
 
 /// Reports one damaged line, or a whole file.

@@ -164,3 +164,53 @@ fn lines_that_no_writer_writes_so_are_told_and_read() {
     let ran = place.run("read", &[]);
     assert_eq!((ran.code, ids(&ran.out).len()), (0, 6), "{ran:?}");
 }
+
+#[test]
+fn an_id_that_stands_twice_is_named_with_both_places() {
+    let place = told();
+    let groups = place.root().join("legacy/groups/audit-000001.jsonl");
+    let users = std::fs::read_to_string(place.users(1)).expect("a segment");
+    let second: Vec<&str> = users.split_inclusive('\n').collect();
+    let copy = second[1].replace(
+        "\"domain\":\"v2\",\"category\":\"users\"",
+        "\"domain\":\"legacy\",\"category\":\"groups\"",
+    );
+    assert_ne!(copy, second[1]);
+    let text = std::fs::read_to_string(&groups).expect("a segment");
+    std::fs::write(&groups, copy + &text).expect("a write");
+    let ran = place.run("check", &["--format", "table"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let expected = format!(
+        "    #2: legacy/groups/audit-000001.jsonl, byte 0; v2/users/audit-000001.jsonl, byte {}",
+        second[0].len()
+    );
+    assert!(ran.out.contains(&expected), "{expected}\n{}", ran.out);
+    let report = json(&place.run("check", &[]).out);
+    assert_eq!(
+        report["doubled_events"][0]["places"][1]["offset"].as_u64(),
+        Some(second[0].len() as u64)
+    );
+}
+
+#[test]
+fn a_duplicate_and_a_disorder_are_named_as_that() {
+    for (from, to, what) in [
+        (1, 2, "a duplicate: event_id 2"),
+        (0, 2, "out of order: event_id 1"),
+    ] {
+        let place = told();
+        let text = std::fs::read_to_string(place.users(1)).expect("a segment");
+        let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+        lines.insert(to, lines[from]);
+        std::fs::write(place.users(1), lines.concat()).expect("a write");
+        let ran = place.run("read", &[]);
+        assert_eq!((ran.code, ids(&ran.out).len()), (5, 6), "{ran:?}");
+        assert!(ran.err.contains(what), "{what}: {ran:?}");
+        assert!(
+            ran.err
+                .contains("1 line was left out, being out of order or a duplicate"),
+            "{ran:?}"
+        );
+        assert!(!ran.err.contains("no event"), "{ran:?}");
+    }
+}

@@ -5,8 +5,10 @@ use super::ids::IdSet;
 use super::report::{CheckReport, Fault, Gap, IndexFinding, IndexState};
 use crate::error::Result;
 use crate::event::header::form_fault;
+use crate::limits::MAX_LISTED;
 use crate::read::damage::{Damage, DamageKind, DamageSink, ForeignLine};
 use crate::store::index_file::IndexContent;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// What has been found so far.
@@ -16,6 +18,8 @@ pub(super) struct Findings {
     ids: IdSet,
     /// Ids of lines that were reported as damage.
     rejected_ids: IdSet,
+    /// The first ids that more than one event has.
+    doubled_ids: BTreeSet<u64>,
     /// The largest id in the snapshot.
     snapshot_last_id: u64,
     /// Events before this one may be missing.
@@ -43,7 +47,7 @@ impl DamageSink for Findings {
         if let Some(id) = damage.event_id
             && !self.rejected_ids.insert(id)
         {
-            self.report.doubled_ids.add(id, id);
+            self.add_doubled(id);
         }
     }
 
@@ -98,16 +102,28 @@ impl Findings {
             self.snapshot_last_id = self.snapshot_last_id.max(id);
         }
         if !self.ids.insert(id) {
-            self.report.doubled_ids.add(id, id);
+            self.add_doubled(id);
         }
+    }
+
+    fn add_doubled(&mut self, id: u64) {
+        self.report.doubled_ids.add(id, id);
+        if self.doubled_ids.len() < MAX_LISTED {
+            self.doubled_ids.insert(id);
+        }
+    }
+
+    /// The first ids that more than one event has.
+    pub fn doubled_ids(&self) -> &BTreeSet<u64> {
+        &self.doubled_ids
     }
 
     /// `recorded_id`: all events up to this one were in the trail before the check.
     pub fn conclude(&mut self, index: &Result<IndexContent>, recorded_id: u64) {
-        for id in self.rejected_ids.iter() {
+        for id in std::mem::take(&mut self.rejected_ids).iter() {
             // An id above the snapshot is likely to be wrong itself.
             if id <= self.snapshot_last_id && !self.ids.insert(id) {
-                self.report.doubled_ids.add(id, id);
+                self.add_doubled(id);
             }
         }
         let first = self.bound.max(1);

@@ -13,15 +13,19 @@
 //!
 //! It takes the time to read and parse everything, and memory of at most an eighth
 //! of a byte per event, unless ids are scattered by damage. Of each kind of fault,
-//! all are counted and the first 1,000 are listed.
+//! all are counted and the first 1,000 are listed. If ids stand twice, the trail is
+//! read again to say where.
 
 mod absent;
+mod doubled;
 mod findings;
 mod ids;
 mod report;
 
 pub use ids::Ranges;
-pub use report::{CheckReport, Fault, Gap, IndexFinding, IndexState, List, Tail};
+pub use report::{
+    CheckReport, DoubledEvent, Fault, Gap, IndexFinding, IndexState, LinePlace, List, Tail,
+};
 
 use crate::error::Result;
 use crate::event::header::{Depth, LineChecker};
@@ -229,6 +233,11 @@ impl TrailCheck<'_> {
         self.recheck_tails(begin)?;
         (self.on_progress)(self.progress);
         self.findings.conclude(&index, recorded_id);
+        let doubled = self.findings.doubled_ids();
+        if !doubled.is_empty() {
+            self.findings.report.doubled_events =
+                doubled::find(self.storage, self.layout, doubled)?;
+        }
         Ok(self.findings.report)
     }
 

@@ -29,6 +29,9 @@ pub struct CheckReport {
     /// Ids that more than one event has; each is counted once for every event after
     /// the first.
     pub doubled_ids: Ranges,
+    /// Where the events with such ids stand, by id; of the first 1,000 of these ids that
+    /// the check met.
+    pub doubled_events: Vec<DoubledEvent>,
     /// Lines that are no events.
     pub damaged_lines: List<Fault>,
     /// Events whose domain or category is not that of their folder.
@@ -104,6 +107,38 @@ pub struct Fault {
     pub event_id: Option<u64>,
     /// What is wrong.
     pub reason: String,
+}
+
+/// The events that have one id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct DoubledEvent {
+    /// The id.
+    pub event_id: u64,
+    /// How many events have it.
+    pub count: u64,
+    /// Where they stand, in the order of streams: the first 16.
+    pub places: Vec<LinePlace>,
+}
+
+impl DoubledEvent {
+    pub(super) fn new(event_id: u64) -> Self {
+        Self {
+            event_id,
+            count: 0,
+            places: Vec::new(),
+        }
+    }
+}
+
+/// Where a line is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LinePlace {
+    /// The segment's file.
+    pub path: String,
+    /// The byte in it at which the line begins.
+    pub offset: u64,
 }
 
 /// An unfinished line at the end of a stream.

@@ -46,6 +46,22 @@ struct LineFault {
     event_id: Option<u64>,
 }
 
+/// Why an id is out of order: by the one before it.
+fn not_above(id: u64, before: u64) -> String {
+    if id == before {
+        return format!("a duplicate: event_id {id} does not rise above {before}");
+    }
+    format!("out of order: event_id {id} does not rise above {before}")
+}
+
+/// Why an id is out of order: by the one after it.
+fn followed_by(id: u64, after: u64) -> String {
+    if id == after {
+        return format!("a duplicate: event_id {id} is followed by {after}");
+    }
+    format!("out of order: event_id {id} is followed by {after}")
+}
+
 impl Direction {
     /// Whether the id `later` may follow `earlier` in this direction.
     #[inline]
@@ -285,8 +301,8 @@ impl Cursor {
             return;
         }
         let reason = match direction {
-            Direction::Forward => format!("event_id {last} is followed by {id}"),
-            Direction::Backward => format!("event_id {last} does not rise above {id}"),
+            Direction::Forward => followed_by(last, id),
+            Direction::Backward => not_above(last, id),
         };
         context.damage.report(Damage {
             kind: DamageKind::Disordered,
@@ -338,21 +354,17 @@ impl Cursor {
         };
         match self.direction {
             _ if id == 0 => Some("event_id is 0".to_owned()),
-            Direction::Forward if id <= last => {
-                Some(format!("event_id {id} does not rise above {last}"))
-            }
-            Direction::Backward if id >= last => {
-                Some(format!("event_id {id} is followed by {last}"))
-            }
+            Direction::Forward if id <= last => Some(not_above(id, last)),
+            Direction::Backward if id >= last => Some(followed_by(id, last)),
             Direction::Forward => {
                 let ahead = ahead.filter(|&ahead| last < ahead && ahead < id)?;
                 let first = self.is_first_in_stream(last, self.segment_index, id, storage);
-                (!first).then(|| format!("event_id {id} is followed by {ahead}"))
+                (!first).then(|| followed_by(id, ahead))
             }
             Direction::Backward => {
                 let ahead = ahead.filter(|&ahead| id <= ahead && ahead < last)?;
                 let first = self.is_first_in_stream(last, self.segment_index, id, storage);
-                (!first).then(|| format!("event_id {id} does not rise above {ahead}"))
+                (!first).then(|| not_above(id, ahead))
             }
         }
     }
