@@ -111,10 +111,15 @@ pub unsafe extern "C" fn auditrail_reader_next(
 /// As `auditrail_reader_next`, but at the end waits until there is a new event,
 /// in whichever stream, for `timeout_ms` milliseconds at most (UINT64_MAX: for
 /// ever); AUDITRAIL_END if there was none, or none can come any more (see
-/// `auditrail_reader_is_exhausted`). It looks at the files now and then:
-/// an event is returned some milliseconds after it was written, 50 at most if
-/// there are not very many streams. AUDITRAIL_ERR_INVALID_ARGUMENT with
-/// AUDITRAIL_ORDER_NEWEST_FIRST.
+/// `auditrail_reader_is_exhausted`). A signal does not end the wait. On Linux the
+/// first call that waits takes an inotify instance, a file descriptor until the
+/// reader is closed, of which a user has 128 unless configured otherwise, and a
+/// watch for each folder that it reads: an event is returned as soon as it was
+/// written. Elsewhere, where no instances or watches are left, and on file systems
+/// that other machines or programs change (NFS, SMB, FUSE, 9p), it looks at the
+/// files now and then: an event is returned some milliseconds after it was
+/// written, 50 at most if there are not very many streams.
+/// AUDITRAIL_ERR_INVALID_ARGUMENT with AUDITRAIL_ORDER_NEWEST_FIRST.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auditrail_reader_follow(
     reader: *mut auditrail_reader,

@@ -129,7 +129,7 @@ pub(crate) fn require_trail(storage: &dyn Storage, layout: &Layout) -> Result<()
 }
 
 /// The subfolders with names valid for a domain or category, sorted.
-fn subfolders(storage: &dyn Storage, parent: &Path) -> Result<Vec<String>> {
+pub(crate) fn subfolders(storage: &dyn Storage, parent: &Path) -> Result<Vec<String>> {
     let mut names: Vec<String> = list(storage, parent)?
         .into_iter()
         .filter(has_valid_name)

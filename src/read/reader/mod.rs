@@ -18,7 +18,9 @@
 //! Memory: one block for each stream that is read at the same time; the more
 //! streams, the smaller the blocks.
 
+mod changed;
 mod follow;
+mod watch;
 
 use crate::error::Result;
 use crate::event::header::LineChecker;
@@ -29,13 +31,15 @@ use crate::read::record::Record;
 use crate::read::segments::Position;
 use crate::store::layout::Layout;
 use crate::store::lines::Direction;
-use crate::store::listing;
+use crate::store::listing::{self, StreamId};
 use crate::store::storage::{Disk, Storage};
 use crate::store::times::Times;
+use changed::ChangedStreams;
 use follow::Follow;
 use std::collections::{BinaryHeap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// How many segment files may be open at once.
 const MAX_OPEN_FILES: usize = 64;
@@ -71,6 +75,8 @@ pub struct Reader {
     merge_heap: BinaryHeap<HeapEntry>,
     /// How many of the heads are in the snapshot.
     snapshot_heads: usize,
+    /// What the next merge looks at, besides the cursors in the heap.
+    changed: ChangedStreams,
     /// The cursor whose event was returned last.
     current: Option<usize>,
     damage: DamageLog,
@@ -146,6 +152,7 @@ impl Reader {
             },
             merge_heap: BinaryHeap::new(),
             snapshot_heads: 0,
+            changed: ChangedStreams::default(),
             current: None,
             damage: DamageLog::default(),
             checker: LineChecker::default(),
@@ -201,18 +208,27 @@ impl Reader {
             |domain| self.matcher.allows_domain(domain),
             |category| self.matcher.allows_category(category),
         )?;
+        for stream in streams {
+            self.cursor_of(stream);
+        }
+        Ok(())
+    }
+
+    /// The cursor of a stream, which is made if there is none yet.
+    fn cursor_of(&mut self, stream: StreamId) -> usize {
+        if let Some(&cursor) = self.follow.known.get(&stream) {
+            return cursor;
+        }
         let direction = match self.order {
             Order::Stream | Order::OldestFirst => Direction::Forward,
             Order::NewestFirst => Direction::Backward,
         };
-        for stream in streams {
-            if self.follow.add_known(&stream) {
-                self.cursors
-                    .push(Cursor::new(&self.layout, stream, direction));
-                self.snapshot_ends.push(Position::default());
-            }
-        }
-        Ok(())
+        let cursor = self.cursors.len();
+        self.follow.known.insert(stream.clone(), cursor);
+        self.cursors
+            .push(Cursor::new(&self.layout, stream, direction));
+        self.snapshot_ends.push(Position::default());
+        cursor
     }
 
     /// Moves to the next event; `false` at the end.
@@ -270,39 +286,78 @@ impl Reader {
         Ok(found)
     }
 
-    /// Takes the snapshot, sets the limits, and fills the heap.
+    /// Takes the snapshot, sets the limits, and fills the heap. After an error, what is
+    /// to be looked at is still known.
     fn start_merge(&mut self) -> Result<()> {
         self.current = None;
-        for (cursor, snapshot_end) in self.cursors.iter_mut().zip(&mut self.snapshot_ends) {
-            *snapshot_end = cursor.stream_end(&*self.storage)?;
+        for head in self.merge_heap.drain() {
+            self.changed.mark(head.cursor);
         }
-        // Smaller ids than those may be in streams that were created since.
-        self.discover_streams()?;
-        for cursor in &mut self.cursors {
+        self.snapshot_heads = 0;
+        self.take_snapshot()?;
+        self.set_limits()?;
+        let changed = self.changed.list().iter();
+        let reading = changed.filter(|&&c| self.cursors[c].has_more()).count();
+        self.block = (BLOCK_BUDGET / reading.max(1)).clamp(MIN_BLOCK, MAX_BLOCK);
+        for n in 0..self.changed.list().len() {
+            self.push_head(self.changed.list()[n])?;
+        }
+        self.changed.clear();
+        if self.order == Order::NewestFirst {
+            self.begin_in_snapshot()?;
+        }
+        Ok(())
+    }
+
+    /// Determines where the streams that may have changed end now. The others end where
+    /// they have been read to.
+    fn take_snapshot(&mut self) -> Result<()> {
+        let begin = Instant::now();
+        self.take_changes();
+        if !self.is_watching() {
+            self.changed.mark_all(self.cursors.len());
+        }
+        for &index in self.changed.list() {
+            self.snapshot_ends[index] = self.cursors[index].stream_end(&*self.storage)?;
+        }
+        self.follow.looking += begin.elapsed();
+        Ok(())
+    }
+
+    /// Determines the ends once more, for the limits. Smaller ids than those of the
+    /// snapshot may also be in streams that were created or changed since; a write is
+    /// told before the next one begins, so all these are known now.
+    fn set_limits(&mut self) -> Result<()> {
+        let in_snapshot = self.changed.list().len();
+        self.take_changes();
+        if !self.is_watching() {
+            self.discover_streams()?;
+            self.changed.mark_all(self.cursors.len());
+        }
+        for &index in &self.changed.list()[in_snapshot..] {
+            self.snapshot_ends[index] = Position::default();
+        }
+        for &index in self.changed.list() {
+            let cursor = &mut self.cursors[index];
             let end = cursor.stream_end(&*self.storage)?;
             cursor.report_irregular(&mut self.damage);
             cursor.set_limit(end);
         }
-        self.merge_heap.clear();
-        self.snapshot_heads = 0;
-        let reading = self.cursors.iter().filter(|c| c.has_more()).count();
-        self.block = (BLOCK_BUDGET / reading.max(1)).clamp(MIN_BLOCK, MAX_BLOCK);
-        for index in 0..self.cursors.len() {
-            self.push_head(index)?;
-        }
-        if self.order == Order::NewestFirst {
-            // Between the newest events, ids may be missing that were written to
-            // other streams meanwhile: begin with an event of the snapshot.
-            while self.snapshot_heads < self.merge_heap.len() {
-                let Some(head) = self.merge_heap.peek().copied() else {
-                    break;
-                };
-                if self.is_in_snapshot(head.cursor) {
-                    break;
-                }
-                self.merge_heap.pop();
-                self.advance_head(head.cursor)?;
+        Ok(())
+    }
+
+    /// Between the newest events, ids may be missing that were written to other streams
+    /// meanwhile: begins with an event of the snapshot.
+    fn begin_in_snapshot(&mut self) -> Result<()> {
+        while self.snapshot_heads < self.merge_heap.len() {
+            let Some(head) = self.merge_heap.peek().copied() else {
+                break;
+            };
+            if self.is_in_snapshot(head.cursor) {
+                break;
             }
+            self.merge_heap.pop();
+            self.advance_head(head.cursor)?;
         }
         Ok(())
     }

@@ -3,6 +3,8 @@
 use crate::os;
 
 use super::{DirEntry, File, Lock, Open, Stat, Storage};
+#[cfg(target_os = "linux")]
+use super::{FolderWatcher, inotify::Inotify};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
@@ -94,6 +96,11 @@ impl Storage for Disk {
     fn boot(&self) -> Option<String> {
         let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
         Some(id.trim().to_owned())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn watcher(&self) -> io::Result<Box<dyn FolderWatcher>> {
+        Ok(Box::new(Inotify::new()?))
     }
 }
 

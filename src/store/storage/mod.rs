@@ -11,10 +11,14 @@
 //! `sync_all` makes everything durable.
 
 mod disk;
+#[cfg(target_os = "linux")]
+mod inotify;
 #[cfg(feature = "internals")]
 pub mod memory;
+mod watch;
 
 pub use disk::Disk;
+pub use watch::{FolderChange, FolderWatcher, WatchFor, WatchId};
 
 use crate::error::{Error, Kind, Result};
 use std::fmt;
@@ -110,6 +114,11 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// An id of the current boot of the machine: as long as it does not change, the
     /// kernel has lost nothing that was written to it. `None` if it is not known.
     fn boot(&self) -> Option<String>;
+    /// A watcher of folders. An error where there is none: the caller then looks at
+    /// the files now and then.
+    fn watcher(&self) -> io::Result<Box<dyn FolderWatcher>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// An open file.
