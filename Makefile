@@ -9,7 +9,7 @@ CXX17   := -std=c++17 -Wall -Wextra -Wpedantic -Werror
 LINK    := -L$(BUILD) -lauditrail -Wl,-rpath,'$$ORIGIN'
 
 .PHONY: all header library command demo test lint test-rust check-header test-c test-conformance \
-	test-callers test-install test-consumers test-outsiders test-instructions model asan fuzz bench \
+	test-callers test-install test-consumers test-outsiders test-instructions test-power model asan fuzz bench \
 	deny clean FORCE
 
 all: library command
@@ -67,6 +67,14 @@ test-rust:
 model:
 	RUSTFLAGS="--cfg auditrail_model" $(CARGO) test --target-dir target/model \
 		-p auditrail --features internals,model --test model
+
+# Losses of power on the file systems of the kernel, for as long as it takes; root
+# only. A short run is part of test-rust.
+POWER_LOSSES ?= 4000
+SEED         ?= 1
+test-power:
+	AUDITRAIL_POWER_LOSSES=$(POWER_LOSSES) AUDITRAIL_SEED=$(SEED) $(CARGO) test -p auditrail \
+		--features internals --test disk_power_loss -- --nocapture
 
 # The C and C++ programs under AddressSanitizer, and the library with them; needs a
 # nightly toolchain. Not part of `test`.
