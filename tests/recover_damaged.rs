@@ -58,6 +58,20 @@ impl Jsonl for PathBuf {
     }
 }
 
+/// Where a segment was overwritten with something else. Zeros may be, from the journal;
+/// other bytes only after they were kept.
+fn overwritten(old: &[u8], new: &[u8], after: &BTreeMap<PathBuf, Vec<u8>>) -> Option<usize> {
+    let shared = old.len().min(new.len());
+    let at = (0..shared).find(|&at| old[at] != new[at] && old[at] != 0)?;
+    let end = (at..shared).find(|&at| old[at] == new[at]);
+    let lost = &old[at..end.unwrap_or(shared)];
+    let kept = after.iter().any(|(aside, bytes)| {
+        aside.to_string_lossy().contains("/torn/")
+            && bytes.windows(lost.len()).any(|run| run == lost)
+    });
+    (!kept).then_some(at)
+}
+
 #[test]
 fn no_damage_makes_open_panic_or_lose_bytes() {
     let damages: u64 = std::env::var("AUDITRAIL_DAMAGES")
@@ -101,13 +115,9 @@ fn no_damage_makes_open_panic_or_lose_bytes() {
         for (path, old) in before.iter().filter(|(path, _)| path.ends_with_jsonl()) {
             let new = &after[path];
             let shared = old.len().min(new.len());
-            // Zeros may have been overwritten from the journal.
-            let same = |(old, new): (&u8, &u8)| old == new || *old == 0;
-            assert!(
-                old.iter().zip(new).all(same),
-                "seed {seed}: {} changed",
-                path.display()
-            );
+            if let Some(at) = overwritten(old, new, &after) {
+                panic!("seed {seed}: {} changed at {at}", path.display());
+            }
             let kept = after.iter().any(|(aside, bytes)| {
                 aside.to_string_lossy().contains("/torn/") && bytes.len() >= old.len() - shared
             });

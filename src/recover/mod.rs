@@ -3,7 +3,8 @@
 //! A trail whose state says it was closed cleanly needs no recovery, unless its index
 //! has another last id: then other software has written. Otherwise, in this order:
 //!
-//! 1. Redo: what synced commits have lost is restored from the journal.
+//! 1. Redo: what synced commits have lost, or find stale blocks in the place of, is
+//!    restored from the journal.
 //! 2. If the machine was rebooted, or a marked batch is unfinished, the events after
 //!    the last id known to be intact are scanned. After a reboot each segment is cut
 //!    at the first line that has no newline or contains zeros, that is, pages that
@@ -21,6 +22,7 @@
 //! Whatever is cut off is first saved, durably, under `.auditrail/torn/`. Recovery is
 //! idempotent: a crash during it loses nothing.
 
+mod conflict;
 mod quarantine;
 mod redo;
 mod scan;

@@ -29,8 +29,9 @@
 //!
 //! The journal is reset, to the next epoch, only after all segments that its records
 //! refer to were synced. Redo is idempotent, because each entry has a fixed offset.
-//! It only overwrites what a power loss can leave (bytes that are missing or zero);
-//! other bytes were written by someone else, and the entry is quarantined instead.
+//! It only overwrites what a power loss can leave: bytes that are missing or zero, and,
+//! after they were quarantined, stale blocks. Where someone else has written events, the
+//! entry is quarantined instead.
 
 use crate::error::{Error, Result};
 use crate::limits::MAX_STREAM_NAME_BYTES;
