@@ -32,6 +32,8 @@ use volatile::{Kind as FileSystem, Machine, Mounted};
 const TASK_VAR: &str = "AUDITRAIL_TEST_CHILD";
 const THREADS: usize = 3;
 const TAGS_PER_THREAD: usize = 100_000;
+/// How many events a thread can be ahead of what was heard of it.
+const AHEAD: usize = 1000;
 /// Batches have at most so many events.
 const BATCH: usize = 4;
 const CHECKPOINT: &str = ".auditrail/tlog/checkpoint";
@@ -249,7 +251,7 @@ impl Known {
             }
         }
         for (start, event) in next {
-            (0..BATCH).for_each(|more| known.insert(start + event + more));
+            (0..AHEAD).for_each(|more| known.insert(start + event + more));
         }
         known
     }
