@@ -664,7 +664,7 @@ auditrail_status auditrail_writer_flush(struct auditrail_writer *writer,
 
 /**
  * Brings all events that were accepted so far to disk; other threads can go on
- * appending meanwhile. If the disk fails, nobody knows what is on it: the
+ * appending meanwhile, except on a shared trail. If the disk fails, nobody knows what is on it: the
  * writer has failed for good, and this and every later call says
  * AUDITRAIL_ERR_FAILED. Otherwise as `auditrail_writer_flush`.
  */

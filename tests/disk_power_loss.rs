@@ -6,7 +6,9 @@
 //! of that disk. The power is lost at any entry of the record: the cache drops,
 //! keeps, tears and reorders what was not flushed. The file system is mounted from
 //! what is left, the trail opened, and compared with what was acknowledged by then.
-//! Sometimes the power is lost once more, while the trail is opened.
+//! Sometimes the power is lost once more, while the trail is opened. Sometimes the
+//! disk fails writes now and then, each once: a sync says so, the processes open the
+//! trail again and go on.
 //!
 //! `AUDITRAIL_POWER_LOSSES` sets how many losses there are, `AUDITRAIL_SEED` where
 //! they begin, `AUDITRAIL_FILE_SYSTEM` chooses one. What the processes come to by the time they are
@@ -102,36 +104,66 @@ fn child() {
         key: (!words[4].is_empty()).then(|| Arc::new(SigningKey::parse(words[4]).expect("a key"))),
     };
     let first: usize = words[3].parse().expect("a number");
+    let may_fail = words[5] == "true";
     let root = Path::new(words[0]);
-    let writer = Writer::open(root, &setting.options()).expect("it opens");
-    std::thread::scope(|scope| {
-        for thread in 0..THREADS {
-            let (writer, setting) = (&writer, &setting);
-            scope.spawn(move || append_for_ever(writer, setting, root, thread, first));
-        }
-    });
+    let mut events = [0; THREADS];
+    loop {
+        let writer = match Writer::open(root, &setting.options()) {
+            Ok(writer) => writer,
+            Err(error) => {
+                assert!(may_fail, "it does not open: {error}");
+                continue;
+            }
+        };
+        std::thread::scope(|scope| {
+            for (thread, event) in events.iter_mut().enumerate() {
+                let (writer, setting) = (&writer, &setting);
+                let watches = setting.key.is_some() && thread == 0;
+                let first = first + thread * TAGS_PER_THREAD;
+                scope.spawn(move || {
+                    let Err(error) = append_until_failure(
+                        writer,
+                        setting,
+                        watches.then_some(root),
+                        first,
+                        event,
+                    );
+                    assert!(may_fail, "it fails: {error}");
+                });
+            }
+        });
+    }
 }
 
-fn append_for_ever(writer: &Writer, setting: &Setting, root: &Path, thread: usize, first: usize) {
-    let mut event = 0;
+/// Appends, and says what was acknowledged, until the writer has failed. `event` is
+/// the number of the next one in this thread.
+fn append_until_failure(
+    writer: &Writer,
+    setting: &Setting,
+    watched: Option<&Path>,
+    first: usize,
+    event: &mut usize,
+) -> auditrail::Result<std::convert::Infallible> {
     let mut seen = String::new();
-    for round in 1.. {
-        let count = batch_of(event);
-        let tags = (0..count).map(|more| first + thread * TAGS_PER_THREAD + event + more);
+    let mut since = *event;
+    for round in 1_u64.. {
+        let (start, count) = (*event, batch_of(*event));
+        // Whatever becomes of it, it is not tried again.
+        *event += count;
+        let tags = (0..count).map(|more| first + start + more);
         let texts: Vec<String> = tags.map(text_of).collect();
         let id = if let [text] = &texts[..] {
-            writer.append(text.as_bytes()).expect("it appends")
+            writer.append(text.as_bytes())?
         } else {
-            let batch = texts.join("\n");
-            writer.append_batch(batch.as_bytes()).expect("it appends").0
+            writer.append_batch(texts.join("\n").as_bytes())?.0
         };
-        say(&format!("@a {thread} {event} {count} {id}"));
-        event += count;
+        say(&format!("@a {first} {start} {count} {id}"));
         if setting.durability != Durability::Synced && round % 9 == 0 {
-            writer.sync().expect("it syncs");
-            say(&format!("@s {thread} {event}"));
+            writer.sync()?;
+            say(&format!("@s {first} {since} {event}"));
+            since = *event;
         }
-        if setting.key.is_some() && thread == 0 {
+        if let Some(root) = watched {
             // What anyone can have seen, and kept.
             let text = fs::read_to_string(root.join(CHECKPOINT)).unwrap_or_default();
             if text != seen && !text.is_empty() {
@@ -140,6 +172,7 @@ fn append_for_ever(writer: &Writer, setting: &Setting, root: &Path, thread: usiz
             }
         }
     }
+    unreachable!("rounds do not end")
 }
 
 fn say(line: &str) {
@@ -156,10 +189,16 @@ struct Appender {
 }
 
 impl Appender {
-    fn start(setting: &Setting, root: &Path, first: usize, disk: Arc<Mutex<Disk>>) -> Self {
+    fn start(
+        setting: &Setting,
+        root: &Path,
+        first: usize,
+        may_fail: bool,
+        disk: Arc<Mutex<Disk>>,
+    ) -> Self {
         let key = setting.key.as_ref().map(|key| key.to_secret_text());
         let task = format!(
-            "{}|{:?}|{}|{first}|{}",
+            "{}|{:?}|{}|{first}|{}|{may_fail}",
             root.display(),
             setting.durability,
             setting.shared,
@@ -175,7 +214,7 @@ impl Appender {
         let listener = std::thread::spawn(move || {
             for line in out.lines().map_while(Result::ok) {
                 if let Some((_, said)) = line.split_once('@') {
-                    let mark = Entry::Mark(format!("{first} {said}"));
+                    let mark = Entry::Mark(said.to_owned());
                     disk.lock().expect("no panic elsewhere").entries.push(mark);
                 }
             }
@@ -223,26 +262,28 @@ impl Known {
             let Entry::Mark(mark) = entry else { continue };
             let words: Vec<&str> = mark.split(' ').collect();
             let field = |at: usize| words[at].parse::<usize>().expect("a number");
-            match words[1] {
+            match words[0] {
                 "c" if place < upto => {
-                    let (_, text) = mark.split_once(" c ").expect("a checkpoint");
+                    let (_, text) = mark.split_once("c ").expect("a checkpoint");
                     known.checkpoints.insert(text.replace('\\', "\n"));
                 }
                 "s" if place < upto => {
-                    let first = field(0) + field(2) * TAGS_PER_THREAD;
-                    for tag in first..first + field(3) {
-                        let event = known.ledger.events.get_mut(&tag).expect("acknowledged");
-                        event.status = EventStatus::Durable;
+                    for tag in field(1) + field(2)..field(1) + field(3) {
+                        let event = known.ledger.events.get_mut(&tag).expect("it was told");
+                        if event.status == EventStatus::Accepted {
+                            event.status = EventStatus::Durable;
+                        }
                     }
                 }
                 "a" => {
-                    let start = field(0) + field(2) * TAGS_PER_THREAD;
-                    next.insert(start, field(3) + field(4));
-                    for more in 0..field(4) {
-                        let tag = start + field(3) + more;
+                    let told = next.insert(field(1), field(2) + field(3)).unwrap_or(0);
+                    // Those that were not acknowledged may be there.
+                    (told..field(2)).for_each(|event| known.insert(field(1) + event));
+                    for more in 0..field(3) {
+                        let tag = field(1) + field(2) + more;
                         known.insert(tag);
                         if place < upto {
-                            let id = (field(5) + more) as u64;
+                            let id = (field(4) + more) as u64;
                             known.ledger.acknowledged(tag, id, status);
                         }
                     }
@@ -270,6 +311,8 @@ struct Session {
     next_tag: usize,
     states: u64,
     unmountable: u64,
+    /// Runs in which writes failed.
+    failed: u64,
     acknowledged: u64,
     checkpoints: u64,
     told: String,
@@ -283,14 +326,23 @@ impl Session {
         image: Image,
         firsts: &[usize],
     ) -> Result<(Image, Vec<Entry>), String> {
+        // Writes of events fail now and then, each once. (Where ext4 journals data, it
+        // gives up the whole file system then.)
+        let fails = self.file_system != FileSystem::Ext4Data && self.random.one_in(3);
         self.machine.boot(&mut self.random);
         let mounted = self.machine.mount(self.file_system, image)?;
         let root = mounted.root.join("trail");
         let appenders: Vec<Appender> = firsts
             .iter()
-            .map(|&first| Appender::start(setting, &root, first, mounted.disk.clone()))
+            .map(|&first| Appender::start(setting, &root, first, fails, mounted.disk.clone()))
             .collect();
-        std::thread::sleep(Duration::from_millis(60 + self.random.below(250)));
+        for _ in 0..=self.random.below(5) {
+            std::thread::sleep(Duration::from_millis(60));
+            if fails {
+                mounted.disk().fails = Some(b"{\"event_id\":");
+            }
+        }
+        std::thread::sleep(Duration::from_millis(self.random.below(60)));
         let (base, entries) = {
             let disk = mounted.disk();
             (disk.base.clone(), disk.entries.clone())
@@ -298,6 +350,7 @@ impl Session {
         for appender in appenders {
             appender.kill()?;
         }
+        self.failed += u64::from(fails);
         Ok((base, entries))
     }
 
@@ -542,6 +595,7 @@ fn what_was_acknowledged_survives_a_disk_that_loses_power() {
         next_tag: 0,
         states: 0,
         unmountable: 0,
+        failed: 0,
         acknowledged: 0,
         checkpoints: 0,
         told: String::new(),
@@ -573,12 +627,13 @@ fn what_was_acknowledged_survives_a_disk_that_loses_power() {
         if session.states >= wanted {
             println!(
                 "{} losses of power, seeds {from} to {seed}, on {:?}; {} acknowledged events \
-                 and {} checkpoints were looked for; {} times the file system did not mount",
+                 and {} checkpoints were looked for; {} times the file system did not mount; in {} runs writes failed",
                 session.states,
                 kinds.iter().map(|(kind, _)| kind).collect::<Vec<_>>(),
                 session.acknowledged,
                 session.checkpoints,
-                session.unmountable
+                session.unmountable,
+                session.failed
             );
             return;
         }

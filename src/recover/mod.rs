@@ -78,6 +78,13 @@ pub(crate) struct Recovered {
     pub journal_is_stale: bool,
 }
 
+/// Writes again and syncs all that the state does not say to be on disk: a sync has
+/// failed. There must be no other writer at work.
+pub(crate) fn rewrite(storage: &dyn Storage, layout: &Layout, state: &State) -> Result<()> {
+    scan::rewrite(storage, layout, state.synced)?;
+    sync::sync_recovered(storage, layout, Some(state))
+}
+
 /// Recovers the trail; `state` was written by its last writer, `boot` is the current
 /// boot id.
 pub(crate) fn trail(

@@ -200,9 +200,10 @@ impl Writer {
             .with_warnings_delivered(self.core.committer.flush())
     }
 
-    /// Makes all events accepted so far durable. If a sync fails, it is unknown what is
-    /// on disk, and the writer has failed permanently. With [`Options::proof`], a
-    /// checkpoint over the events is signed, and an error may be about that alone.
+    /// Makes all events accepted so far durable; other writers of a shared trail wait. If
+    /// a sync fails, it is unknown what is on disk, and the writer has failed
+    /// permanently. With [`Options::proof`], a checkpoint over the events is signed, and
+    /// an error may be about that alone.
     pub fn sync(&self) -> Result<()> {
         self.core.check_process()?;
         self.core.with_warnings_delivered(self.core.sync())

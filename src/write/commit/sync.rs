@@ -1,13 +1,16 @@
 //! Syncing: brings committed events to disk while appends go on.
 //!
 //! What has to be synced is taken from the trail, synced without the trail's lock, and
-//! recorded. A failed sync fails the writer for good; after any other error, such as
-//! one of opening a file, it is returned to the trail and may be retried.
+//! recorded; a shared writer does all of that under the commit lock. A failed sync
+//! fails the writer for good; after any other error, such as one of opening a file, it is
+//! returned to the trail and may be retried.
 
 use super::{CommitState, Committer, panicked};
 use crate::error::{Error, Kind, Result};
+use crate::store::lock::CommitLock;
 use crate::store::lock_file::SLOW;
 use crate::sync::Ordering;
+use crate::warning::WarningKind;
 use crate::write::options::Durability;
 use crate::write::trail::Trail;
 
@@ -21,6 +24,10 @@ impl Committer {
             self.check_files(&state.trail)?;
             let up_to = state.trail.last_id();
             if self.synced.load(Ordering::Acquire) == up_to {
+                return Ok(None);
+            }
+            if let Some(commit_lock) = &self.commit_lock {
+                self.sync_shared(state, commit_lock)?;
                 return Ok(None);
             }
             if self.durability == Durability::Synced {
@@ -59,9 +66,29 @@ impl Committer {
             state.trail.record_synced(up_to)
         })?;
         // A state that lags behind what is on disk makes recovery doubt synced events.
-        if let Some(Err(error)) = state_file.map(|state| state.sync(&layout)) {
-            return Err(self.sync_failed(error));
-        }
+        state_file
+            .sync(&layout)
+            .map_err(|error| self.sync_failed(error))?;
+        self.synced.fetch_max(up_to, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Makes all events of a shared writer durable. Others wait for that: a sync that
+    /// fails takes from them what they have written, and only the state tells them.
+    fn sync_shared(&self, state: &mut CommitState, commit_lock: &CommitLock) -> Result<()> {
+        let _held = commit_lock
+            .wait()
+            .acquire(&|message| self.warn_urgently(WarningKind::LockWait, message))?;
+        let trail = &mut state.trail;
+        let up_to = trail.last_id();
+        trail.refresh_from_state()?;
+        trail.sync_segments(up_to).inspect_err(|error| {
+            if error.kind() == Kind::Failed {
+                self.fail_if_failed(error);
+                trail.mark_sync_failed();
+            }
+        })?;
+        trail.set_synced(up_to);
         self.synced.fetch_max(up_to, Ordering::AcqRel);
         Ok(())
     }
@@ -94,11 +121,15 @@ impl Committer {
     /// Checks that the trail's files were not changed from outside; fails the writer if
     /// they were.
     fn check_files(&self, trail: &Trail) -> Result<()> {
-        trail.check_files().inspect_err(|error| {
-            if error.kind() == Kind::Failed {
-                let _ = self.failed.set(error.clone());
-            }
-        })
+        trail
+            .check_files()
+            .inspect_err(|error| self.fail_if_failed(error))
+    }
+
+    fn fail_if_failed(&self, error: &Error) {
+        if error.kind() == Kind::Failed {
+            let _ = self.failed.set(error.clone());
+        }
     }
 
     /// Flushes, syncs, and marks the trail as cleanly closed. What comes afterwards, from

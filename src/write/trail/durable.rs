@@ -18,10 +18,16 @@ impl Trail {
         match &self.config.journal {
             Some(journal) if journal.fits(&self.entries, self.lines.len()) => {
                 self.append_to_journal(last)?;
+                // The segments are not on disk, and the state is about them: after a
+                // failed sync, recovery syncs what the state says is not synced, and
+                // then discards the journal.
+                self.syncs += 1;
             }
-            _ => self.sync_segments(last)?,
+            _ => {
+                self.sync_segments(last)?;
+                self.set_synced(last);
+            }
         }
-        self.set_synced(last);
         Ok(())
     }
 
@@ -92,8 +98,8 @@ impl Trail {
         self.streams.requeue_unsynced(unsynced);
     }
 
-    /// Advances the synced id, in memory.
-    fn set_synced(&mut self, id: u64) {
+    /// Advances the id up to which the segments are on disk, in memory.
+    pub fn set_synced(&mut self, id: u64) {
         self.syncs += 1;
         // On a shared trail only this writer's events are synced, and the synced id of
         // the state is about all.
@@ -102,15 +108,12 @@ impl Trail {
         }
     }
 
-    /// Advances the synced id, in memory and in the state. Returns the state's file,
-    /// which is to be synced.
-    pub fn record_synced(&mut self, id: u64) -> Result<Option<StateFile>> {
+    /// Advances the synced id of an exclusive writer, in memory and in the state. Returns
+    /// the state's file, which is to be synced.
+    pub fn record_synced(&mut self, id: u64) -> Result<StateFile> {
         self.set_synced(id);
-        if self.is_shared() {
-            return Ok(None);
-        }
         self.write_state(Phase::Open, self.last_id)?;
-        Ok(Some(self.state_file()))
+        Ok(self.state_file())
     }
 
     fn state_file(&self) -> StateFile {

@@ -52,6 +52,7 @@ pub(crate) struct Trail {
     config: TrailConfig,
     streams: StreamTable,
     last_id: u64,
+    /// The segments are on disk up to this id, whatever the journal holds.
     synced_id: u64,
     /// A sync has failed.
     sync_failed: bool,
@@ -339,7 +340,8 @@ impl Trail {
     }
 
     /// Records in the state, if that is still possible, that a sync has failed: what
-    /// reads return need not be on disk. The writer has failed.
+    /// reads return need not be on disk. The writer has failed. A shared trail's commit
+    /// lock must be held, before which no other writer may commit or sync.
     pub fn mark_sync_failed(&mut self) {
         self.sync_failed = true;
         let _ = self.write_state(Phase::Busy, self.last_id);
@@ -349,7 +351,11 @@ impl Trail {
     /// held the commit lock.
     pub fn refresh_from_state(&mut self) -> Result<()> {
         let state = self.config.state.read(&self.layout)?;
-        self.sync_failed |= state.as_ref().is_some_and(|state| state.sync_failed);
+        if let Some(state) = state.as_ref().filter(|state| state.sync_failed) {
+            // What that sync lost would be a hole in front of what is written now. The
+            // kernel tells it to those who had the file open, and to nobody later.
+            recover::rewrite(&*self.storage, &self.layout, state)?;
+        }
         match state {
             Some(state) if state.phase != Phase::Busy => {
                 if state.written != self.last_id {
