@@ -24,6 +24,9 @@
  *   NULL. A handle is used after that by nobody.
  * - Many threads may use a writer at once; options, filters and readers are for
  *   one thread at a time. A child made by fork must open its own handles.
+ * - A thread that calls needs 64 KiB of stack, whatever it calls: half of that
+ *   is the most that was measured (opening with proof, 28 KiB on x86-64; an
+ *   append takes 9).
  * - The library prints nothing, reads no environment variable, installs no
  *   signal handler, and never ends the process.
  *
