@@ -9,7 +9,7 @@ CXX17   := -std=c++17 -Wall -Wextra -Wpedantic -Werror
 LINK    := -L$(BUILD) -lauditrail -Wl,-rpath,'$$ORIGIN'
 
 .PHONY: all header library command demo test lint test-rust check-header test-c test-conformance \
-	test-callers test-install test-consumers test-outsiders test-instructions test-power model asan fuzz bench \
+	test-callers test-install test-consumers test-outsiders test-instructions test-power test-large model asan fuzz bench \
 	deny clean FORCE
 
 all: library command
@@ -75,6 +75,12 @@ SEED         ?= 1
 test-power:
 	AUDITRAIL_POWER_LOSSES=$(POWER_LOSSES) AUDITRAIL_SEED=$(SEED) $(CARGO) test -p auditrail \
 		--features internals --test disk_power_loss -- --nocapture
+
+# A trail of 100,000 streams, and what each step takes. A smaller one is part of
+# test-rust.
+STREAMS ?= 100000
+test-large:
+	AUDITRAIL_STREAMS=$(STREAMS) $(CARGO) test -p auditrail --test large -- --nocapture
 
 # The C and C++ programs under AddressSanitizer, and the library with them; needs a
 # nightly toolchain. Not part of `test`.

@@ -2,10 +2,10 @@
 //!
 //! The next recovery starts after this point, so nothing that it would not look at
 //! again may be lost, and no folder either, whoever created it. Only the trail's own
-//! files are synced: others on the file system may have gigabytes to write. The one
-//! exception is a trail whose state is missing or unreadable and that holds events:
-//! they are someone else's, all of them may be unsynced, and one call is cheaper than
-//! opening each file.
+//! files are synced: others on the file system may have gigabytes to write. There are
+//! two exceptions, where one call for the file system is cheaper than syncing each file:
+//! a trail whose state is missing or unreadable and that holds events, for they are
+//! someone else's, and all of them may be unsynced; and very many segments.
 
 use super::scan::segments_after;
 use crate::error::{Error, Result};
@@ -13,7 +13,12 @@ use crate::store::layout::Layout;
 use crate::store::listing::{self, StreamId};
 use crate::store::state::State;
 use crate::store::storage::{Open, Storage, failed_to_open, open_segment, sync_folder};
+use std::collections::BTreeSet;
 use std::path::Path;
+
+/// More than so many segments are not synced one by one: each takes two calls to a disk
+/// that may take milliseconds.
+const MANY_SEGMENTS: usize = 256;
 
 /// Brings everything to disk that may not be there; `state` is that of the last writer.
 pub(super) fn sync_recovered(
@@ -24,7 +29,13 @@ pub(super) fn sync_recovered(
     let streams = listing::streams(storage, layout)?;
     let known = state.filter(|state| !state.is_unknown());
     match known {
-        Some(state) => sync_segments(storage, layout, &streams, state.synced)?,
+        Some(state) => {
+            let unsynced = unsynced_segments(storage, layout, &streams, state.synced)?;
+            if unsynced.len() > MANY_SEGMENTS {
+                return sync_file_system(storage, layout);
+            }
+            sync_segments(storage, layout, &unsynced)?;
+        }
         None if streams.is_empty() => {}
         None => return sync_file_system(storage, layout),
     }
@@ -36,31 +47,44 @@ pub(super) fn sync_recovered(
     Ok(())
 }
 
-/// Syncs the segments that can hold events after `synced_id`, and their names.
+/// The segments that can hold events after `synced_id`, at most one more than
+/// [`MANY_SEGMENTS`].
+fn unsynced_segments<'s>(
+    storage: &dyn Storage,
+    layout: &Layout,
+    streams: &'s [StreamId],
+    synced_id: u64,
+) -> Result<Vec<(&'s StreamId, u64)>> {
+    let mut found = Vec::new();
+    for stream in streams {
+        for number in segments_after(storage, layout, &stream.name(), synced_id)? {
+            found.push((stream, number));
+            if found.len() > MANY_SEGMENTS {
+                return Ok(found);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Syncs these segments, and their names.
 fn sync_segments(
     storage: &dyn Storage,
     layout: &Layout,
-    streams: &[StreamId],
-    synced_id: u64,
+    segments: &[(&StreamId, u64)],
 ) -> Result<()> {
-    let mut last_domain = None;
-    for stream in streams {
-        let name = stream.name();
-        let mut any = false;
-        for number in segments_after(storage, layout, &name, synced_id)? {
-            let path = layout.segment(&name, number);
-            open_segment(storage, &path, Open::Read)?
-                .sync()
-                .map_err(|e| Error::io("sync", &path, &e))?;
-            any = true;
-        }
-        if any {
-            sync_folder(storage, &layout.stream(&name))?;
-            if last_domain != Some(&stream.domain) {
-                sync_folder(storage, &layout.domain(&stream.domain))?;
-                last_domain = Some(&stream.domain);
-            }
-        }
+    for (stream, number) in segments {
+        let path = layout.segment(&stream.name(), *number);
+        open_segment(storage, &path, Open::Read)?
+            .sync()
+            .map_err(|e| Error::io("sync", &path, &e))?;
+    }
+    let folders: BTreeSet<_> = segments
+        .iter()
+        .flat_map(|(stream, _)| [layout.stream(&stream.name()), layout.domain(&stream.domain)])
+        .collect();
+    for folder in folders {
+        sync_folder(storage, &folder)?;
     }
     Ok(())
 }
