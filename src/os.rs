@@ -13,6 +13,7 @@
 use once_cell::sync::OnceCell;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -284,6 +285,23 @@ pub(crate) fn sync_file_system(file: &File) -> io::Result<()> {
         unsafe { libc::sync() };
     }
     Ok(())
+}
+
+/// Makes the kernel drop the clean pages of a range of a file, if it likes to.
+pub(crate) fn forget_pages(file: &File, range: Range<u64>) {
+    #[cfg(target_os = "linux")]
+    if let (Ok(offset), Ok(len)) = (
+        libc::off_t::try_from(range.start),
+        libc::off_t::try_from(range.end.saturating_sub(range.start)),
+    ) {
+        // SAFETY: the descriptor is open for as long as `file` is borrowed; no memory is
+        // passed.
+        unsafe {
+            libc::posix_fadvise(file.as_raw_fd(), offset, len, libc::POSIX_FADV_DONTNEED);
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, range);
 }
 
 /// Starts a thread with all signals blocked, so that none of the host's handlers

@@ -95,7 +95,9 @@ pub(super) fn segments_after(
 }
 
 /// Rewrites, unchanged, the segments that can hold events after `intact_id`: after a
-/// failed sync, the kernel considers the lost pages clean and would not write them.
+/// failed sync, the kernel considers the lost pages clean and would not write them. ext4
+/// also considers their place on disk to be valid, and does not make it so when a page is
+/// written again: so the pages are dropped first.
 pub(super) fn rewrite(storage: &dyn Storage, layout: &Layout, intact_id: u64) -> Result<()> {
     for stream in listing::streams(storage, layout)? {
         let name = stream.name();
@@ -103,8 +105,12 @@ pub(super) fn rewrite(storage: &dyn Storage, layout: &Layout, intact_id: u64) ->
             let path = layout.segment(&name, number);
             let failed = |e: io::Error| Error::io("rewrite", &path, &e);
             let file = open_segment(storage, &path, Open::Update)?;
+            // So that no page is still to be written: such a one would not be forgotten.
+            // What it loses is written again below, and then synced.
+            let _ = file.sync();
             for block in read_blocks(&*file, 0..u64::MAX) {
                 let (offset, bytes) = block.map_err(failed)?;
+                file.forget(offset..offset + bytes.len() as u64);
                 file.write_at(&bytes, offset).map_err(failed)?;
             }
         }

@@ -7,6 +7,7 @@ use super::{DirEntry, File, Lock, Open, Stat, Storage};
 use super::{FolderWatcher, inotify::Inotify};
 use std::fs;
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -129,6 +130,10 @@ impl File for fs::File {
 
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn forget(&self, range: Range<u64>) {
+        os::forget_pages(self, range);
     }
 
     fn stat(&self) -> io::Result<Stat> {

@@ -133,6 +133,9 @@ pub trait File: Send + Sync + fmt::Debug {
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Makes bytes and length durable (fdatasync).
     fn sync(&self) -> io::Result<()>;
+    /// Makes the kernel forget what it holds of a range that is not to be written, and
+    /// what it thinks of its place on disk. Only a wish.
+    fn forget(&self, _range: Range<u64>) {}
     /// Its current metadata.
     fn stat(&self) -> io::Result<Stat>;
     /// Acquires a lock on the file (flock: it belongs to the open file description, not
