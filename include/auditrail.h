@@ -569,8 +569,8 @@ auditrail_status auditrail_options_set_max_open_files(struct auditrail_options *
 
 /**
  * For how many milliseconds a call waits for a lock of the trail that another process
- * holds: the commit lock of a shared trail, at an append, a batch or an opening, or
- * the lock of the proof's log, at a sync, a close or an opening. Then it gives
+ * holds: the commit lock of a shared trail, at an append, a batch, a sync or an opening,
+ * or the lock of the proof's log, at a sync, a close or an opening. Then it gives
  * AUDITRAIL_ERR_BUSY with the holder's process id, and the trail is as before; calls
  * that wait together end together. 0, the default: no limit. Either way, a wait of a
  * second is told by AUDITRAIL_WARNING_LOCK_WAIT.
@@ -667,9 +667,10 @@ auditrail_status auditrail_writer_flush(struct auditrail_writer *writer,
 
 /**
  * Brings all events that were accepted so far to disk; other threads can go on
- * appending meanwhile, except on a shared trail. If the disk fails, nobody knows what is on it: the
- * writer has failed for good, and this and every later call says
- * AUDITRAIL_ERR_FAILED. Otherwise as `auditrail_writer_flush`.
+ * appending meanwhile, except on a shared trail, whose other writers wait too. If the
+ * disk fails, nobody knows what is on it: the writer has failed for good, and this
+ * and every later call says AUDITRAIL_ERR_FAILED. Otherwise as
+ * `auditrail_writer_flush`.
  */
 auditrail_status auditrail_writer_sync(struct auditrail_writer *writer,
                                        struct auditrail_error *error);

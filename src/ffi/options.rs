@@ -262,8 +262,8 @@ pub unsafe extern "C" fn auditrail_options_set_max_open_files(
 }
 
 /// For how many milliseconds a call waits for a lock of the trail that another process
-/// holds: the commit lock of a shared trail, at an append, a batch or an opening, or
-/// the lock of the proof's log, at a sync, a close or an opening. Then it gives
+/// holds: the commit lock of a shared trail, at an append, a batch, a sync or an opening,
+/// or the lock of the proof's log, at a sync, a close or an opening. Then it gives
 /// AUDITRAIL_ERR_BUSY with the holder's process id, and the trail is as before; calls
 /// that wait together end together. 0, the default: no limit. Either way, a wait of a
 /// second is told by AUDITRAIL_WARNING_LOCK_WAIT.

@@ -173,9 +173,10 @@ pub unsafe extern "C" fn auditrail_writer_flush(
 }
 
 /// Brings all events that were accepted so far to disk; other threads can go on
-/// appending meanwhile, except on a shared trail. If the disk fails, nobody knows what is on it: the
-/// writer has failed for good, and this and every later call says
-/// AUDITRAIL_ERR_FAILED. Otherwise as `auditrail_writer_flush`.
+/// appending meanwhile, except on a shared trail, whose other writers wait too. If the
+/// disk fails, nobody knows what is on it: the writer has failed for good, and this
+/// and every later call says AUDITRAIL_ERR_FAILED. Otherwise as
+/// `auditrail_writer_flush`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auditrail_writer_sync(
     writer: *mut auditrail_writer,
