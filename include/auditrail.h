@@ -40,9 +40,9 @@
 #include <stdint.h>
 
 /* The version of this header. */
-#define AUDITRAIL_VERSION "0.1.0"
+#define AUDITRAIL_VERSION "0.2.0"
 #define AUDITRAIL_VERSION_MAJOR 0
-#define AUDITRAIL_VERSION_MINOR 1
+#define AUDITRAIL_VERSION_MINOR 2
 #define AUDITRAIL_VERSION_PATCH 0
 
 /**
