@@ -90,7 +90,7 @@ asan:
 # Each fuzz target for a while; needs a nightly toolchain and cargo-fuzz. Not part
 # of `test`.
 fuzz:
-	@for target in append recover journal read; do mkdir -p fuzz/corpus/$$target && \
+	@for target in append recover journal buffer read; do mkdir -p fuzz/corpus/$$target && \
 		$(CARGO) +nightly fuzz run -s none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
 		-dict=fuzz/json.dict -max_len=2000 -timeout=10 -max_total_time=75 || exit 1; done
 

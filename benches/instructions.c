@@ -1,7 +1,7 @@
 /* Appends the events of a file COUNT times over, for callgrind to count the
  * instructions of (benches/instructions.sh).
  *
- *   instructions FOLDER EVENTS buffered|written|batch COUNT
+ *   instructions FOLDER EVENTS buffered|mapped|written|batch COUNT
  *
  * Prints how many events were appended. */
 #include "../include/auditrail.h"
@@ -33,7 +33,7 @@ static const char *skip_lines(const char *at, const char *end, int lines)
 int main(int argc, char **argv)
 {
     if (argc != 5) {
-        fprintf(stderr, "usage: instructions FOLDER EVENTS buffered|written|batch COUNT\n");
+        fprintf(stderr, "usage: instructions FOLDER EVENTS buffered|mapped|written|batch COUNT\n");
         return 2;
     }
     FILE *file = fopen(argv[2], "rb");
@@ -48,12 +48,12 @@ int main(int argc, char **argv)
 
     auditrail_error error;
     auditrail_options *options = auditrail_options_new();
-    const int buffered = strcmp(argv[3], "buffered") == 0;
+    const auditrail_durability durability =
+        strcmp(argv[3], "buffered") == 0 ? AUDITRAIL_DURABILITY_BUFFERED
+        : strcmp(argv[3], "mapped") == 0 ? AUDITRAIL_DURABILITY_MAPPED
+                                         : AUDITRAIL_DURABILITY_WRITTEN;
     const int lines = strcmp(argv[3], "batch") == 0 ? BATCH : 1;
-    check(auditrail_options_set_durability(
-              options, buffered ? AUDITRAIL_DURABILITY_BUFFERED : AUDITRAIL_DURABILITY_WRITTEN,
-              &error),
-          &error);
+    check(auditrail_options_set_durability(options, durability, &error), &error);
     /* No thread: what is counted must not depend on the clock. */
     check(auditrail_options_set_flush_interval_ms(options, 0, &error), &error);
     auditrail_writer *writer = NULL;

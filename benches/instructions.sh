@@ -33,7 +33,7 @@ ${CC:-cc} -std=c99 -O2 -Wall -Wextra benches/instructions.c -o "$work/instructio
     -L"$target/release" -Wl,-rpath,"$(cd "$target/release" && pwd)" -lauditrail
 
 : >"$work/counted"
-for mode in buffered written batch; do
+for mode in buffered mapped written batch; do
     function=auditrail_writer_append
     [ "$mode" != batch ] || function=auditrail_writer_append_batch
     events=$(valgrind --quiet --tool=callgrind --callgrind-out-file="$work/$mode.out" \
@@ -54,6 +54,11 @@ fi
 failed=0
 while read -r mode now; do
     before=$(sed -n "s/^$mode //p" "$kept")
+    if [ -z "$before" ]; then
+        echo "$mode: $now instructions an event, none kept: run $0 renew"
+        failed=1
+        continue
+    fi
     percent=$(((now - before) * 1000 / before))
     verdict=ok
     [ "$percent" -le $((tolerance * 10)) ] || { verdict="dearer by more than $tolerance %" && failed=1; }

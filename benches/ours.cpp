@@ -79,6 +79,9 @@ std::unique_ptr<Contender> make_ours(const std::string &name, const Setup &setup
     if (name == "auditrail BUFFERED") {
         return std::make_unique<Ours>(AUDITRAIL_DURABILITY_BUFFERED, setup);
     }
+    if (name == "auditrail MAPPED") {
+        return std::make_unique<Ours>(AUDITRAIL_DURABILITY_MAPPED, setup);
+    }
     if (name == "auditrail WRITTEN") {
         return std::make_unique<Ours>(AUDITRAIL_DURABILITY_WRITTEN, setup);
     }

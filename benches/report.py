@@ -129,7 +129,7 @@ def size(n):
 def table(results):
     """Every workload with every contender."""
     works = list(dict.fromkeys(k[:-1] for k in results.runs))
-    works.sort(key=lambda w: ["BUFFERED", "WRITTEN", "SYNCED"].index(w[0]))
+    works.sort(key=lambda w: ["BUFFERED", "MAPPED", "WRITTEN", "SYNCED"].index(w[0]))
     lines = ["| workload | who | events/s | ours / theirs | p50 | p99 | p99.9 | CPU/event | memory |",
              "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
     for work in works:
@@ -208,6 +208,14 @@ def goals(results):
                key("BUFFERED", buffered, threads=8), key("BUFFERED", buffered, threads=2), 0.97)
     for threads in (2, 8):
         g.lower_tail(threads)
+    for threads in (1, 8):
+        named = f"MAPPED, {threads} thread{'s' * (threads > 1)}"
+        mapped, beside, sure = (key("MAPPED", f"auditrail {d}", threads=threads)
+                                for d in ("MAPPED", "BUFFERED", "WRITTEN"))
+        g.at_least(named, "≥ 0.85 of our own BUFFERED", mapped, beside, 0.85)
+        g.at_least(named, "≥ 2.5 of our own WRITTEN", mapped, sure, 2.5)
+        g.row(f"{named}, p99.9", "≤ 2 of our own BUFFERED's",
+              results.ratio(mapped, beside, lambda run: run["p999"]), lambda r: r <= 2)
     g.at_least("WRITTEN, 1 thread", "≥ 0.75 of one bare write(2) a line",
                key("WRITTEN", written), key("WRITTEN", "write(2)"), 0.75)
     g.at_least("WRITTEN, 8 threads", "> bare mutex + write(2)",
@@ -247,7 +255,7 @@ def growth(results):
     """Our own rates over threads, streams and segment sizes."""
     lines = []
     for name, position in (("threads", 2), ("streams", 3), ("segment bytes", 5)):
-        for group in ("BUFFERED", "WRITTEN", "SYNCED"):
+        for group in ("BUFFERED", "MAPPED", "WRITTEN", "SYNCED"):
             base = list(key(group, f"auditrail {group}"))
             found = {}
             for k in results.runs:

@@ -57,6 +57,10 @@ inline std::vector<Workload> workloads() {
         if (threads == 2) names.push_back("a trail each");
         all.push_back({"BUFFERED", "real", threads, 0, 1, names});
     }
+    for (unsigned threads : {1u, 8u}) {
+        all.push_back({"MAPPED", "real", threads, 0, 1,
+                       {"auditrail MAPPED", "auditrail BUFFERED", "auditrail WRITTEN"}});
+    }
     for (const char *size : {"200", "2048", "65536"}) {
         all.push_back({"BUFFERED", size, 1, 0, 1, buffered});
     }

@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")"
 rm -rf seeds
-mkdir -p seeds/append seeds/recover seeds/journal seeds/read
+mkdir -p seeds/append seeds/recover seeds/journal seeds/buffer seeds/read
 
 event() { # id user category: a line without its newline
 	printf '{"event_id":%s,"timestamp":170000000%s,"domain":"v2","category":"%s","model_name":"m","operation":"create","logical_user_id":"%s"}' \
@@ -35,6 +35,13 @@ done
 printf '\001\000\020\201\000' >seeds/journal/cut
 printf '\001\001\042\200\003v2/' >seeds/journal/true-sums
 printf '\002\001\010\000\010\377\377\377\377\377\377\377\377' >seeds/journal/epoch
+
+printf '\000' >seeds/buffer/whole
+printf '\000\050\200\003abc' >seeds/buffer/changed
+printf '\000\000\202\000' >seeds/buffer/cut
+printf '\001\026\200\003x/y' >seeds/buffer/true-sums
+printf '\001\014\200\010\377\377\377\377\377\377\377\377' >seeds/buffer/largest-id
+printf '\000\000\002\010\377\377\377\377\000\000\000\000' >seeds/buffer/long
 
 { printf '\000'; event 1 1 a; printf '\n'; event 3 2 a; printf '\n\377'; event 5 1 a; printf '\n\377'; event 2 1 b; printf '\n'; event 4 1 b; printf '\n\377{"last_event_id":5}'; } >seeds/read/whole
 { printf '\000'; event 1 1 a; printf '\nno event\n\n'; event 1 1 b; printf '\n'; event 1 2 a; printf '\n\377{}\n\377{"event_id":2,"timest'; } >seeds/read/damaged

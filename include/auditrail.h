@@ -228,7 +228,7 @@ typedef struct auditrail_stats {
      */
     uint64_t missing_ids;
     /**
-     * BUFFERED: events that were accepted and wait to be written.
+     * BUFFERED, MAPPED: events that were accepted and wait to be written.
      */
     uint64_t waiting;
     /**
@@ -240,7 +240,7 @@ typedef struct auditrail_stats {
      */
     uint64_t open_files;
     /**
-     * BUFFERED: flushes that failed.
+     * BUFFERED, MAPPED: flushes that failed.
      */
     uint64_t flush_failures;
 } auditrail_stats;
@@ -367,6 +367,16 @@ typedef void (*auditrail_progress_callback)(void *user_data, uint64_t done, uint
  * The event is on disk. Nothing loses it.
  */
 #define AUDITRAIL_DURABILITY_SYNCED 2
+
+/**
+ * The event is in a mapped file of the trail, and follows into its segment as with
+ * BUFFERED. The end of the process loses nothing: the next opening writes what is not
+ * yet in the segments. A power loss loses what was not yet flushed. One thread flushes
+ * by time. Only on ext2 to ext4, XFS and tmpfs; elsewhere, and for a shared trail,
+ * opening gives AUDITRAIL_ERR_UNSUPPORTED. Who cuts the files `.auditrail/buffer-…`
+ * while they are mapped, or takes the file system away, ends the process by SIGBUS.
+ */
+#define AUDITRAIL_DURABILITY_MAPPED 3
 
 /**
  * Bytes that were no whole event were cut off and kept under .auditrail/torn/.
@@ -535,14 +545,16 @@ auditrail_status auditrail_options_set_any_operation(struct auditrail_options *o
  * Not 0: other writers, in this process or others, may write to the trail at
  * the same time; all of them must say so. Each batch then takes a turn, which
  * costs a few system calls. Default 0. Not with
- * AUDITRAIL_DURABILITY_BUFFERED: opening says AUDITRAIL_ERR_UNSUPPORTED.
+ * AUDITRAIL_DURABILITY_BUFFERED or _MAPPED: opening says AUDITRAIL_ERR_UNSUPPORTED.
  */
 auditrail_status auditrail_options_set_shared(struct auditrail_options *options,
                                               int32_t shared,
                                               struct auditrail_error *error);
 
 /**
- * BUFFERED: how many bytes of events are held at most. When they cannot be
+ * BUFFERED, MAPPED: how many bytes of events are held at most. (MAPPED takes that
+ * and two thirds more on disk, and in memory, which it locks if RLIMIT_MEMLOCK
+ * allows.) When they cannot be
  * flushed, an append that does not fit says AUDITRAIL_ERR_BUFFER_FULL. 4096 to
  * 1073741824; default 3145728 (3 MiB). Otherwise
  * AUDITRAIL_ERR_INVALID_ARGUMENT.
@@ -552,7 +564,7 @@ auditrail_status auditrail_options_set_buffer_bytes(struct auditrail_options *op
                                                     struct auditrail_error *error);
 
 /**
- * BUFFERED: for how many milliseconds an event is held at most. 0: no thread,
+ * BUFFERED, MAPPED: for how many milliseconds an event is held at most. 0: no thread,
  * and no flush by time. Default 1000.
  */
 auditrail_status auditrail_options_set_flush_interval_ms(struct auditrail_options *options,

@@ -51,7 +51,8 @@ namespace auditrail {
 enum class durability : auditrail_durability {
     buffered = AUDITRAIL_DURABILITY_BUFFERED,
     written = AUDITRAIL_DURABILITY_WRITTEN,
-    synced = AUDITRAIL_DURABILITY_SYNCED
+    synced = AUDITRAIL_DURABILITY_SYNCED,
+    mapped = AUDITRAIL_DURABILITY_MAPPED
 };
 
 /** In what order a reader gives events. */

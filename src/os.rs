@@ -271,6 +271,55 @@ pub(crate) fn coarse_millis() -> u64 {
     now.tv_sec.unsigned_abs() * 1000 + now.tv_nsec.unsigned_abs() / 1_000_000
 }
 
+/// A shared mapping of the beginning of a file.
+#[derive(Debug)]
+pub(crate) struct SharedMapping(memmap2::MmapMut);
+
+impl SharedMapping {
+    /// Maps `len` bytes, and makes the kernel hold them in memory.
+    pub fn new(file: &File, len: usize) -> io::Result<Self> {
+        let mut options = memmap2::MmapOptions::new();
+        // SAFETY: only this writer, which holds the trail's lock, writes to the file; what
+        // it reads, it copies, as a read of the file would. Who cuts the file meanwhile ends the process
+        // by SIGBUS, which is documented, but breaks no memory.
+        let mapping = unsafe { options.len(len).populate().map_mut(file) }?;
+        // So that no page has to be read again, which can fail. Without the right to lock
+        // so much, that is left to luck.
+        let _ = mapping.lock();
+        Ok(Self(mapping))
+    }
+
+    /// Copies from `offset`; nothing if that is not all inside.
+    pub fn read(&self, offset: usize, to: &mut [u8]) {
+        if let Some(from) = self.0.get(offset..).and_then(|at| at.get(..to.len())) {
+            to.copy_from_slice(from);
+        }
+    }
+
+    /// Copies `bytes` to `offset`; nothing if that is not all inside.
+    pub fn write(&mut self, offset: usize, bytes: &[u8]) {
+        if let Some(target) = self
+            .0
+            .get_mut(offset..)
+            .and_then(|at| at.get_mut(..bytes.len()))
+        {
+            target.copy_from_slice(bytes);
+        }
+    }
+
+    /// Stores a number, little endian, as one, after all that was written before.
+    pub fn store(&mut self, offset: usize, value: u64) {
+        if let Some(target) = self.0.get_mut(offset..)
+            && target.len() >= 8
+            && target.as_ptr().addr().is_multiple_of(8)
+        {
+            // SAFETY: 8 bytes are there, aligned, and nobody else uses them.
+            let word = unsafe { AtomicU64::from_ptr(target.as_mut_ptr().cast()) };
+            word.store(value.to_le(), Ordering::Release);
+        }
+    }
+}
+
 /// Syncs the whole file system that holds `file`.
 pub(crate) fn sync_file_system(file: &File) -> io::Result<()> {
     #[cfg(target_os = "linux")]

@@ -39,16 +39,19 @@ fn nothing_acknowledged_is_lost_to_kill_9() {
                 Durability::Buffered,
                 Durability::Written,
                 Durability::Synced,
-            ][random.below(3) as usize];
+                Durability::Mapped,
+                Durability::Mapped,
+            ][random.below(5) as usize];
             let task = ChildTask {
                 root: folder.path().to_str().expect("a text").to_owned(),
                 durability,
-                shared: durability != Durability::Buffered && random.one_in(4),
-                threads: 4,
+                shared: !matches!(durability, Durability::Buffered | Durability::Mapped)
+                    && random.one_in(4),
+                threads: 8,
                 first_tag,
                 events: 10_000,
             };
-            first_tag += tag_count(4);
+            first_tag += tag_count(8);
             let mut child = spawn("child", &task);
             std::thread::sleep(Duration::from_micros(3_000 + random.below(60_000)));
             child.kill().expect("it can be killed");

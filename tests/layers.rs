@@ -15,6 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &[
         "store::listing",
         "store::index_file",
+        "store::buffer_file",
         "store::state",
         "store::times",
         "store::lock",

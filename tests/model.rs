@@ -146,6 +146,7 @@ fn threads_may_interleave_as_they_like() {
         Durability::Written,
         Durability::Synced,
         Durability::Buffered,
+        Durability::Mapped,
     ] {
         shuttle::check_random(move || scenario(durability, None), schedules());
         shuttle::check_pct(move || scenario(durability, None), schedules(), 3);
@@ -158,6 +159,7 @@ fn a_failed_batch_fails_for_all_its_threads() {
         Durability::Written,
         Durability::Synced,
         Durability::Buffered,
+        Durability::Mapped,
     ] {
         for skip in 0..3 {
             let fault = InjectedFault::new(libc::ENOSPC)

@@ -62,6 +62,7 @@ fn a_segment_that_was_changed_from_outside_is_detected() {
         Durability::Written,
         Durability::Synced,
         Durability::Buffered,
+        Durability::Mapped,
     ] {
         for (what, touch) in touches {
             let folder = small_trail();
@@ -214,6 +215,7 @@ fn a_really_full_disk_that_gets_room_again() {
         Durability::Written,
         Durability::Synced,
         Durability::Buffered,
+        Durability::Mapped,
     ] {
         let Some(mount) = Mount::new() else { return };
         let root = mount.0.path().join("trail");
@@ -242,7 +244,7 @@ fn a_really_full_disk_that_gets_room_again() {
             }
         };
         let kind = match durability {
-            Durability::Buffered => Kind::BufferFull,
+            Durability::Buffered | Durability::Mapped => Kind::BufferFull,
             _ => Kind::NoSpace,
         };
         assert_eq!(
@@ -463,6 +465,7 @@ fn a_full_segment_that_was_moved_away_is_a_warning_and_no_failure() {
         Durability::Written,
         Durability::Synced,
         Durability::Buffered,
+        Durability::Mapped,
     ] {
         let folder = tempfile::tempdir().unwrap();
         let warnings = Arc::new(Mutex::new(Vec::new()));

@@ -96,8 +96,9 @@ impl Session {
     fn options(&mut self) -> Options {
         let random = &mut self.random;
         let shared = self.shared.unwrap_or_else(|| random.one_in(5));
-        self.durability = match random.below(4) {
+        self.durability = match random.below(5) {
             0 if !shared => Durability::Buffered,
+            4 if !shared => Durability::Mapped,
             0 | 1 => Durability::Written,
             _ => Durability::Synced,
         };
@@ -361,11 +362,13 @@ impl Session {
 
     fn answered(&mut self, tags: &[usize], result: auditrail::Result<u64>) -> Result<(), String> {
         match result {
+            // It died in the midst of a write to the mapping, which cannot tell.
+            Ok(_) if self.memory.is_dead() => Ok(()),
             Ok(first) => {
                 self.trace.push(format!("{tags:?} OK from {first}"));
                 let fate = match self.durability {
                     Durability::Buffered => EventStatus::Accepted,
-                    Durability::Written => EventStatus::Written,
+                    Durability::Written | Durability::Mapped => EventStatus::Written,
                     Durability::Synced => EventStatus::Durable,
                 };
                 for (id, &tag) in (first..).zip(tags) {

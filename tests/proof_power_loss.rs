@@ -41,12 +41,13 @@ impl Session {
             Durability::Buffered,
             Durability::Written,
             Durability::Synced,
+            Durability::Mapped,
         ];
         let mut proof = ProofOptions::new(self.key.clone());
         proof.every_events([0, 0, 1, 100][self.random.below(4) as usize]);
         let mut options = Options::default();
         options
-            .durability(durabilities[self.random.below(3) as usize])
+            .durability(durabilities[self.random.below(4) as usize])
             .flush_interval(Duration::ZERO)
             .journal_bytes(30_000)
             .proof(proof);

@@ -91,6 +91,11 @@ fn sixty_four_threads_in_synced_mode() {
 }
 
 #[test]
+fn sixty_four_threads_in_mapped_mode() {
+    sixty_four_threads(Durability::Mapped);
+}
+
+#[test]
 fn sixty_four_threads_in_buffered_mode() {
     sixty_four_threads(Durability::Buffered);
 }

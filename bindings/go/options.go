@@ -36,6 +36,9 @@ const (
 	Written = Durability(C.AUDITRAIL_DURABILITY_WRITTEN)
 	// Synced: the event is on disk; nothing loses it.
 	Synced = Durability(C.AUDITRAIL_DURABILITY_SYNCED)
+	// Mapped: the event is in a mapped file, and flushed soon; only a loss of power can
+	// lose it.
+	Mapped = Durability(C.AUDITRAIL_DURABILITY_MAPPED)
 )
 
 // A Warning is something worth telling that is no error: what recovery found,
@@ -102,7 +105,7 @@ func WithLockTimeout(timeout time.Duration) Option {
 	})
 }
 
-// WithBuffer sets how much is held, and how long, by a trail that is Buffered. An
+// WithBuffer sets how much is held, and how long, by a trail that is Buffered or Mapped. An
 // interval of 0: no flush by time; others are rounded up to milliseconds.
 func WithBuffer(bytes uint64, interval time.Duration) Option {
 	milliseconds, err := wholeMilliseconds("interval", interval)

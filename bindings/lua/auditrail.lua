@@ -318,7 +318,7 @@ end
 
 -- Writing ---------------------------------------------------------------------
 
-local durabilities = {buffered = 0, written = 1, synced = 2}
+local durabilities = {buffered = 0, written = 1, synced = 2, mapped = 3}
 local numbers = {"max_segment_bytes", "max_event_bytes", "buffer_bytes", "flush_interval_ms", "max_open_files",
     "lock_timeout_ms"}
 
@@ -366,7 +366,7 @@ Trail.__index = Trail
 local inner = setmetatable({}, {__mode = "k"})
 
 --- Opens the trail in a folder, which is made where it is missing. Options:
--- durability ("buffered", "written", "synced"), shared, domains and operations
+-- durability ("buffered", "mapped", "written", "synced"), shared, domains and operations
 -- (lists, or "*"), max_segment_bytes, max_event_bytes, buffer_bytes,
 -- flush_interval_ms, max_open_files, lock_timeout_ms (0: no limit).
 function auditrail.open(root, options)

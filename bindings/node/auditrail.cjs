@@ -290,7 +290,7 @@ function given(kind, object = {}) {
   return Object.entries(object).filter(([, value]) => value !== undefined && value !== null);
 }
 
-const durabilities = { buffered: 0, written: 1, synced: 2 };
+const durabilities = { buffered: 0, written: 1, synced: 2, mapped: 3 };
 const orders = { stream: 0, oldestFirst: 1, newestFirst: 2 };
 const stats = ['events', 'bytes', 'batches', 'rotations', 'syncs', 'lastId', 'writtenId', 'syncedId',
   'tornTails', 'tornBytes', 'missingIds', 'waiting', 'streams', 'openFiles', 'flushFailures'];
@@ -328,7 +328,7 @@ class Trail {
 
   /**
    * Opens the trail in a folder (a path, or a file URL), which is made where it is
-   * missing. Options: durability ('buffered', 'written', 'synced'), shared, domains
+   * missing. Options: durability ('buffered', 'mapped', 'written', 'synced'), shared, domains
    * and operations (strings, or '*'), maxSegmentBytes, maxEventBytes, bufferBytes,
    * flushIntervalMs, maxOpenFiles, lockTimeoutMs (0: no limit). A trail that was
    * dropped is closed when it is collected, and at the end of the process.

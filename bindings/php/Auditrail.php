@@ -329,7 +329,7 @@ final class Trail
 {
     use NotCopied;
 
-    private const DURABILITIES = ['buffered' => 0, 'written' => 1, 'synced' => 2];
+    private const DURABILITIES = ['buffered' => 0, 'written' => 1, 'synced' => 2, 'mapped' => 3];
     private const NUMBERS = ['max_segment_bytes', 'max_event_bytes', 'buffer_bytes', 'flush_interval_ms', 'max_open_files',
         'lock_timeout_ms'];
     private const STATS = ['events', 'bytes', 'batches', 'rotations', 'syncs', 'last_id', 'written_id', 'synced_id',
@@ -339,7 +339,7 @@ final class Trail
 
     /**
      * Opens the trail in a folder, which is made where it is missing. Options:
-     * durability ('buffered', 'written', 'synced'), shared, domains and
+     * durability ('buffered', 'mapped', 'written', 'synced'), shared, domains and
      * operations (lists, or '*'), max_segment_bytes, max_event_bytes,
      * buffer_bytes, flush_interval_ms, max_open_files, lock_timeout_ms (0: no limit).
      */

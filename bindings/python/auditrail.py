@@ -967,6 +967,9 @@ class Durability(enum.IntEnum):
     """The event is in its file: a kill loses nothing, a loss of power the last ones."""
     SYNCED = 2
     """The event is on disk: nothing loses it."""
+    MAPPED = 3
+    """The event is in a mapped file, and flushed soon: a kill loses nothing, a loss of
+    power the last ones."""
 
 
 class Stats(NamedTuple):
@@ -1068,7 +1071,7 @@ class Trail(_NotCopied):
             _milliseconds("lock_timeout", lock_timeout),
         }
         with _Builder("options") as options:
-            options.set("set_durability", _whole("durability", durability, 0, 2))
+            options.set("set_durability", _whole("durability", durability, 0, 3))
             options.set("set_shared", int(shared))
             for name, number in numbers.items():
                 if number is not None:

@@ -206,7 +206,7 @@ module Auditrail
 
   # A trail, open for writing.
   class Trail
-    DURABILITIES = { buffered: 0, written: 1, synced: 2 }.freeze
+    DURABILITIES = { buffered: 0, written: 1, synced: 2, mapped: 3 }.freeze
     NUMBERS = %i[max_segment_bytes max_event_bytes buffer_bytes flush_interval_ms max_open_files
                  lock_timeout_ms].freeze
     STATS = %i[events bytes batches rotations syncs last_id written_id synced_id torn_tails torn_bytes
@@ -224,7 +224,7 @@ module Auditrail
       end
     end
 
-    # durability: :buffered, :written or :synced; shared: whether many processes
+    # durability: :buffered, :mapped, :written or :synced; shared: whether many processes
     # write to the trail; domains:, operations: the names that are allowed, or :any.
     # A trail that is dropped is closed when it is collected.
     def initialize(root, durability: :written, shared: false, domains: nil, operations: nil, **numbers)

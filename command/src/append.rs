@@ -67,6 +67,8 @@ pub struct Append {
 enum Safe {
     /// In memory: the fastest; a kill loses up to a second
     Buffered,
+    /// In a mapped file: a kill loses nothing
+    Mapped,
     /// In its file: a kill loses nothing
     #[default]
     Written,
@@ -123,6 +125,7 @@ impl Append {
             .shared(self.shared)
             .durability(match self.durability {
                 Safe::Buffered => Durability::Buffered,
+                Safe::Mapped => Durability::Mapped,
                 Safe::Written => Durability::Written,
                 Safe::Synced => Durability::Synced,
             });

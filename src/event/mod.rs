@@ -8,16 +8,19 @@
 //! | `payload` | reads a payload and checks its shape |
 //! | `json` | checks a JSON text and writes it in canonical form, in one pass |
 //! | `header` | reads a line back, except its payload |
+//! | `line` | puts the id in front of an event's body |
 //! | `change` | what an event changed in its record |
 
 pub(crate) mod change;
 mod fields;
 pub(crate) mod header;
 pub mod json;
+mod line;
 pub(crate) mod name;
 mod payload;
 mod render;
 
+pub(crate) use line::write_line;
 pub use render::{EventLine, Renderer};
 
 use crate::limits::DEFAULT_LINE_LIMIT;

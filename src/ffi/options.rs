@@ -23,6 +23,13 @@ pub const AUDITRAIL_DURABILITY_BUFFERED: auditrail_durability = 0;
 pub const AUDITRAIL_DURABILITY_WRITTEN: auditrail_durability = 1;
 /// The event is on disk. Nothing loses it.
 pub const AUDITRAIL_DURABILITY_SYNCED: auditrail_durability = 2;
+/// The event is in a mapped file of the trail, and follows into its segment as with
+/// BUFFERED. The end of the process loses nothing: the next opening writes what is not
+/// yet in the segments. A power loss loses what was not yet flushed. One thread flushes
+/// by time. Only on ext2 to ext4, XFS and tmpfs; elsewhere, and for a shared trail,
+/// opening gives AUDITRAIL_ERR_UNSUPPORTED. Who cuts the files `.auditrail/buffer-…`
+/// while they are mapped, or takes the file system away, ends the process by SIGBUS.
+pub const AUDITRAIL_DURABILITY_MAPPED: auditrail_durability = 3;
 
 /// How a trail is opened. For one thread at a time.
 pub struct auditrail_options {
@@ -191,7 +198,7 @@ pub unsafe extern "C" fn auditrail_options_set_any_operation(
 /// Not 0: other writers, in this process or others, may write to the trail at
 /// the same time; all of them must say so. Each batch then takes a turn, which
 /// costs a few system calls. Default 0. Not with
-/// AUDITRAIL_DURABILITY_BUFFERED: opening says AUDITRAIL_ERR_UNSUPPORTED.
+/// AUDITRAIL_DURABILITY_BUFFERED or _MAPPED: opening says AUDITRAIL_ERR_UNSUPPORTED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auditrail_options_set_shared(
     options: *mut auditrail_options,
@@ -207,7 +214,9 @@ pub unsafe extern "C" fn auditrail_options_set_shared(
     })
 }
 
-/// BUFFERED: how many bytes of events are held at most. When they cannot be
+/// BUFFERED, MAPPED: how many bytes of events are held at most. (MAPPED takes that
+/// and two thirds more on disk, and in memory, which it locks if RLIMIT_MEMLOCK
+/// allows.) When they cannot be
 /// flushed, an append that does not fit says AUDITRAIL_ERR_BUFFER_FULL. 4096 to
 /// 1073741824; default 3145728 (3 MiB). Otherwise
 /// AUDITRAIL_ERR_INVALID_ARGUMENT.
@@ -226,7 +235,7 @@ pub unsafe extern "C" fn auditrail_options_set_buffer_bytes(
     })
 }
 
-/// BUFFERED: for how many milliseconds an event is held at most. 0: no thread,
+/// BUFFERED, MAPPED: for how many milliseconds an event is held at most. 0: no thread,
 /// and no flush by time. Default 1000.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auditrail_options_set_flush_interval_ms(
@@ -297,12 +306,16 @@ fn durability_of(number: auditrail_durability) -> Result<Durability> {
                 Durability::Synced => {
                     const { same(AUDITRAIL_DURABILITY_SYNCED, Durability::Synced as i32) }
                 }
+                Durability::Mapped => {
+                    const { same(AUDITRAIL_DURABILITY_MAPPED, Durability::Mapped as i32) }
+                }
             }
     };
     [
         Durability::Buffered,
         Durability::Written,
         Durability::Synced,
+        Durability::Mapped,
     ]
     .into_iter()
     .find(is_it)

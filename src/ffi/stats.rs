@@ -35,13 +35,13 @@ pub struct auditrail_stats {
     pub torn_bytes: u64,
     /// Ids whose events a crash took, found at opening.
     pub missing_ids: u64,
-    /// BUFFERED: events that were accepted and wait to be written.
+    /// BUFFERED, MAPPED: events that were accepted and wait to be written.
     pub waiting: u64,
     /// Streams that this writer has written to.
     pub streams: u64,
     /// Segment files that are held open.
     pub open_files: u64,
-    /// BUFFERED: flushes that failed.
+    /// BUFFERED, MAPPED: flushes that failed.
     pub flush_failures: u64,
 }
 

@@ -9,6 +9,7 @@
 //!    the last id known to be intact are scanned. After a reboot each segment is cut
 //!    at the first line that has no newline or contains zeros, that is, pages that
 //!    never reached the disk. Ids that are in no segment are reported.
+//!    What a killed MAPPED writer had accepted is not missing: the caller drains it.
 //! 3. The tail of every stream's newest segment is repaired. A partial line, or zeros
 //!    that a power loss left, are cut off. A whole event that lacks only its newline
 //!    gets it. A whole line that is not an event was not torn: it is reported and
@@ -23,16 +24,19 @@
 //! idempotent: a crash during it loses nothing.
 
 mod conflict;
+mod drain;
 mod quarantine;
 mod redo;
 mod scan;
 mod sync;
 mod tail;
 
+pub(crate) use drain::drain;
 pub(crate) use tail::{stream, tails};
 
 use crate::error::Result;
 use crate::limits::MAX_LISTED;
+use crate::store::buffer_file::BufferedEvent;
 use crate::store::index_file;
 use crate::store::layout::Layout;
 use crate::store::state::{Phase, State};
@@ -76,6 +80,11 @@ pub(crate) struct Recovered {
     pub index_is_stale: bool,
     /// The journal has records, and their segments are synced by now.
     pub journal_is_stale: bool,
+    /// What a killed MAPPED writer had accepted and not written: to be drained, and
+    /// counted in `last_id`.
+    pub accepted: Vec<BufferedEvent>,
+    /// All ids up to this one are in the segments.
+    pub intact_id: u64,
 }
 
 /// Writes again and syncs all that the state does not say to be on disk: a sync has
@@ -104,33 +113,35 @@ pub(crate) fn trail(
             synced_id: state.synced,
             index_is_stale: false,
             journal_is_stale: false,
+            accepted: Vec::new(),
+            intact_id: *last,
         });
     }
-    let indexed = match &index {
-        index_file::IndexContent::Last(last) => *last,
-        index_file::IndexContent::Missing => 0,
-        index_file::IndexContent::Unreadable(why) => {
-            report.warn(
-                WarningKind::IndexRebuilt,
-                format!("{} cannot be read: {why}", layout.index().display()),
-            );
-            0
-        }
-    };
+    let indexed = indexed_id(&index, layout, report);
     let journaled = redo::redo(storage, layout, report)?;
     let mut last_id = indexed.max(journaled.unwrap_or(0));
-    if let Some(state) = state {
-        let same_boot = !boot.is_empty() && state.boot == boot;
-        let intact_id = if same_boot {
+    let written = state.map_or(0, |state| state.written);
+    let accepted = drain::accepted_after(storage, layout, boot, written, report)?;
+    let unknown = State::unknown();
+    // Without a state, accepted events show that one was removed.
+    let known = state.or((!accepted.is_empty()).then_some(&unknown));
+    let mut unwritten = Unwritten::default();
+    if let Some(state) = known {
+        let intact_id = if is_same_boot(state, boot) {
             state.written
         } else {
             state.synced.max(journaled.unwrap_or(0))
         };
         last_id = last_id.max(intact_id);
-        if state.phase != Phase::Clean && (!same_boot || state.phase == Phase::Busy) {
-            let (found, max_id) = scan::scan_after(storage, layout, intact_id, !same_boot, report)?;
-            last_id = scan::report_missing(intact_id, last_id.max(max_id), found, report);
-        }
+        unwritten = scan_unwritten(
+            storage,
+            layout,
+            (state, boot),
+            (intact_id, last_id),
+            accepted,
+            report,
+        )?;
+        last_id = unwritten.last_id;
     }
     last_id = last_id.max(tails(storage, layout, report)?);
     if let Some(state) = state.filter(|state| state.sync_failed) {
@@ -151,5 +162,74 @@ pub(crate) fn trail(
         synced_id: last_id,
         index_is_stale: index != index_file::IndexContent::Last(last_id),
         journal_is_stale: journaled.is_some(),
+        accepted: unwritten.accepted,
+        intact_id: unwritten.intact_id,
     })
+}
+
+/// The last id by the index; 0 if it tells none.
+fn indexed_id(
+    index: &index_file::IndexContent,
+    layout: &Layout,
+    report: &mut RecoveryReport,
+) -> u64 {
+    match index {
+        index_file::IndexContent::Last(last) => *last,
+        index_file::IndexContent::Missing => 0,
+        index_file::IndexContent::Unreadable(why) => {
+            report.warn(
+                WarningKind::IndexRebuilt,
+                format!("{} cannot be read: {why}", layout.index().display()),
+            );
+            0
+        }
+    }
+}
+
+/// What is known of the events after the last id that is known to be intact.
+#[derive(Debug, Default)]
+struct Unwritten {
+    intact_id: u64,
+    /// The largest id that was given.
+    last_id: u64,
+    /// Accepted events that are in no segment.
+    accepted: Vec<BufferedEvent>,
+}
+
+fn is_same_boot(state: &State, boot: &str) -> bool {
+    !boot.is_empty() && state.boot == boot
+}
+
+/// Scans the events after `intact_id` if some may be missing, and reports those that are;
+/// `last_id` is the largest id known so far.
+fn scan_unwritten(
+    storage: &dyn Storage,
+    layout: &Layout,
+    (state, boot): (&State, &str),
+    (intact_id, last_id): (u64, u64),
+    accepted: Vec<BufferedEvent>,
+    report: &mut RecoveryReport,
+) -> Result<Unwritten> {
+    let may_be_torn = !is_same_boot(state, boot);
+    let in_batch = state.phase == Phase::Busy;
+    let is_unfinished = in_batch || (state.phase != Phase::Clean && may_be_torn);
+    let mut unwritten = Unwritten {
+        intact_id,
+        last_id,
+        accepted,
+    };
+    if !is_unfinished && unwritten.accepted.is_empty() {
+        return Ok(unwritten);
+    }
+    let (mut found, max_id) = scan::scan_after(storage, layout, intact_id, may_be_torn, report)?;
+    let seen = found.iter().map(|&(_, last)| last).max().unwrap_or(0);
+    let given = last_id.max(max_id);
+    let accepted = std::mem::take(&mut unwritten.accepted);
+    unwritten.accepted =
+        drain::without_written(accepted, &found, in_batch, given.max(seen), report)?;
+    let ids = unwritten.accepted.iter().map(|event| event.id);
+    found.extend(ids.map(|id| (id, id)));
+    found.sort_unstable();
+    unwritten.last_id = scan::report_missing(intact_id, given, found, report);
+    Ok(unwritten)
 }

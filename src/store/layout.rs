@@ -7,6 +7,7 @@
 //! ROOT/.auditrail/commit-lock                   held by a shared writer while it commits
 //! ROOT/.auditrail/state                         up to which id the trail is known to be intact
 //! ROOT/.auditrail/journal                       the redo log of synced commits
+//! ROOT/.auditrail/buffer-1, -2                 accepted events of a MAPPED writer
 //! ROOT/.auditrail/times                         the time ranges of full segments
 //! ROOT/.auditrail/torn/                         bytes that recovery cut off, or could not redo
 //! ```

@@ -15,6 +15,7 @@
 //! | `times` | the time range of each full segment |
 //! | `lock` | the locks of exclusive and shared writers |
 
+pub(crate) mod buffer_file;
 pub(crate) mod index_file;
 pub(crate) mod journal;
 pub(crate) mod layout;

@@ -5,11 +5,34 @@
 //! assigned in the order of the runs, so that writing the runs one after the other
 //! writes in the order of ids.
 
-use crate::event::EventLine;
-use crate::event::header::EVENT_ID;
+use crate::event::{EventLine, write_line};
+use crate::store::buffer_file::BufferFile;
 use crate::store::segment::Slot;
 
 const NONE: u32 = u32::MAX;
+
+/// Where a timestamp at the begin of a body has ended: `,"timestamp":`, a sign, 19 digits
+/// and what follows.
+const TIMESTAMP_END: usize = 40;
+
+/// A body, and what its record in a mapped file needs besides.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyOf<'a> {
+    pub bytes: &'a [u8],
+    pub stream: &'a str,
+    pub checksum: u32,
+}
+
+impl<'a> BodyOf<'a> {
+    /// Of an event that no file holds until it is in its segment.
+    pub fn unrecorded(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            stream: "",
+            checksum: 0,
+        }
+    }
+}
 
 /// The most bytes that an empty batch reserves at once: a large buffer does not take
 /// the host's memory before it is used.
@@ -17,14 +40,23 @@ const MAX_INITIAL_RESERVE: usize = 4 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Batch {
-    /// The bodies of the events: their lines without `{"event_id":` and id.
-    bytes: Vec<u8>,
+    bodies: Bodies,
+    /// Bytes of the events' bodies.
+    body_bytes: usize,
     events: Vec<PendingEvent>,
     runs: Vec<Run>,
     /// By slot: the run that the stream's next event joins; `NONE` for a new one.
     open_runs: Vec<u32>,
     /// Bytes of capacity that [`Batch::clear`] retains.
     retained_bytes: usize,
+}
+
+/// Where the bodies of the events are: their lines without `{"event_id":` and id.
+#[derive(Debug)]
+enum Bodies {
+    Memory(Vec<u8>),
+    /// MAPPED: in their file, from which they are written to the segments.
+    Mapped(BufferFile),
 }
 
 #[derive(Debug)]
@@ -51,11 +83,44 @@ impl Batch {
     /// memory; a large one is allocated only as needed.
     pub fn retaining(bytes: usize) -> Self {
         Self {
-            bytes: Vec::new(),
+            bodies: Bodies::Memory(Vec::new()),
+            body_bytes: 0,
             events: Vec::new(),
             runs: Vec::new(),
             open_runs: Vec::new(),
             retained_bytes: bytes,
+        }
+    }
+
+    /// An empty batch whose events are in a mapped file.
+    pub fn mapped(file: BufferFile) -> Self {
+        let bytes = file.capacity();
+        Self {
+            bodies: Bodies::Mapped(file),
+            ..Self::retaining(bytes)
+        }
+    }
+
+    /// The most bytes that records may take; `None` if there is no file for them.
+    pub fn record_capacity(&self) -> Option<usize> {
+        match &self.bodies {
+            Bodies::Memory(_) => None,
+            Bodies::Mapped(file) => Some(file.capacity()),
+        }
+    }
+
+    /// Whether there is a file for records of this many bytes, or none is needed.
+    pub fn has_room_for_records(&self, bytes: usize) -> bool {
+        match &self.bodies {
+            Bodies::Memory(_) => true,
+            Bodies::Mapped(file) => file.has_room(bytes),
+        }
+    }
+
+    /// Makes the records that were added count.
+    pub fn publish(&mut self) {
+        if let Bodies::Mapped(file) = &mut self.bodies {
+            file.publish();
         }
     }
 
@@ -69,7 +134,7 @@ impl Batch {
 
     /// Bytes of the events' bodies.
     pub fn bytes(&self) -> usize {
-        self.bytes.len()
+        self.body_bytes
     }
 
     /// The number of runs.
@@ -83,7 +148,7 @@ impl Batch {
 
     /// Adds an event at the end of its stream's run; returns its index. `id` is 0 if it
     /// is assigned at commit.
-    pub fn push(&mut self, slot: Slot, body: &[u8], id: u64) -> usize {
+    pub fn push(&mut self, slot: Slot, body: BodyOf<'_>, id: u64) -> usize {
         let slot_index = slot as usize;
         if slot_index >= self.open_runs.len() {
             self.open_runs.resize(slot_index + 1, NONE);
@@ -101,7 +166,7 @@ impl Batch {
     pub fn push_run<'b>(&mut self, slot: Slot, bodies: impl IntoIterator<Item = &'b [u8]>) {
         let mut run = NONE;
         for body in bodies {
-            let index = self.push_event(body, 0);
+            let index = self.push_event(BodyOf::unrecorded(body), 0);
             if run == NONE {
                 run = self.start_run(slot, index);
             } else {
@@ -110,17 +175,23 @@ impl Batch {
         }
     }
 
-    fn push_event(&mut self, body: &[u8], id: u64) -> u32 {
-        let start = self.bytes.len();
-        if self.bytes.capacity() == 0 {
-            self.bytes
-                .reserve(self.retained_bytes.min(MAX_INITIAL_RESERVE));
-        }
-        self.bytes.extend_from_slice(body);
+    fn push_event(&mut self, body: BodyOf<'_>, id: u64) -> u32 {
+        let start = match &mut self.bodies {
+            Bodies::Memory(bytes) => {
+                if bytes.capacity() == 0 {
+                    bytes.reserve(self.retained_bytes.min(MAX_INITIAL_RESERVE));
+                }
+                let start = bytes.len();
+                bytes.extend_from_slice(body.bytes);
+                start
+            }
+            Bodies::Mapped(file) => file.push(id, body.stream, body.bytes, body.checksum),
+        };
+        self.body_bytes += body.bytes.len();
         self.events.push(PendingEvent {
             id,
             start,
-            end: self.bytes.len(),
+            end: start + body.bytes.len(),
             next: NONE,
         });
         u32::try_from(self.events.len() - 1).unwrap_or(NONE)
@@ -170,7 +241,15 @@ impl Batch {
     #[inline]
     pub fn timestamp(&self, event: usize) -> Option<i64> {
         let pending = &self.events[event];
-        let rest = self.bytes.get(pending.start..pending.end)?;
+        let mut copied = [0; TIMESTAMP_END];
+        let rest = match &self.bodies {
+            Bodies::Memory(bytes) => bytes.get(pending.start..pending.end)?,
+            Bodies::Mapped(file) => {
+                let len = TIMESTAMP_END.min(pending.end - pending.start);
+                file.read(pending.start, &mut copied[..len]);
+                &copied[..len]
+            }
+        };
         let rest = rest.strip_prefix(b",\"timestamp\":")?;
         let (digits, sign) = match rest.strip_prefix(b"-") {
             Some(digits) => (digits, -1),
@@ -195,40 +274,39 @@ impl Batch {
     /// Appends an event's whole line to `out`.
     pub fn render_line(&self, event: usize, out: &mut Vec<u8>) {
         let pending = &self.events[event];
-        write_line(pending.id, &self.bytes[pending.start..pending.end], out);
+        match &self.bodies {
+            Bodies::Memory(bytes) => {
+                write_line(pending.id, &bytes[pending.start..pending.end], out);
+            }
+            Bodies::Mapped(file) => {
+                write_line(pending.id, &[], out);
+                let at = out.len();
+                out.resize(at + pending.end - pending.start, 0);
+                file.read(pending.start, &mut out[at..]);
+            }
+        }
     }
 
-    /// Empties the batch; a bounded capacity is retained for the next one.
+    /// Empties the batch, and its file: the events are in their segments, or were refused.
+    /// A bounded capacity is retained for the next one.
     pub fn clear(&mut self) {
         for run in &self.runs {
             if let Some(run_index) = self.open_runs.get_mut(run.slot as usize) {
                 *run_index = NONE;
             }
         }
-        self.bytes.clear();
-        self.bytes.shrink_to(self.retained_bytes);
+        match &mut self.bodies {
+            Bodies::Memory(bytes) => {
+                bytes.clear();
+                bytes.shrink_to(self.retained_bytes);
+            }
+            Bodies::Mapped(file) => file.clear(),
+        }
+        self.body_bytes = 0;
         self.events.clear();
         self.events.shrink_to(self.retained_bytes / 64);
         self.runs.clear();
     }
-}
-
-/// Appends the line of an event to `out`: `{"event_id":`, its id, and its body.
-pub(crate) fn write_line(id: u64, body: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(EVENT_ID);
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    let mut left = id;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + u8::try_from(left % 10).unwrap_or_default();
-        left /= 10;
-        if left == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
-    out.extend_from_slice(body);
 }
 
 /// The nonblank lines of a caller's batch: line number from 1, offset, and text.

@@ -4,11 +4,13 @@
 //! writer acquires the commit lock, recovers the trail if there is no other writer,
 //! and otherwise continues from the state that the others maintain.
 
-use super::options::{Durability, Options, WarningHandler};
+use super::commit::buffer_file_bytes;
+use super::options::{Durability, Options};
 use super::trail::{RecoveredState, Trail, TrailConfig};
 use crate::error::{Error, Kind, Result};
 use crate::proof::{LogWriter, Prover, UnsyncedData};
-use crate::recover::{self, RecoveryReport};
+use crate::recover::{self, Recovered, RecoveryReport};
+use crate::store::buffer_file::{self, BufferFile};
 use crate::store::index_file;
 use crate::store::journal::{self, Journal};
 use crate::store::layout::Layout;
@@ -24,6 +26,8 @@ use std::sync::Arc;
 /// A trail that is ready for writing.
 pub(super) struct OpenedTrail {
     pub trail: Trail,
+    /// MAPPED.
+    pub buffer_files: Option<[BufferFile; 2]>,
     /// On a shared trail.
     pub commit_lock: Option<CommitLock>,
     pub prover: Option<Prover>,
@@ -36,10 +40,10 @@ pub(super) fn open(
     root: &Path,
     options: &Options,
 ) -> Result<OpenedTrail> {
-    if options.shared && options.durability == Durability::Buffered {
+    if options.shared && options.durability.is_buffered() {
         return Err(Error::new(
             Kind::Unsupported,
-            "a shared trail cannot be BUFFERED: an id can only be given when it is written",
+            "a shared trail cannot be BUFFERED or MAPPED: an id can only be given when it is written",
         ));
     }
     let layout = Layout::new(root);
@@ -66,9 +70,10 @@ pub(super) fn open(
         &layout,
         &boot,
         commit_lock.as_ref(),
-        on_warning,
+        options,
         &on_slow,
     )?;
+    let buffer_files = create_buffer_files(&*storage, &layout, &boot, options)?;
     let journal = open_journal(&*storage, &layout, options)?;
     let prover = match &options.proof {
         Some(proof) => {
@@ -91,7 +96,7 @@ pub(super) fn open(
     let config = TrailConfig {
         max_segment_bytes: options.max_segment_bytes,
         max_open_files: options.max_open_files.max(1),
-        mark_batches: options.durability == Durability::Buffered || options.shared,
+        mark_batches: options.durability.is_buffered() || options.shared,
         state: StateFile::open(&*storage, &layout)?,
         boot,
         shared: options.shared,
@@ -99,6 +104,7 @@ pub(super) fn open(
     };
     Ok(OpenedTrail {
         trail: Trail::new(storage, layout, config, recovered),
+        buffer_files,
         commit_lock,
         prover,
         lock,
@@ -110,17 +116,17 @@ fn lock_and_recover(
     layout: &Layout,
     boot: &str,
     commit_lock: Option<&CommitLock>,
-    on_warning: Option<&WarningHandler>,
+    options: &Options,
     on_slow: &dyn Fn(String),
 ) -> Result<(WriteLock, RecoveredState)> {
     let Some(commit_lock) = commit_lock else {
         let lock = WriteLock::exclusive(storage, layout)?;
-        return Ok((lock, recover(storage, layout, boot, on_warning)?));
+        return Ok((lock, recover(storage, layout, boot, options)?));
     };
     let held = commit_lock.wait().acquire(on_slow)?;
     let mut recovered = None;
     let lock = WriteLock::shared(storage, layout, &held, || {
-        recovered = Some(recover(storage, layout, boot, on_warning)?);
+        recovered = Some(recover(storage, layout, boot, options)?);
         Ok(())
     })?;
     let mut recovered = recovered.unwrap_or_else(|| RecoveredState {
@@ -142,7 +148,7 @@ fn recover(
     storage: &dyn Storage,
     layout: &Layout,
     boot: &str,
-    on_warning: Option<&WarningHandler>,
+    options: &Options,
 ) -> Result<RecoveredState> {
     let file = StateFile::open(storage, layout)?;
     let state = file.read(layout)?;
@@ -160,12 +166,21 @@ fn recover(
                 },
             );
         })?;
+    drain(
+        storage,
+        layout,
+        boot,
+        options,
+        &file,
+        &recovered,
+        &mut report,
+    )?;
     let kernel_has_all = state
         .as_ref()
         .is_some_and(|state| state.boot == boot && !state.sync_failed);
     // Delivered before the new state is written: the next open does not find it again.
     for warning in report.warnings.drain(..) {
-        if let Some(handler) = on_warning {
+        if let Some(handler) = &options.on_warning {
             handler(&warning);
         }
     }
@@ -188,6 +203,7 @@ fn recover(
     if recovered.journal_is_stale {
         journal::discard(storage, layout)?;
     }
+    buffer_file::discard(storage, layout)?;
     Ok(RecoveredState {
         last_id: recovered.last_id,
         synced_id: recovered.synced_id,
@@ -198,6 +214,72 @@ fn recover(
         },
         report,
     })
+}
+
+/// Writes to the segments what a killed MAPPED writer had accepted.
+fn drain(
+    storage: &dyn Storage,
+    layout: &Layout,
+    boot: &str,
+    options: &Options,
+    file: &StateFile,
+    recovered: &Recovered,
+    report: &mut RecoveryReport,
+) -> Result<()> {
+    if recovered.accepted.is_empty() {
+        return Ok(());
+    }
+    // An opening after this one, if it fails or is killed, must look for what it wrote.
+    let intact_id = recovered.intact_id;
+    let mut state = State {
+        phase: Phase::Busy,
+        written: intact_id,
+        synced: intact_id.min(recovered.synced_id),
+        boot: boot.to_owned(),
+        sync_failed: false,
+    };
+    file.write(layout, &state)?;
+    let events = &recovered.accepted;
+    recover::drain(storage, layout, events, options.max_segment_bytes, report).inspect_err(
+        |error| {
+            if error.kind() == Kind::Failed {
+                state.sync_failed = true;
+                let _ = file.write(layout, &state);
+            }
+        },
+    )?;
+    report.warn(
+        WarningKind::Redone,
+        format!(
+            "{} events that a writer had accepted before it was killed were written",
+            events.len()
+        ),
+    );
+    Ok(())
+}
+
+/// MAPPED: makes the files for the batch that collects and the one that is flushed.
+fn create_buffer_files(
+    storage: &dyn Storage,
+    layout: &Layout,
+    boot: &str,
+    options: &Options,
+) -> Result<Option<[BufferFile; 2]>> {
+    if options.durability != Durability::Mapped {
+        return Ok(None);
+    }
+    if boot.is_empty() {
+        return Err(Error::new(
+            Kind::Unsupported,
+            "MAPPED needs to know whether the machine was restarted, and cannot find out",
+        ));
+    }
+    let capacity = buffer_file_bytes(options.buffer_bytes);
+    let create = |name| BufferFile::create(storage, layout, name, boot, capacity);
+    let [one, two] = buffer_file::NAMES;
+    let files = [create(one)?, create(two)?];
+    sync_folder(storage, &layout.hidden())?;
+    Ok(Some(files))
 }
 
 /// Opens the journal; only exclusive SYNCED writers have one.

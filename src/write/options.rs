@@ -24,6 +24,18 @@ pub enum Durability {
     Written = 1,
     /// The event is on disk. It survives a power loss.
     Synced = 2,
+    /// The event is in the kernel's memory, in a mapped file of the trail, and follows
+    /// into its segment as with [`Durability::Buffered`]. It survives the end of the
+    /// process, and is in its segment after the next opening; a power loss loses what is
+    /// not yet flushed. Starts one thread, which flushes by time.
+    Mapped = 3,
+}
+
+impl Durability {
+    /// Whether an append returns before the event is in its segment.
+    pub(crate) fn is_buffered(self) -> bool {
+        matches!(self, Self::Buffered | Self::Mapped)
+    }
 }
 
 /// Called with each warning of a writer.
@@ -125,14 +137,15 @@ impl Options {
     }
 
     /// Whether other writers, in this process or others, may write to the trail at the
-    /// same time; all of them must set this. Not with [`Durability::Buffered`].
+    /// same time; all of them must set this. Not with [`Durability::Buffered`] or
+    /// [`Durability::Mapped`].
     pub fn shared(&mut self, shared: bool) -> &mut Self {
         self.shared = shared;
         self
     }
 
-    /// The size of the buffer of [`Durability::Buffered`], in bytes of events. It is
-    /// flushed when it is half full. 4 KiB to 1 GiB; the default is 3 MiB.
+    /// The size of the buffer of [`Durability::Buffered`] and [`Durability::Mapped`], in
+    /// bytes of events. It is flushed when it is half full. 4 KiB to 1 GiB; the default is 3 MiB.
     pub fn buffer_bytes(&mut self, bytes: u64) -> Result<&mut Self> {
         match usize::try_from(bytes) {
             Ok(bytes @ MIN_BUFFER_BYTES..=MAX_BUFFER_BYTES) => self.buffer_bytes = bytes,
@@ -145,7 +158,8 @@ impl Options {
         Ok(self)
     }
 
-    /// The longest time that [`Durability::Buffered`] holds an event. Zero: no thread,
+    /// The longest time that [`Durability::Buffered`] and [`Durability::Mapped`] hold an
+    /// event. Zero: no thread,
     /// and no flush by time. The default is one second.
     pub fn flush_interval(&mut self, interval: Duration) -> &mut Self {
         self.flush_interval = Some(interval).filter(|interval| !interval.is_zero());

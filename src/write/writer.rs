@@ -4,14 +4,14 @@
 //! the line to the committer, which decides which thread writes it and when. The
 //! durability only changes what the append waits for.
 
-use super::batch::{CheckedBatch, batch_lines, write_line};
+use super::batch::{CheckedBatch, batch_lines};
 use super::commit::Committer;
 use super::open::{OpenedTrail, open};
 use super::options::{Durability, Options};
 use super::stats::Stats;
 use super::trail::CommitLevel;
 use crate::error::{Error, Kind, Result};
-use crate::event::{Event, EventLine, Renderer};
+use crate::event::{Event, EventLine, Renderer, write_line};
 use crate::limits::MAX_BATCH_BYTES;
 use crate::os;
 use crate::proof::Prover;
@@ -89,12 +89,13 @@ impl Writer {
             .map_err(|e| Error::io("watch forks with", Path::new("/dev/null"), &e))?;
         let OpenedTrail {
             trail,
+            buffer_files,
             commit_lock,
             prover,
             lock,
         } = open(storage, root, options)?;
         let core = Arc::new(Core {
-            committer: Committer::new(trail, commit_lock, options.durability, options.buffer_bytes),
+            committer: Committer::new(trail, buffer_files, commit_lock, options),
             options: options.clone(),
             prover,
             delivering: Mutex::default(),
@@ -285,7 +286,7 @@ impl Core {
     /// What an append waits for; `None` if it is only buffered.
     fn level(&self) -> Option<CommitLevel> {
         match self.options.durability {
-            Durability::Buffered => None,
+            Durability::Buffered | Durability::Mapped => None,
             Durability::Written => Some(CommitLevel::Written),
             Durability::Synced => Some(CommitLevel::Synced),
         }
@@ -367,11 +368,12 @@ impl Core {
     }
 }
 
-/// BUFFERED: starts the flusher thread.
+/// BUFFERED and MAPPED: starts the flusher thread.
 fn start_flusher(core: &Arc<Core>) -> io::Result<Option<JoinHandle<()>>> {
-    let (Durability::Buffered, Some(interval)) =
-        (core.options.durability, core.options.flush_interval)
-    else {
+    let (true, Some(interval)) = (
+        core.options.durability.is_buffered(),
+        core.options.flush_interval,
+    ) else {
         return Ok(None);
     };
     let core = core.clone();

@@ -66,6 +66,7 @@ pub fn child_main() {
     let field = |at: usize| -> usize { words[at].parse().expect("a number") };
     let durability = match words[1] {
         "Buffered" => Durability::Buffered,
+        "Mapped" => Durability::Mapped,
         "Written" => Durability::Written,
         _ => Durability::Synced,
     };
@@ -81,7 +82,9 @@ pub fn child_main() {
                     let text = json(tag, &stream_of(tag), pad_of(tag));
                     let id = writer.append(text.as_bytes()).expect("it appends");
                     print_line(&format!("@{thread} {event} {id}"));
-                    if durability == Durability::Buffered && event % 50 == 49 {
+                    if matches!(durability, Durability::Buffered | Durability::Mapped)
+                        && event % 50 == 49
+                    {
                         writer.flush().expect("it flushes");
                         print_line(&format!("@flush {thread} {event}"));
                     }
@@ -125,7 +128,7 @@ pub fn record_output(child: Child, task: &ChildTask, ledger: &mut Ledger) -> Res
     let mut closed = false;
     let status = match task.durability {
         Durability::Buffered => EventStatus::Accepted,
-        Durability::Written => EventStatus::Written,
+        Durability::Mapped | Durability::Written => EventStatus::Written,
         Durability::Synced => EventStatus::Durable,
     };
     let tag_of = |thread: usize, event: usize| task.first_tag + thread * EVENTS_PER_THREAD + event;

@@ -332,7 +332,9 @@ public final class Auditrail {
         /** The event is in its file; only a loss of power can lose it. */
         WRITTEN,
         /** The event is on disk; nothing loses it. */
-        SYNCED
+        SYNCED,
+        /** The event is in a mapped file, and flushed soon; only a loss of power can lose it. */
+        MAPPED
     }
 
     /** How a trail is opened. Names that are null: the default ones; empty: any. */

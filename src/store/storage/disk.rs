@@ -2,7 +2,7 @@
 
 use crate::os;
 
-use super::{DirEntry, File, Lock, Open, Stat, Storage};
+use super::{DirEntry, File, Lock, Mapping, Open, Stat, Storage};
 #[cfg(target_os = "linux")]
 use super::{FolderWatcher, inotify::Inotify};
 use std::fs;
@@ -34,6 +34,11 @@ impl Storage for Disk {
             Open::CreateNoFollow => options
                 .write(true)
                 .create(true)
+                .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK),
+            Open::CreatePrivate => options
+                .write(true)
+                .create(true)
+                .mode(0o600)
                 .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK),
         };
         Ok(Arc::new(options.open(path)?))
@@ -166,6 +171,53 @@ impl File for fs::File {
 
     fn descriptor(&self) -> i32 {
         self.as_raw_fd()
+    }
+
+    fn map(&self, len: usize) -> io::Result<Box<dyn Mapping>> {
+        check_mappable(self)?;
+        Ok(Box::new(os::SharedMapping::new(self, len)?))
+    }
+}
+
+/// File systems, by the numbers that statfs(2) gives, that write to a mapped page whose
+/// block is allocated without asking for space again. Those that copy on write do ask, and
+/// network and FUSE file systems and overlays of them promise nothing: where they cannot
+/// write, the process gets SIGBUS.
+#[cfg(target_os = "linux")]
+const MAPPABLE: [u32; 3] = [
+    0xef53,      // ext2, ext3, ext4
+    0x5846_5342, // XFS
+    0x0102_1994, // tmpfs
+];
+
+#[cfg(target_os = "linux")]
+fn check_mappable(file: &fs::File) -> io::Result<()> {
+    #[allow(clippy::cast_sign_loss)] // a number of 32 bits, signed or not
+    let kind = rustix::fs::fstatfs(file)?.f_type as u32;
+    if MAPPABLE.contains(&kind) {
+        return Ok(());
+    }
+    let message = format!("its file system ({kind:#x}) is none of ext2 to ext4, XFS and tmpfs");
+    Err(io::Error::new(io::ErrorKind::Unsupported, message))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn check_mappable(_: &fs::File) -> io::Result<()> {
+    let message = "only file systems of Linux are known to be reliable";
+    Err(io::Error::new(io::ErrorKind::Unsupported, message))
+}
+
+impl Mapping for os::SharedMapping {
+    fn read(&self, offset: usize, to: &mut [u8]) {
+        Self::read(self, offset, to);
+    }
+
+    fn write(&mut self, offset: usize, bytes: &[u8]) {
+        Self::write(self, offset, bytes);
+    }
+
+    fn store(&mut self, offset: usize, value: u64) {
+        Self::store(self, offset, value);
     }
 }
 

@@ -45,6 +45,8 @@ pub enum Open {
     Create,
     /// The same, but not through a symbolic link: an error if the path is one.
     CreateNoFollow,
+    /// The same, and a new file can be read by its owner only.
+    CreatePrivate,
 }
 
 /// The mode of a lock.
@@ -147,6 +149,24 @@ pub trait File: Send + Sync + fmt::Debug {
     fn unlock(&self) -> io::Result<()>;
     /// The file descriptor; -1 if there is none.
     fn descriptor(&self) -> i32;
+    /// Maps the first `len` bytes, which were written before; of kind `Unsupported` where
+    /// a mapping is not reliable. The file must not be cut while it is mapped.
+    fn map(&self, len: usize) -> io::Result<Box<dyn Mapping>> {
+        let _ = len;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// A shared mapping of a file: what is written to it is in the file at once, in the order
+/// in which it is written, and outlives the process.
+pub trait Mapping: Send + fmt::Debug {
+    /// Copies from `offset`; nothing if that is not all inside of the mapping.
+    fn read(&self, offset: usize, to: &mut [u8]);
+    /// Copies `bytes` to `offset`; nothing if that is not all inside of the mapping.
+    fn write(&mut self, offset: usize, bytes: &[u8]);
+    /// Stores a number, little endian, as one: a killed process has stored all of it or
+    /// nothing. `offset` is a multiple of 8.
+    fn store(&mut self, offset: usize, value: u64);
 }
 
 /// Opens a file.

@@ -1,18 +1,24 @@
-//! BUFFERED: the bounded buffer and its flushes.
+//! BUFFERED and MAPPED: the bounded buffer and its flushes.
 //!
 //! An event gets its id when it is added to the pending batch, and the append
 //! returns. The buffer is flushed by the thread that makes it half full, by the
 //! flusher thread after the flush interval, and by a thread that finds it full. A
 //! batch whose flush fails keeps its events and ids and is retried; it counts
 //! towards the limit of the buffer.
+//!
+//! MAPPED: each batch has a file that is mapped, in which an event is written before the
+//! append returns (see `store::buffer_file`). The file is emptied when the batch is in
+//! the segments.
 
 use super::{CommitState, Committer, PendingBatch};
 use crate::error::{Error, Kind, Result};
 use crate::event::EventLine;
 use crate::os;
+use crate::store::buffer_file::record_len;
 use crate::sync::Ordering;
 use crate::warning::WarningKind;
-use crate::write::batch::CheckedBatch;
+use crate::write::batch::{BodyOf, CheckedBatch};
+use crate::write::options::Durability;
 use crate::write::trail::CommitLevel;
 use std::time::Duration;
 
@@ -26,28 +32,50 @@ pub(super) fn batch_share(buffer_bytes: usize) -> usize {
     buffer_bytes / 4 * 3
 }
 
+/// MAPPED: the bytes of records in the file of a batch: its share of the buffer, and an
+/// eighth of that for what a record holds besides the event's body.
+pub(crate) fn buffer_file_bytes(buffer_bytes: usize) -> usize {
+    batch_share(buffer_bytes) / 8 * 9
+}
+
 impl Committer {
     /// Accepts one event into the buffer. Returns its id.
     pub fn buffer(&self, line: &EventLine<'_>) -> Result<u64> {
-        self.accept(line.body.len(), 1, |pending| {
-            pending.buffer(line.stream, std::iter::once(line.body));
+        let size = line.body.len();
+        let body = (line.body, self.checksum(line.body));
+        self.accept(size, record_len(line.stream, size), 1, |pending| {
+            pending.buffer(line.stream, std::iter::once(body));
         })
     }
 
     /// Accepts events into the buffer, all or none. Returns the first id.
     pub fn buffer_all(&self, events: &CheckedBatch) -> Result<u64> {
-        self.accept(events.bytes(), events.len(), |pending| {
+        let records = events
+            .runs()
+            .flat_map(|(stream, bodies)| bodies.map(move |body| record_len(stream, body.len())))
+            .sum();
+        self.accept(events.bytes(), records, events.len(), |pending| {
             for (stream, bodies) in events.runs() {
-                pending.buffer(stream, bodies);
+                let checked = bodies.map(|body| (body, self.checksum(body)));
+                pending.buffer(stream, checked);
             }
         })
     }
 
-    /// Adds events with `push_events`, once the buffer has room for their bytes. Returns
-    /// the first id.
+    /// The checksum that a mapped file keeps; 0 if there is none.
+    fn checksum(&self, body: &[u8]) -> u32 {
+        match self.durability {
+            Durability::Mapped => crc32fast::hash(body),
+            _ => 0,
+        }
+    }
+
+    /// Adds events with `push_events`, once the buffer has room for their bytes, and a
+    /// mapped file for those of their records. Returns the first id.
     fn accept(
         &self,
         size: usize,
+        records: usize,
         events: usize,
         push_events: impl FnOnce(&mut PendingBatch),
     ) -> Result<u64> {
@@ -62,13 +90,24 @@ impl Committer {
             ));
         }
         let mut pending = self.pending()?;
-        while !pending.has_room(size, self.buffer_bytes) {
+        if let Some(capacity) = pending.batch.record_capacity()
+            && records > capacity
+        {
+            return Err(Error::new(
+                Kind::TooLarge,
+                format!("{size} bytes of events do not fit into a mapped file of {capacity} bytes"),
+            ));
+        }
+        let has_room = |pending: &PendingBatch| {
+            pending.has_room(size, self.buffer_bytes) && pending.batch.has_room_for_records(records)
+        };
+        while !has_room(&pending) {
             drop(pending);
             let flushed = self.with_trail(|state| self.flush_buffer(state));
             pending = self.pending()?;
             match flushed {
                 Err(error) if self.failed.get().is_some() => return Err(error),
-                Err(error) if !pending.has_room(size, self.buffer_bytes) => {
+                Err(error) if !has_room(&pending) => {
                     let full = "the buffer is full and cannot be flushed";
                     return Err(error.wrap(Kind::BufferFull, full));
                 }
@@ -80,6 +119,7 @@ impl Committer {
             return Err(ids_exhausted());
         }
         push_events(&mut pending);
+        pending.batch.publish();
         // Half, so that appends find room during a flush; not less, so that each of many
         // streams gets one large write.
         let due = pending.batch.bytes() * 2 >= self.buffer_bytes
@@ -182,10 +222,15 @@ impl PendingBatch {
     }
 
     /// Adds events of one stream, with the next ids.
-    fn buffer<'b>(&mut self, stream: &str, bodies: impl Iterator<Item = &'b [u8]>) {
+    fn buffer<'b>(&mut self, stream: &str, bodies: impl Iterator<Item = (&'b [u8], u32)>) {
         let slot = self.slot(stream);
-        for body in bodies {
+        for (bytes, checksum) in bodies {
             self.last_id += 1;
+            let body = BodyOf {
+                bytes,
+                stream,
+                checksum,
+            };
             self.batch.push(slot, body, self.last_id);
         }
     }

@@ -11,14 +11,17 @@
 //! thread sleeps on the trail lock while a batch collects. A single thread pays for
 //! two uncontended locks.
 //!
-//! BUFFERED: an event gets its id when it is added, and the append returns; see
-//! `buffer`.
+//! BUFFERED and MAPPED: an event gets its id when it is added, and the append returns;
+//! see `buffer`.
 
 mod buffer;
 mod sync;
 
+pub(crate) use buffer::buffer_file_bytes;
+
 use crate::error::{Error, Kind, Result};
 use crate::event::EventLine;
+use crate::store::buffer_file::BufferFile;
 use crate::store::lock::{CommitLock, CommitTurns};
 use crate::store::lock_file::{Attempt, HeldLock};
 use crate::store::segment::Slot;
@@ -27,10 +30,10 @@ use crate::sync::{
     TryLockError, is_poisoned, yield_now,
 };
 use crate::warning::{Warning, WarningKind};
-use crate::write::batch::{Batch, CheckedBatch};
+use crate::write::batch::{Batch, BodyOf, CheckedBatch};
 use crate::write::group::Group;
 use crate::write::name_hash::NameHashBuilder;
-use crate::write::options::Durability;
+use crate::write::options::{Durability, Options};
 use crate::write::stats::Stats;
 use crate::write::trail::{CommitLevel, Trail};
 use std::collections::HashMap;
@@ -75,7 +78,7 @@ struct PendingBatch {
     slots: HashMap<Box<str>, Slot, NameHashBuilder>,
     /// Streams that the trail does not know yet.
     new_streams: Vec<Box<str>>,
-    /// BUFFERED: the last assigned id.
+    /// BUFFERED and MAPPED: the last assigned id.
     last_id: u64,
     /// BUFFERED: bytes of the batch that is being flushed or whose flush failed.
     unflushed_bytes: usize,
@@ -156,15 +159,20 @@ fn panicked() -> Error {
 impl Committer {
     pub fn new(
         trail: Trail,
+        buffer_files: Option<[BufferFile; 2]>,
         commit_lock: Option<CommitLock>,
-        durability: Durability,
-        buffer_bytes: usize,
+        options: &Options,
     ) -> Self {
+        let (durability, buffer_bytes) = (options.durability, options.buffer_bytes);
         let (last_id, synced_id) = (trail.last_id(), trail.synced_id());
         let batch_bytes = buffer::batch_share(buffer_bytes);
+        let [collecting, flushing] = match buffer_files {
+            Some(files) => files.map(Batch::mapped),
+            None => [(); 2].map(|()| Batch::retaining(batch_bytes)),
+        };
         Self {
             pending: Mutex::new(PendingBatch {
-                batch: Batch::retaining(batch_bytes),
+                batch: collecting,
                 group: None,
                 slots: HashMap::default(),
                 new_streams: Vec::new(),
@@ -174,7 +182,7 @@ impl Committer {
             }),
             trail: Mutex::new(CommitState {
                 trail,
-                batch: Batch::retaining(batch_bytes),
+                batch: flushing,
                 turns: CommitTurns::default(),
                 last_len: 0,
                 last_duration: Duration::ZERO,
@@ -206,7 +214,7 @@ impl Committer {
         self.check()?;
         let mut pending = self.pending()?;
         let slot = pending.slot(line.stream);
-        let event = pending.batch.push(slot, line.body, 0);
+        let event = pending.batch.push(slot, BodyOf::unrecorded(line.body), 0);
         self.commit_joined(pending, event, level, on_slow)
     }
 

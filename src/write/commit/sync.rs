@@ -7,6 +7,7 @@
 
 use super::{CommitState, Committer, panicked};
 use crate::error::{Error, Kind, Result};
+use crate::store::buffer_file;
 use crate::store::lock::CommitLock;
 use crate::store::lock_file::SLOW;
 use crate::sync::Ordering;
@@ -145,7 +146,14 @@ impl Committer {
             let trail = &mut state.trail;
             // Closing may find what there is to warn of.
             self.warnings_pending.store(true, Ordering::Relaxed);
-            trail.finish().inspect_err(|_| trail.mark_sync_failed())
+            trail.finish().inspect_err(|_| trail.mark_sync_failed())?;
+            // Before the files go, so that nothing more is accepted into them.
+            let _ = self.failed.set(Error::argument("the writer is closed"));
+            if self.durability == Durability::Mapped {
+                // They are empty; the next opening removes what is left.
+                let _ = buffer_file::discard(&*trail.storage, &trail.layout);
+            }
+            Ok(())
         })
     }
 }

@@ -181,6 +181,17 @@ class Writing(Case):
         with Trail(self.root):
             pass
 
+    def test_mapped_outlives_the_process(self):
+        code = ("import auditrail, os, signal, sys\n"
+                "trail = auditrail.Trail(sys.argv[1], durability=auditrail.Durability.MAPPED, flush_interval=0)\n"
+                f"trail.append(**{EVENT})\n"
+                "os.kill(os.getpid(), signal.SIGKILL)")
+        killed = subprocess.run([sys.executable, "-c", code, str(self.root)], check=False,
+                                env={**os.environ, "PYTHONPATH": str(MODULE.parent)})
+        self.assertEqual(killed.returncode, -signal.SIGKILL)
+        with Trail(self.root, on_warning=lambda *_: None) as trail:
+            self.assertEqual(trail.append(**EVENT), 2)
+
     def test_a_wait_for_a_lock_has_an_end(self):
         with Trail(self.root, shared=True, lock_timeout=0.02) as trail:
             with open(os.path.join(self.root, ".auditrail", "commit-lock")) as lock:
@@ -448,7 +459,7 @@ class Guest(Case):
                 "    with auditrail.Trail(sys.argv[1], durability=d) as t:\n"
                 f"        t.append(**{EVENT}); print(d.name, count())\n")
         self.assertEqual(self.run_python(code).split(),
-                         ["SYNCED", "1", "WRITTEN", "1", "BUFFERED", "2"])
+                         ["MAPPED", "2", "SYNCED", "1", "WRITTEN", "1", "BUFFERED", "2"])
 
     def test_nothing_is_lost_at_exit_without_close(self):
         self.run_python(

@@ -17,6 +17,8 @@ pub enum Call {
     Stat,
     /// Renaming.
     Rename,
+    /// Removing.
+    Remove,
     /// Making a folder's names durable.
     SyncDir,
     /// Making everything durable.
@@ -33,6 +35,10 @@ pub enum Call {
     Sync,
     /// Acquiring or releasing a lock.
     Lock,
+    /// Mapping a file.
+    Map,
+    /// Writing to a mapping; it cannot fail, but the process can die during it.
+    MapWrite,
 }
 
 /// Describes which calls fail, and how.
@@ -101,6 +107,9 @@ impl InjectedFault {
     }
 
     fn triggers(&mut self, call: Call, what: &str) -> bool {
+        if call == Call::MapWrite {
+            return false;
+        }
         if self.call.is_some_and(|only| only != call) || !what.contains(&self.path) {
             return false;
         }

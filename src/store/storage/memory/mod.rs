@@ -16,15 +16,17 @@
 
 mod faults;
 mod loss;
+mod mapped;
 mod pause;
 
 pub use faults::{Call, InjectedFault};
 pub use loss::Random;
 pub use pause::PausedCall;
 
-use super::{DirEntry, File, Lock, Open, Stat, Storage};
+use super::{DirEntry, File, Lock, Mapping, Open, Stat, Storage};
 use faults::{CallOutcome, Process};
 use loss::{NameChange, Write};
+use mapped::MappedFile;
 use pause::Pause;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -391,6 +393,20 @@ impl Storage for Memory {
         outcome.after()
     }
 
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let (mut state, outcome) = self.begin(Call::Remove, &path.display().to_string())?;
+        outcome.before()?;
+        let (folder, name) = state.find_parent(path)?;
+        let folder_node = state.folder_mut(folder)?;
+        let Some(before) = folder_node.names.remove(&name) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        // It is not there after a power loss either: what is removed counts for nothing.
+        folder_node.durable.remove(&name);
+        state.unlink(Some(before));
+        outcome.after()
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let (mut state, outcome) = self.begin(Call::SyncDir, &dir.display().to_string())?;
         outcome.before()?;
@@ -539,6 +555,20 @@ impl File for OpenFile {
         let file = state.file_mut(self.node)?;
         file.locks.retain(|&(_, holder, _)| holder != self.id);
         outcome.after()
+    }
+
+    fn map(&self, len: usize) -> io::Result<Box<dyn Mapping>> {
+        let (mut state, outcome) = self.begin(Call::Map, "")?;
+        outcome.before()?;
+        outcome.after()?;
+        if state.file_mut(self.node)?.bytes.len() < len {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        Ok(Box::new(MappedFile {
+            memory: self.memory.clone(),
+            node: self.node,
+            path: self.path.clone(),
+        }))
     }
 
     fn descriptor(&self) -> i32 {
