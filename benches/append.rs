@@ -153,6 +153,40 @@ fn bare_write_of_each_checked_line(bencher: Bencher) {
     });
 }
 
+/// The first append to a trail of 10,000 streams after its opening, which reads none of
+/// them.
+#[divan::bench(args = ["buffered", "mapped", "written", "synced"], sample_count = 30, sample_size = 1)]
+fn first_of_ten_thousand_streams(bencher: Bencher, durability: &str) {
+    let event = |category: usize| {
+        format!(
+            "{{\"domain\":\"v2\",\"category\":\"c{category}\",\"model_name\":\"m\",\
+             \"operation\":\"create\",\"logical_user_id\":\"u\"}}"
+        )
+    };
+    let mut options = Options::default();
+    options.durability(Durability::Buffered);
+    let folder = folder();
+    let writer = Writer::open(folder.path(), &options).expect("open");
+    for category in 0..10_000 {
+        writer.append(event(category).as_bytes()).expect("append");
+    }
+    writer.close().expect("close");
+    options.durability(match durability {
+        "buffered" => Durability::Buffered,
+        "mapped" => Durability::Mapped,
+        "written" => Durability::Written,
+        _ => Durability::Synced,
+    });
+    let text = event(4711);
+    bencher
+        .with_inputs(|| Writer::open(folder.path(), &options).expect("open"))
+        .bench_local_values(|writer| {
+            writer.append(text.as_bytes()).expect("append");
+            // It is closed outside of the measured time.
+            writer
+        });
+}
+
 /// The limit of `buffered` and of a batch: one write(2) for all lines.
 #[divan::bench]
 fn bare_write_of_all_lines(bencher: Bencher) {
