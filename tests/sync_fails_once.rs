@@ -11,6 +11,7 @@
 mod ledger;
 
 use auditrail::internals::storage::memory::{Call, InjectedFault, Memory, Random};
+use auditrail::proof::{ProofOptions, SigningKey};
 use auditrail::{Durability, Kind, Options, Writer};
 use ledger::{EventStatus, Ledger, read_trail};
 use std::collections::BTreeSet;
@@ -25,6 +26,8 @@ struct Run {
     random: Random,
     ledger: Ledger,
     shared: bool,
+    /// With proof: a checkpoint syncs what the other writer has written, too.
+    key: Option<Arc<SigningKey>>,
     failed: u64,
 }
 
@@ -39,6 +42,9 @@ impl Run {
             .durability(durability)
             .shared(self.shared)
             .journal_bytes(4096 + 3000);
+        if let Some(key) = &self.key {
+            options.proof(ProofOptions::new(key.clone()));
+        }
         let segment = [700, 3000, 1 << 20][self.random.below(3) as usize];
         options.max_segment_bytes(segment).unwrap();
         options.max_open_files(1 + self.random.below(3)).unwrap();
@@ -112,12 +118,14 @@ impl Run {
 fn nothing_is_lost(shared: bool) {
     let states = std::env::var("AUDITRAIL_CRASH_STATES").map_or(600, |n| n.parse().unwrap());
     let mut failed = 0;
+    let key = SigningKey::generate("log").map(Arc::new).ok();
     for seed in 0..states {
         let mut run = Run {
             memory: Memory::new(),
             random: Random::new(seed),
             ledger: Ledger::default(),
             shared,
+            key: key.clone().filter(|_| shared && seed % 2 == 1),
             failed: 0,
         };
         run.work();

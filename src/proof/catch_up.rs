@@ -14,7 +14,7 @@ use super::tile::WIDTH;
 use super::trail_walk::{LinePosition, TrailLine, TrailWalk, WalkPositions};
 use crate::error::{Error, Kind, Result};
 use crate::store::layout::Layout;
-use crate::store::storage::{Open, Storage};
+use crate::store::storage::{Open, Storage, failed_to_open, sync_failed};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -132,7 +132,8 @@ fn each_chunk(
 }
 
 /// Syncs all segments that can hold events from `from_id` on, whichever process has
-/// written them.
+/// written them. An error of kind `Failed` comes from a failed sync, of which the kernel
+/// may tell nobody else: the caller holds the commit lock, and tells the others.
 pub(crate) fn sync_from(storage: &Arc<dyn Storage>, layout: &Layout, from_id: u64) -> Result<()> {
     let walk = TrailWalk::start(storage.clone(), layout, from_id)?;
     let mut folders = BTreeSet::new();
@@ -140,15 +141,19 @@ pub(crate) fn sync_from(storage: &Arc<dyn Storage>, layout: &Layout, from_id: u6
         let file = storage
             .open(&path, Open::Read)
             .map_err(|e| Error::io("open", &path, &e))?;
-        file.sync().map_err(|e| Error::io("sync", &path, &e))?;
+        file.sync().map_err(|e| sync_failed(&path, &e))?;
         // The stream's folder, the domain's, and the root.
         let parents = path.ancestors().skip(1).take(3);
         folders.extend(parents.map(std::path::Path::to_owned));
     }
     for folder in folders {
-        storage
-            .sync_dir(&folder)
-            .map_err(|e| Error::io("sync", &folder, &e))?;
+        storage.sync_dir(&folder).map_err(|e| {
+            if failed_to_open(&e) {
+                Error::io("open", &folder, &e)
+            } else {
+                sync_failed(&folder, &e)
+            }
+        })?;
     }
     Ok(())
 }

@@ -260,7 +260,9 @@ mod tests {
         let waiting = Waiting::at_most(Duration::ZERO);
         let mut log_writer =
             LogWriter::open(&storage, &layout, &options, last, unsynced, false, waiting).unwrap();
-        log_writer.checkpoint(last, waiting).unwrap();
+        log_writer
+            .checkpoint(last, waiting, &|sync| sync())
+            .unwrap();
         last
     }
 

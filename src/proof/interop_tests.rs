@@ -137,12 +137,12 @@ fn a_writers_checkpoints_follow_one_another() {
     for (turn, size) in [40, 120, 200, 260, 300].into_iter().enumerate() {
         let log_writer = if turn % 2 == 0 { &mut one } else { &mut two };
         log_writer
-            .checkpoint(size, Waiting::at_most(Duration::ZERO))
+            .checkpoint(size, Waiting::at_most(Duration::ZERO), &|sync| sync())
             .unwrap();
         assert_eq!(log_writer.signed().unwrap().size(), size);
     }
     // One that is behind signs nothing older.
-    two.checkpoint(260, Waiting::at_most(Duration::ZERO))
+    two.checkpoint(260, Waiting::at_most(Duration::ZERO), &|sync| sync())
         .unwrap();
     assert_eq!(two.signed().unwrap().size(), 300);
     let prover = Prover::new(two);

@@ -35,6 +35,10 @@ pub(crate) enum UnsyncedData {
     MaybeLost,
 }
 
+/// Runs what it is given under the commit lock of a shared trail, and tells the other
+/// writers if a sync fails in it.
+pub(crate) type WithCommitLock<'a> = &'a dyn Fn(&dyn Fn() -> Result<()>) -> Result<()>;
+
 /// A writer's log.
 #[derive(Debug)]
 pub(crate) struct LogWriter {
@@ -147,11 +151,18 @@ impl LogWriter {
 
     /// Signs the trail up to `synced_id`; all events of this writer up to it must be
     /// on disk. (Those of other writers are synced here.)
-    pub fn checkpoint(&mut self, synced_id: u64, waiting: Waiting<'_>) -> Result<()> {
+    pub fn checkpoint(
+        &mut self,
+        synced_id: u64,
+        waiting: Waiting<'_>,
+        with_commit_lock: WithCommitLock<'_>,
+    ) -> Result<()> {
         let _held = self.lock.acquire(waiting)?;
         self.reopen_if_failed(synced_id)?;
         if self.shared {
             self.adopt_newer_checkpoint(synced_id)?;
+            let from = self.log.size();
+            with_commit_lock(&|| sync_from(&self.storage, &self.layout, from + 1))?;
         }
         self.catch_up(synced_id)?;
         if self.log.size() > synced_id {
@@ -212,8 +223,7 @@ impl LogWriter {
                 self.positions = None;
             }
         }
-        let from = self.log.size();
-        sync_from(&self.storage, &self.layout, from + 1)
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@
 //! checkpoint is due, it syncs the trail and has a checkpoint made.
 
 use super::checkpoint::SignedCheckpoint;
-use super::log_writer::LogWriter;
+use super::log_writer::{LogWriter, WithCommitLock};
 use crate::error::{Error, Kind, Result};
 use crate::os;
 use crate::store::lock_file::Waiting;
@@ -131,9 +131,14 @@ impl Prover {
 
     /// Makes the checkpoint that is due, unless another thread is making one. `sync`
     /// syncs the trail and returns the last id that is on disk.
-    pub fn when_due(&self, sync: impl FnOnce() -> Result<u64>, waiting: Waiting<'_>) -> Result<()> {
+    pub fn when_due(
+        &self,
+        sync: impl FnOnce() -> Result<u64>,
+        waiting: Waiting<'_>,
+        with_commit_lock: WithCommitLock<'_>,
+    ) -> Result<()> {
         match self.log_writer.try_lock() {
-            Ok(log_writer) => self.sign(log_writer, sync, waiting),
+            Ok(log_writer) => self.sign(log_writer, sync, waiting, with_commit_lock),
             Err(TryLockError::WouldBlock) => Ok(()),
             Err(TryLockError::Poisoned(_)) => Err(interrupted()),
         }
@@ -144,9 +149,10 @@ impl Prover {
         &self,
         sync: impl FnOnce() -> Result<u64>,
         waiting: Waiting<'_>,
+        with_commit_lock: WithCommitLock<'_>,
     ) -> Result<()> {
         let log_writer = self.log_writer.lock().map_err(|_| interrupted())?;
-        self.sign(log_writer, sync, waiting)
+        self.sign(log_writer, sync, waiting, with_commit_lock)
     }
 
     fn sign(
@@ -154,9 +160,10 @@ impl Prover {
         mut log_writer: MutexGuard<'_, LogWriter>,
         sync: impl FnOnce() -> Result<u64>,
         waiting: Waiting<'_>,
+        with_commit_lock: WithCommitLock<'_>,
     ) -> Result<()> {
         let synced_id = sync()?;
-        let signed = log_writer.checkpoint(synced_id, waiting);
+        let signed = log_writer.checkpoint(synced_id, waiting, with_commit_lock);
         // One that failed is tried again when the next one is due.
         self.schedule(&log_writer, synced_id);
         signed

@@ -135,10 +135,15 @@ fn lock_and_recover(
         unsynced_data: UnsyncedData::Kept,
         report: RecoveryReport::default(),
     });
-    // A state that cannot be parsed is handled at the first commit.
     if let Some(state) = StateFile::open(storage, layout)?.read(layout)? {
         recovered.last_id = state.written;
         recovered.synced_id = state.synced;
+        if state.phase == Phase::Busy {
+            // A writer was killed in a batch, or has failed after it. Others may have
+            // found and signed what is there.
+            let found = recover::tails(storage, layout, &mut recovered.report)?;
+            recovered.last_id = recovered.last_id.max(found);
+        }
     }
     Ok((lock, recovered))
 }

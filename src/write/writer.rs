@@ -312,6 +312,7 @@ impl Core {
                     limit: self.options.lock_timeout,
                     on_slow: &|message| self.committer.warn(WarningKind::LockWait, message),
                 },
+                &|sync| self.committer.with_commit_lock(sync),
             ),
             None => self.committer.sync(),
         }
@@ -331,7 +332,9 @@ impl Core {
         let waiting = Waiting::at_most(limit);
         if let Some(prover) = &self.prover
             && prover.is_due(id)
-            && let Err(error) = prover.when_due(|| self.sync_trail(), waiting)
+            && let Err(error) = prover.when_due(|| self.sync_trail(), waiting, &|sync| {
+                self.committer.with_commit_lock(sync)
+            })
         {
             let message = format!("the checkpoint that was due failed: {error}");
             self.committer.warn(WarningKind::ProofFailed, message);

@@ -94,6 +94,29 @@ impl Committer {
         Ok(())
     }
 
+    /// Runs `sync`, which brings to disk what all writers of a shared trail have written.
+    /// If it fails, this writer has failed, and the state tells the others.
+    pub fn with_commit_lock(&self, sync: &dyn Fn() -> Result<()>) -> Result<()> {
+        self.check()?;
+        self.with_trail(|state| {
+            let _held = match &self.commit_lock {
+                Some(lock) => {
+                    let on_slow = |message| self.warn_urgently(WarningKind::LockWait, message);
+                    let held = lock.wait().acquire(&on_slow)?;
+                    state.trail.refresh_from_state()?;
+                    Some(held)
+                }
+                None => None,
+            };
+            sync().inspect_err(|error| {
+                if error.kind() == Kind::Failed {
+                    self.fail_if_failed(error);
+                    state.trail.mark_sync_failed();
+                }
+            })
+        })
+    }
+
     /// Fails the writer for good after a failed sync.
     fn sync_failed(&self, error: Error) -> Error {
         // At once, so that no append is acknowledged that waits for the trail meanwhile.

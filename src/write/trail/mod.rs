@@ -369,6 +369,8 @@ impl Trail {
                 let known = state.map_or(self.last_id, |state| state.written);
                 let found = recover::tails(&*self.storage, &self.layout, &mut self.report)?;
                 self.last_id = self.last_id.max(known).max(found);
+                // So that no one finds less than what is signed of it from now on.
+                self.write_state(Phase::Open, self.last_id)?;
             }
         }
         Ok(())
