@@ -70,10 +70,12 @@ model:
 
 # Losses of power on the file systems of the kernel, for as long as it takes; root
 # only. A short run is part of test-rust.
-POWER_LOSSES ?= 4000
-SEED         ?= 1
+POWER_LOSSES   ?= 4000
+SEED           ?= 1
+FAILING_WRITES ?= 1
 test-power:
-	AUDITRAIL_POWER_LOSSES=$(POWER_LOSSES) AUDITRAIL_SEED=$(SEED) $(CARGO) test -p auditrail \
+	AUDITRAIL_POWER_LOSSES=$(POWER_LOSSES) AUDITRAIL_SEED=$(SEED) \
+		AUDITRAIL_FAILING_WRITES=$(FAILING_WRITES) $(CARGO) test -p auditrail \
 		--features internals --test disk_power_loss -- --nocapture
 
 # A trail of 100,000 streams, and what each step takes. A smaller one is part of

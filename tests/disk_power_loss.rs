@@ -6,9 +6,9 @@
 //! of that disk. The power is lost at any entry of the record: the cache drops,
 //! keeps, tears and reorders what was not flushed. The file system is mounted from
 //! what is left, the trail opened, and compared with what was acknowledged by then.
-//! Sometimes the power is lost once more, while the trail is opened. Sometimes the
-//! disk fails writes now and then, each once: a sync says so, the processes open the
-//! trail again and go on.
+//! Sometimes the power is lost once more, while the trail is opened. With
+//! `AUDITRAIL_FAILING_WRITES=1` the disk sometimes fails writes now and then, each once: a
+//! sync says so, the processes open the trail again and go on.
 //!
 //! `AUDITRAIL_POWER_LOSSES` sets how many losses there are, `AUDITRAIL_SEED` where
 //! they begin, `AUDITRAIL_FILE_SYSTEM` chooses one. What the processes come to by the time they are
@@ -328,7 +328,8 @@ impl Session {
     ) -> Result<(Image, Vec<Entry>), String> {
         // Writes of events fail now and then, each once. (Where ext4 journals data, it
         // gives up the whole file system then.)
-        let fails = self.file_system != FileSystem::Ext4Data && self.random.one_in(3);
+        let may_fail = self.file_system != FileSystem::Ext4Data && self.random.one_in(3);
+        let fails = may_fail && number("AUDITRAIL_FAILING_WRITES") == Some(1);
         self.machine.boot(&mut self.random);
         let mounted = self.machine.mount(self.file_system, image)?;
         let root = mounted.root.join("trail");

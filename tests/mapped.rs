@@ -132,7 +132,7 @@ fn a_damaged_record_is_kept_aside_and_hides_none_before_it() {
 }
 
 #[test]
-fn after_another_boot_the_buffer_says_nothing() {
+fn after_another_boot_the_events_are_kept_aside() {
     let memory = killed_after(&["v2/a"]);
     // The disk happened to have all of it.
     let files = memory.files(Path::new("/data"));
@@ -142,9 +142,69 @@ fn after_another_boot_the_buffer_says_nothing() {
         let _ = memory.create_dir(&path(folder));
     }
     memory.put_file(&path(name), &files[&path(name)]).unwrap();
-    let (options, _) = mapped(Durability::Written);
+    let (options, warnings) = mapped(Durability::Written);
     let writer = open(&memory, &options);
     assert_eq!(writer.stats().unwrap().last_id, 0);
+    let told = warnings.lock().unwrap();
+    assert!(
+        told[0].1.contains("before the machine was restarted"),
+        "{told:?}"
+    );
+    let files = memory.files(Path::new("/data"));
+    let is_kept = |path: &PathBuf| path.to_str().unwrap().contains("/torn/");
+    assert!(files.keys().any(is_kept));
+}
+
+#[test]
+fn where_the_boot_is_unknown_accepted_events_are_not_touched() {
+    for next in [Durability::Written, Durability::Mapped] {
+        let memory = killed_after(&["v2/a"]);
+        memory.hide_boot(true);
+        let (options, _) = mapped(next);
+        let storage = Arc::new(memory.clone());
+        let error = Writer::open_on(storage, Path::new(ROOT), &options).unwrap_err();
+        assert_eq!(error.kind(), Kind::Unsupported);
+        assert!(error.message().contains("buffer-1"), "{error}");
+        memory.hide_boot(false);
+        drop(open(&memory, &options));
+        assert_eq!(ids(&memory, "v2/a"), [1]);
+    }
+}
+
+#[test]
+fn a_copy_with_an_older_buffer_repeats_nothing() {
+    let memory = killed_after(&["v2/a", "v2/b", "v2/a"]);
+    let before = memory.files(Path::new("/data"));
+    let (options, warnings) = mapped(Durability::Written);
+    open(&memory, &options).close().unwrap();
+    for name in ["state", "buffer-1", "buffer-2"] {
+        let name = path(".auditrail").join(name);
+        memory.put_file(&name, &before[&name]).unwrap();
+    }
+    warnings.lock().unwrap().clear();
+    let writer = open(&memory, &options);
+    assert_eq!(writer.stats().unwrap().last_id, 3);
+    assert_eq!(ids(&memory, "v2/a"), [1, 3]);
+    assert_eq!(ids(&memory, "v2/b"), [2]);
+    assert_eq!(warnings.lock().unwrap().len(), 0);
+}
+
+#[test]
+fn what_was_moved_away_since_is_not_written_again() {
+    let memory = killed_after(&["v2/a", "v2/a", "v2/a"]);
+    let newest = ledger::json(2, "v2/a", 30).replacen('{', "{\"event_id\":3,", 1) + "\n";
+    for folder in ["v2", "v2/a"] {
+        memory.create_dir(&path(folder)).unwrap();
+    }
+    let segment = path("v2/a/audit-000002.jsonl");
+    memory.put_file(&segment, newest.as_bytes()).unwrap();
+    let writer = open(&memory, &mapped(Durability::Written).0);
+    assert_eq!(writer.stats().unwrap().last_id, 3);
+    assert!(ids(&memory, "v2/a").is_empty());
+    assert_eq!(
+        memory.files(Path::new("/data"))[&segment],
+        newest.as_bytes()
+    );
 }
 
 #[test]

@@ -23,6 +23,7 @@
 //! Whatever is cut off is first saved, durably, under `.auditrail/torn/`. Recovery is
 //! idempotent: a crash during it loses nothing.
 
+mod accepted;
 mod conflict;
 mod drain;
 mod quarantine;
@@ -121,7 +122,7 @@ pub(crate) fn trail(
     let journaled = redo::redo(storage, layout, report)?;
     let mut last_id = indexed.max(journaled.unwrap_or(0));
     let written = state.map_or(0, |state| state.written);
-    let accepted = drain::accepted_after(storage, layout, boot, written, report)?;
+    let accepted = accepted::accepted_after(storage, layout, boot, written, report)?;
     let unknown = State::unknown();
     // Without a state, accepted events show that one was removed.
     let known = state.or((!accepted.is_empty()).then_some(&unknown));
@@ -225,8 +226,14 @@ fn scan_unwritten(
     let seen = found.iter().map(|&(_, last)| last).max().unwrap_or(0);
     let given = last_id.max(max_id);
     let accepted = std::mem::take(&mut unwritten.accepted);
-    unwritten.accepted =
-        drain::without_written(accepted, &found, in_batch, given.max(seen), report)?;
+    unwritten.accepted = accepted::without_written(
+        storage,
+        layout,
+        accepted,
+        intact_id,
+        (&found, given.max(seen)),
+        report,
+    )?;
     let ids = unwritten.accepted.iter().map(|event| event.id);
     found.extend(ids.map(|id| (id, id)));
     found.sort_unstable();

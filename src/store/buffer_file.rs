@@ -157,16 +157,31 @@ pub(crate) struct BufferedEvent {
     pub offset: u64,
 }
 
+/// Who has made a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// There is none, or it was not finished.
+    #[default]
+    Nobody,
+    /// A writer, since the machine was started.
+    ThisBoot,
+    /// A writer, before that.
+    AnotherBoot,
+    /// No writer.
+    Unknown,
+}
+
 /// What a file holds.
 #[derive(Debug, Default)]
 pub(crate) struct BufferContent {
+    pub origin: Origin,
     pub events: Vec<BufferedEvent>,
     /// Where records begin that cannot be read, and the bytes from there on that count.
     pub unreadable: Option<(u64, Vec<u8>)>,
 }
 
-/// Reads what a writer of this boot has left in the file; nothing if there is no file, or
-/// if it is from another boot.
+/// Reads what a writer has left in the file. An error if events count and `boot` is empty:
+/// whether they may be damaged is not known.
 pub(crate) fn read(
     storage: &dyn Storage,
     layout: &Layout,
@@ -175,20 +190,54 @@ pub(crate) fn read(
 ) -> Result<BufferContent> {
     let path = layout.hidden_file(name);
     let failed = |e: io::Error| Error::io("read", &path, &e);
-    let Some(file) = open_if_exists(storage, &path, Open::Read)? else {
-        return Ok(BufferContent::default());
+    let from = |origin| BufferContent {
+        origin,
+        ..BufferContent::default()
     };
-    if !file.stat().map_err(failed)?.is_file || boot.is_empty() {
-        return Ok(BufferContent::default());
+    let Some(file) = open_if_exists(storage, &path, Open::Read)? else {
+        return Ok(from(Origin::Nobody));
+    };
+    if !file.stat().map_err(failed)?.is_file {
+        return Ok(from(Origin::Unknown));
     }
-    if read_range(&*file, 0, HEADER_LEN).map_err(failed)? != header(boot) {
-        return Ok(BufferContent::default());
+    let found = read_range(&*file, 0, HEADER_LEN).map_err(failed)?;
+    if found.iter().all(|&byte| byte == 0) {
+        return Ok(from(Origin::Nobody));
     }
+    let Some(made_in) = boot_of(&found) else {
+        return Ok(from(Origin::Unknown));
+    };
     let end = read_range(&*file, END_AT as u64, 8).map_err(failed)?;
     let end = end.try_into().map_or(0, u64::from_le_bytes);
     let len = usize::try_from(end).unwrap_or(usize::MAX).min(MAX_RECORDS);
     let records = read_range(&*file, RECORDS_AT as u64, len).map_err(failed)?;
-    Ok(parse(&records, end))
+    let mut content = parse(&records, end);
+    if boot.is_empty() && end > 0 {
+        return Err(Error::new(
+            Kind::Unsupported,
+            format!(
+                "{} holds events that a killed writer has accepted, and whether the machine was \
+                 restarted since cannot be found out",
+                path.display()
+            ),
+        ));
+    }
+    content.origin = if made_in == boot {
+        Origin::ThisBoot
+    } else {
+        Origin::AnotherBoot
+    };
+    Ok(content)
+}
+
+/// The boot in a header; `None` if it is none.
+fn boot_of(found: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(found).ok()?;
+    let (boot, _) = text
+        .strip_prefix(MAGIC)?
+        .strip_prefix(' ')?
+        .split_once(' ')?;
+    (header(boot) == found).then_some(boot)
 }
 
 /// Parses records of which `end` bytes count.

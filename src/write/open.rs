@@ -245,20 +245,16 @@ fn drain(
     };
     file.write(layout, &state)?;
     let events = &recovered.accepted;
-    recover::drain(storage, layout, events, options.max_segment_bytes, report).inspect_err(
-        |error| {
+    let drained = recover::drain(storage, layout, events, options.max_segment_bytes, report)
+        .inspect_err(|error| {
             if error.kind() == Kind::Failed {
                 state.sync_failed = true;
                 let _ = file.write(layout, &state);
             }
-        },
-    )?;
+        })?;
     report.warn(
         WarningKind::Redone,
-        format!(
-            "{} events that a writer had accepted before it was killed were written",
-            events.len()
-        ),
+        format!("{drained} events that a writer had accepted before it was killed were written"),
     );
     Ok(())
 }

@@ -63,6 +63,7 @@ struct MachineState {
     processes: Vec<Process>,
     faults: Vec<InjectedFault>,
     pause: Option<Pause>,
+    hides_boot: bool,
     /// The size of the disk in bytes.
     capacity: u64,
     used: u64,
@@ -126,6 +127,7 @@ impl Memory {
                     processes: vec![Process::default()],
                     faults: Vec::new(),
                     pause: None,
+                    hides_boot: false,
                     capacity: u64::MAX,
                     used,
                     history: VecDeque::new(),
@@ -185,6 +187,11 @@ impl Memory {
             reached: reached.1,
             _go_on: go_on.0,
         }
+    }
+
+    /// Whether processes cannot find out in which boot they are.
+    pub fn hide_boot(&self, hide: bool) {
+        self.state().hides_boot = hide;
     }
 
     /// Removes all faults.
@@ -428,7 +435,7 @@ impl Storage for Memory {
     }
 
     fn boot(&self) -> Option<String> {
-        Some(format!("boot-{}", self.machine.boot))
+        (!self.state().hides_boot).then(|| format!("boot-{}", self.machine.boot))
     }
 }
 
