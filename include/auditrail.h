@@ -829,7 +829,9 @@ auditrail_status auditrail_reader_open(const char *root,
  * places may be NULL. AUDITRAIL_END if there is none: at the end, or at the
  * filter's limit. Every line was checked; what is no event is not returned but
  * reported, see `auditrail_reader_damage`. After an error the next call tries
- * again.
+ * again. In the order of ids, the first call waits if a BUFFERED or shared
+ * writer is in the midst of a batch of which a part is in the trail: until that
+ * is whole, or for a second, after which the writer counts as killed.
  */
 auditrail_status auditrail_reader_next(struct auditrail_reader *reader,
                                        const char **json,
@@ -848,7 +850,9 @@ auditrail_status auditrail_reader_next(struct auditrail_reader *reader,
  * written. Elsewhere, where no instances or watches are left, and on file systems
  * that other machines or programs change (NFS, SMB, FUSE, 9p), it looks at the
  * files now and then: an event is returned some milliseconds after it was
- * written, 50 at most if there are not very many streams.
+ * written, 50 at most if there are not very many streams. The events of a batch
+ * that a BUFFERED or shared writer is writing come some milliseconds after its
+ * end; what a writer that was killed in a batch has left of it, a second later.
  * AUDITRAIL_ERR_INVALID_ARGUMENT with AUDITRAIL_ORDER_NEWEST_FIRST.
  */
 auditrail_status auditrail_reader_follow(struct auditrail_reader *reader,

@@ -5,7 +5,7 @@
 
 mod trees;
 
-use auditrail::{Filter, Kind, Options, Order, Reader, Writer};
+use auditrail::{Durability, Filter, Kind, Options, Order, Reader, Writer};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -123,10 +123,13 @@ fn limits_end_a_follower_and_it_cannot_go_backward() {
 }
 
 /// Two threads append and rotate, while `read` reads.
-fn live(read: impl FnOnce(&Path, &Writer, &AtomicBool)) {
+fn live(durability: Durability, read: impl FnOnce(&Path, &Writer, &AtomicBool)) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut options = Options::default();
     options.max_segment_bytes(2000).expect("a size");
+    options
+        .durability(durability)
+        .flush_interval(Duration::from_millis(2));
     let writer = Writer::open(folder.path(), &options).expect("a trail");
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -151,7 +154,16 @@ fn live(read: impl FnOnce(&Path, &Writer, &AtomicBool)) {
 
 #[test]
 fn a_live_trail_is_followed_without_gap() {
-    live(|root, writer, stop| {
+    follow_live_trail(Durability::Written);
+}
+
+#[test]
+fn a_live_buffered_trail_is_followed_without_gap() {
+    follow_live_trail(Durability::Buffered);
+}
+
+fn follow_live_trail(durability: Durability) {
+    live(durability, |root, writer, stop| {
         let mut reader = follower(root, Order::OldestFirst);
         let begin = Instant::now();
         let mut last = 0;
@@ -178,7 +190,7 @@ fn a_live_trail_is_followed_without_gap() {
 
 #[test]
 fn a_live_trail_is_read_to_an_end_without_gap() {
-    live(|root, writer, _| {
+    live(Durability::Written, |root, writer, _| {
         let begin = Instant::now();
         let mut rounds = 0;
         while begin.elapsed() < Duration::from_millis(1200) || rounds < 3 {

@@ -22,9 +22,10 @@
 use crate::error::{Error, Result};
 use crate::store::layout::Layout;
 use crate::store::storage::{
-    File, Open, Storage, open_file, open_if_exists, read_range, sync_failed,
+    File, Open, Storage, open_file, open_if_exists, open_regular, read_range, sync_failed,
 };
 use std::sync::Arc;
+use std::thread;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -44,6 +45,9 @@ pub(crate) struct State {
 
 /// The length of the line: a sector is written atomically.
 const LEN: usize = 512;
+
+/// How often a line that does not decode is read beside a writer.
+const MAX_READS: usize = 16;
 
 const MAGIC: &str = "auditrail-state 1";
 
@@ -129,6 +133,21 @@ pub(crate) fn read_state(storage: &dyn Storage, layout: &Layout) -> Result<Optio
         Some(file) => StateFile { file }.read(layout),
         None => Ok(None),
     }
+}
+
+/// The state as a reader finds it while a writer may be rewriting it: a line that is old
+/// in one part and new in another is read again. `None`: there is none, or it cannot be
+/// read, for whatever reason.
+pub(crate) fn read_beside_writer(storage: &dyn Storage, layout: &Layout) -> Option<State> {
+    let path = layout.hidden_file("state");
+    let file = open_regular(storage, &path, Open::Read).ok()??;
+    for _ in 0..MAX_READS {
+        if let Some(state) = State::decode(&read_range(&*file, 0, LEN).ok()?) {
+            return Some(state);
+        }
+        thread::yield_now();
+    }
+    None
 }
 
 /// The open state file.

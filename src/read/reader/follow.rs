@@ -9,10 +9,13 @@
 //! The pauses grow from 1 to 50 ms while nothing happens, and are always several
 //! times as long as a poll takes.
 //!
-//! The events that one look finds are returned in the order of their ids.
+//! The events that one look finds are returned in the order of their ids. While some are
+//! held back because their batch is being written (`unfinished`), the reader looks at
+//! nothing but whether it has ended.
 
+use super::unfinished::UnfinishedPolicy;
 use super::watch::Watches;
-use super::{ReadPhase, Reader};
+use super::{MIN_PAUSE, ReadPhase, Reader};
 use crate::error::{Error, Result};
 use crate::read::filter::Order;
 use crate::read::record::Record;
@@ -43,9 +46,9 @@ pub(super) struct Follow {
     range: RangeProgress,
 }
 
-/// Ids are assigned in the order in which they are written. So once any event at or
-/// after the end of the wanted range is in the trail, all events before it are too, and
-/// one more merge finds those that are left.
+/// Batches are written in the order of their ids. So once any event at or after the end
+/// of the wanted range is in the trail, all events before it are too, those of the same
+/// batch excepted, and one more merge that holds nothing back finds those that are left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum RangeProgress {
     #[default]
@@ -55,7 +58,6 @@ enum RangeProgress {
     Exhausted,
 }
 
-const MIN_PAUSE: Duration = Duration::from_millis(1);
 const MAX_PAUSE: Duration = Duration::from_millis(50);
 const PROBE_PAUSE: Duration = Duration::from_millis(500);
 
@@ -73,7 +75,9 @@ impl Reader {
     /// nothing. Elsewhere, on file systems that other machines or programs change (NFS,
     /// SMB, FUSE, 9p), and where the system grants no more instances or watches, the
     /// files are looked at now and then: an event is returned some milliseconds after
-    /// it was written, 50 at most if there are not very many streams.
+    /// it was written, 50 at most if there are not very many streams. The events of a
+    /// batch that a buffered or shared writer is writing come some milliseconds after its
+    /// end; what a writer that was killed in a batch has left of it, a second later.
     pub fn follow(&mut self, timeout: Duration) -> Result<Option<Record<'_>>> {
         if self.order == Order::NewestFirst {
             return Err(Error::argument(
@@ -85,28 +89,23 @@ impl Reader {
         let mut overdue = false;
         let mut pause = MIN_PAUSE;
         loop {
-            if self.step()? {
+            if self.step(UnfinishedPolicy::Postpone)? {
                 return Ok(self.record());
             }
             if self.is_exhausted() {
                 return Ok(None);
             }
             let begin = Instant::now();
+            let held_back = self.unfinished.holds_back;
             if self.look(begin)? {
                 // What comes may never pass the filter, and never cease.
-                if overdue && self.merge_heap.is_empty() {
+                if overdue && (held_back || self.merge_heap.is_empty()) {
                     return Ok(None);
                 }
                 overdue = deadline.is_some_and(|deadline| deadline <= begin);
                 continue;
             }
-            if self.follow.range == RangeProgress::LastMerge {
-                self.follow.range = RangeProgress::Exhausted;
-                continue;
-            }
-            if self.has_reached_range_end(begin)? {
-                self.follow.range = RangeProgress::LastMerge;
-                self.phase = ReadPhase::StartMerge;
+            if !held_back && self.moves_on_in_range(begin)? {
                 continue;
             }
             let now = Instant::now();
@@ -115,7 +114,11 @@ impl Reader {
                 Some(deadline) => deadline - now,
                 None => Duration::MAX,
             };
-            if self.is_watching() {
+            if self.unfinished.holds_back {
+                let pause = MIN_PAUSE.max(PAUSE_PER_LOOK * self.follow.looking);
+                sleep(pause.min(MAX_PAUSE).min(time_left));
+                self.follow.looking = Duration::ZERO;
+            } else if self.is_watching() {
                 self.wait_while_watching(now, time_left);
             } else if !self.start_watching(now) {
                 sleep(pause.max(PAUSE_PER_LOOK * (now - begin)).min(time_left));
@@ -143,6 +146,24 @@ impl Reader {
         }
         self.follow.last_change = Some(Instant::now());
         self.follow.looking = Duration::ZERO;
+    }
+
+    /// Whether it has become known how far the range of ids was followed.
+    fn moves_on_in_range(&mut self, now: Instant) -> Result<bool> {
+        if self.follow.range == RangeProgress::LastMerge {
+            // Otherwise a part of the range may be of a batch that is being written.
+            let is_last = self.unfinished.allows_all();
+            if is_last {
+                self.follow.range = RangeProgress::Exhausted;
+            }
+            return Ok(is_last);
+        }
+        let reached = self.has_reached_range_end(now)?;
+        if reached {
+            self.follow.range = RangeProgress::LastMerge;
+            self.phase = ReadPhase::StartMerge;
+        }
+        Ok(reached)
     }
 
     /// Whether an event at or after the end of the range of ids is in the trail.
@@ -189,7 +210,9 @@ impl Reader {
     fn look(&mut self, now: Instant) -> Result<bool> {
         self.take_changes();
         self.check_watches(now)?;
-        let new = if self.is_watching() {
+        let new = if self.unfinished.holds_back {
+            self.has_batch_ended()
+        } else if self.is_watching() {
             !self.merge_heap.is_empty() || !self.changed.is_empty()
         } else {
             self.poll(now)?

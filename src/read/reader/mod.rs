@@ -8,10 +8,11 @@
 //!
 //! **Merging.** Streams grow while they are read, and ids are spread over all of
 //! them. So a merge first takes a snapshot of where each stream ends, and then
-//! determines the ends once more: these are the limits up to which it reads. A
-//! writer gives ids in the order in which it writes; so if an event is in the
-//! snapshot, every smaller id is below the limits. A merge returns events in the
-//! order of their ids while an event of the snapshot is still to come, and then
+//! determines the ends once more: these are the limits up to which it reads.
+//! Batches are written in the order of their ids; so if an event is in the
+//! snapshot, every smaller id is below the limits, unless both are of a batch that is
+//! being written: its events are held back (`unfinished`). A merge returns events in
+//! the order of their ids while an event of the snapshot is still to come, and then
 //! ends: the events that it has returned have no gap. Following is one merge after
 //! the other.
 //!
@@ -20,6 +21,7 @@
 
 mod changed;
 mod follow;
+mod unfinished;
 mod watch;
 
 use crate::error::Result;
@@ -39,7 +41,11 @@ use follow::Follow;
 use std::collections::{BinaryHeap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use unfinished::{UnfinishedBatch, UnfinishedPolicy};
+
+/// The shortest pause between two looks at the same thing.
+const MIN_PAUSE: Duration = Duration::from_millis(1);
 
 /// How many segment files may be open at once.
 const MAX_OPEN_FILES: usize = 64;
@@ -75,6 +81,7 @@ pub struct Reader {
     merge_heap: BinaryHeap<HeapEntry>,
     /// How many of the heads are in the snapshot.
     snapshot_heads: usize,
+    unfinished: UnfinishedBatch,
     /// What the next merge looks at, besides the cursors in the heap.
     changed: ChangedStreams,
     /// The cursor whose event was returned last.
@@ -152,6 +159,7 @@ impl Reader {
             },
             merge_heap: BinaryHeap::new(),
             snapshot_heads: 0,
+            unfinished: UnfinishedBatch::default(),
             changed: ChangedStreams::default(),
             current: None,
             damage: DamageLog::default(),
@@ -164,9 +172,13 @@ impl Reader {
 
     /// The next event; `None` at the end. After an error, the same call tries
     /// again.
+    ///
+    /// In the order of ids, the first call waits while a buffered or shared writer is in
+    /// the midst of a batch of which a part is in the trail: a second at most, after which
+    /// the writer counts as killed.
     #[allow(clippy::should_implement_trait)] // the record is lent, an Iterator's item is not
     pub fn next(&mut self) -> Result<Option<Record<'_>>> {
-        if self.step()? {
+        if self.step(UnfinishedPolicy::Await)? {
             Ok(self.record())
         } else {
             Ok(None)
@@ -232,7 +244,7 @@ impl Reader {
     }
 
     /// Moves to the next event; `false` at the end.
-    fn step(&mut self) -> Result<bool> {
+    fn step(&mut self, policy: UnfinishedPolicy) -> Result<bool> {
         if self.remaining == Some(0) {
             self.current = None;
             return Ok(false);
@@ -250,7 +262,7 @@ impl Reader {
                     };
                 }
                 ReadPhase::StartMerge => {
-                    self.start_merge()?;
+                    self.start_merge(policy)?;
                     self.phase = ReadPhase::Merge;
                 }
                 ReadPhase::Merge => {
@@ -288,13 +300,14 @@ impl Reader {
 
     /// Takes the snapshot, sets the limits, and fills the heap. After an error, what is
     /// to be looked at is still known.
-    fn start_merge(&mut self) -> Result<()> {
+    fn start_merge(&mut self, policy: UnfinishedPolicy) -> Result<()> {
         self.current = None;
         for head in self.merge_heap.drain() {
             self.changed.mark(head.cursor);
         }
         self.snapshot_heads = 0;
         self.take_snapshot()?;
+        self.bound_merge(policy)?;
         self.set_limits()?;
         let changed = self.changed.list().iter();
         let reading = changed.filter(|&&c| self.cursors[c].has_more()).count();
@@ -347,16 +360,16 @@ impl Reader {
     }
 
     /// Between the newest events, ids may be missing that were written to other streams
-    /// meanwhile: begins with an event of the snapshot.
+    /// meanwhile, or are yet to be: begins with an event of the snapshot that is not held
+    /// back.
     fn begin_in_snapshot(&mut self) -> Result<()> {
-        while self.snapshot_heads < self.merge_heap.len() {
-            let Some(head) = self.merge_heap.peek().copied() else {
-                break;
-            };
-            if self.is_in_snapshot(head.cursor) {
+        while let Some(head) = self.merge_heap.peek().copied() {
+            let in_snapshot = self.is_in_snapshot(head.cursor);
+            if in_snapshot && self.unfinished.allows(self.id_of(head)) {
                 break;
             }
             self.merge_heap.pop();
+            self.snapshot_heads -= usize::from(in_snapshot);
             self.advance_head(head.cursor)?;
         }
         Ok(())
@@ -371,9 +384,13 @@ impl Reader {
         if self.snapshot_heads == 0 && self.order != Order::NewestFirst {
             return Ok(false);
         }
-        let Some(head) = self.merge_heap.pop() else {
+        let Some(head) = self.merge_heap.peek().copied() else {
             return Ok(false);
         };
+        if !self.unfinished.allows(self.id_of(head)) {
+            return Ok(false);
+        }
+        self.merge_heap.pop();
         if self.is_in_snapshot(head.cursor) {
             self.snapshot_heads -= 1;
         }
@@ -396,11 +413,7 @@ impl Reader {
             self.advance_cursor(index, self.block)?;
         }
         if let Some(found) = self.cursors[index].found() {
-            let id = found.header.event_id;
-            let priority = match self.order {
-                Order::NewestFirst => id,
-                Order::Stream | Order::OldestFirst => !id,
-            };
+            let priority = self.priority_of(found.header.event_id);
             self.merge_heap.push(HeapEntry {
                 priority,
                 cursor: index,
@@ -410,6 +423,18 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    fn priority_of(&self, id: u64) -> u64 {
+        match self.order {
+            Order::NewestFirst => id,
+            Order::Stream | Order::OldestFirst => !id,
+        }
+    }
+
+    fn id_of(&self, head: HeapEntry) -> u64 {
+        // It is its own inverse.
+        self.priority_of(head.priority)
     }
 
     fn is_in_snapshot(&self, index: usize) -> bool {
