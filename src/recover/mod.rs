@@ -5,10 +5,11 @@
 //!
 //! 1. Redo: what synced commits have lost, or find stale blocks in the place of, is
 //!    restored from the journal.
-//! 2. If the machine was rebooted, or a marked batch is unfinished, the events after
-//!    the last id known to be intact are scanned. After a reboot each segment is cut
-//!    at the first line that has no newline or contains zeros, that is, pages that
-//!    never reached the disk. Ids that are in no segment are reported.
+//! 2. If the machine was rebooted, a sync has failed, or a marked batch is unfinished,
+//!    the events after the last id known to be intact are scanned. After a reboot or a
+//!    failed sync each segment is cut at the first line that has no newline or contains
+//!    zeros, that is, pages that never reached the disk. Ids that are in no segment are
+//!    reported.
 //!    What a killed MAPPED writer had accepted is not missing: the caller drains it.
 //! 3. The tail of every stream's newest segment is repaired. A partial line, or zeros
 //!    that a power loss left, are cut off. A whole event that lacks only its newline
@@ -128,7 +129,7 @@ pub(crate) fn trail(
     let known = state.or((!accepted.is_empty()).then_some(&unknown));
     let mut unwritten = Unwritten::default();
     if let Some(state) = known {
-        let intact_id = if is_same_boot(state, boot) {
+        let intact_id = if kernel_has_all(state, boot) {
             state.written
         } else {
             state.synced.max(journaled.unwrap_or(0))
@@ -197,8 +198,10 @@ struct Unwritten {
     accepted: Vec<BufferedEvent>,
 }
 
-fn is_same_boot(state: &State, boot: &str) -> bool {
-    !boot.is_empty() && state.boot == boot
+/// Whether the kernel has all that it was given: the machine was not restarted, and no
+/// sync has failed, after which pages can be gone as after a loss of power.
+fn kernel_has_all(state: &State, boot: &str) -> bool {
+    !boot.is_empty() && state.boot == boot && !state.sync_failed
 }
 
 /// Scans the events after `intact_id` if some may be missing, and reports those that are;
@@ -211,7 +214,7 @@ fn scan_unwritten(
     accepted: Vec<BufferedEvent>,
     report: &mut RecoveryReport,
 ) -> Result<Unwritten> {
-    let may_be_torn = !is_same_boot(state, boot);
+    let may_be_torn = !kernel_has_all(state, boot);
     let in_batch = state.phase == Phase::Busy;
     let is_unfinished = in_batch || (state.phase != Phase::Clean && may_be_torn);
     let mut unwritten = Unwritten {
