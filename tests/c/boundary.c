@@ -148,8 +148,8 @@ static void builders(void) {
     REFUSED("options is NULL", auditrail_options_set_proof_key_file(NULL, NULL, &error));
     REFUSED("key_file is NULL", auditrail_options_set_proof_key_file(options, NULL, &error));
     REFUSED("progress is NULL", auditrail_options_set_proof_progress(NULL, NULL, NULL, &error));
-    REFUSED("3 is no AUDITRAIL_DURABILITY_\xe2\x80\xa6",
-            auditrail_options_set_durability(NULL, 3, &error));
+    REFUSED("4 is no AUDITRAIL_DURABILITY_\xe2\x80\xa6",
+            auditrail_options_set_durability(NULL, 4, &error));
     REFUSED("options is NULL",
             auditrail_options_set_durability(NULL, AUDITRAIL_DURABILITY_SYNCED, &error));
     REFUSED("filter is NULL", auditrail_filter_add_domain(NULL, NULL, 1, &error));

@@ -340,7 +340,7 @@ static void options(void) {
     auditrail_options *options = auditrail_options_new();
     GIVES(AUDITRAIL_ERR_INVALID_ARGUMENT, auditrail_options_set_max_segment_bytes(options, 0, &error));
     GIVES(AUDITRAIL_ERR_INVALID_ARGUMENT, auditrail_options_set_max_segment_bytes(NULL, 1, &error));
-    GIVES(AUDITRAIL_ERR_INVALID_ARGUMENT, auditrail_options_set_durability(options, 3, &error));
+    GIVES(AUDITRAIL_ERR_INVALID_ARGUMENT, auditrail_options_set_durability(options, 4, &error));
     GIVES(AUDITRAIL_ERR_INVALID_ARGUMENT, auditrail_options_set_durability(options, -1, &error));
     GIVES(AUDITRAIL_ERR_INVALID_ARGUMENT, auditrail_options_set_max_event_bytes(options, 255, &error));
     GIVES(AUDITRAIL_ERR_INVALID_ARGUMENT, auditrail_options_set_buffer_bytes(options, 1, &error));
